@@ -1,0 +1,8 @@
+"""gmdsl: declare a generative model as a graph, compile it to JAX, sample it with any backend.
+
+The public names are listed in `__init__.pyi` and imported when they are first used (SPEC 1).
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Adapters: rules that tune a sampler during warm-up. See `gmdsl.core.adapter` for the contract."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

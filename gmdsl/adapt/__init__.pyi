@@ -1,0 +1,3 @@
+from .metric import DenseMetric as DenseMetric
+from .metric import DiagonalMetric as DiagonalMetric
+from .step_size import StepSize as StepSize

@@ -1,0 +1,82 @@
+r"""Dual averaging of the step size to a target acceptance rate.
+
+$\log\epsilon_{t+1} = \mu - \frac{\sqrt t}{\gamma} \bar H_t$, with $\bar H_t$ the running mean of target minus
+observed acceptance; the final step is the weighted average of the $\log\epsilon_t$. The averaging
+restarts around the current step whenever the scales are re-estimated.
+
+Reference:
+    Hoffman and Gelman, *The No-U-Turn Sampler*, JMLR 15, 2014, section 3.2.
+"""
+
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.core.adapter import Adapter
+from gmdsl.core.errors import SpecError
+from gmdsl.core.sampler import Sampler, Stats
+from gmdsl.core.tree import replace
+
+
+class Averages(NamedTuple):
+    """State of the dual averaging."""
+
+    log_step: Float[Array, ""]
+    log_average: Float[Array, ""]
+    gap: Float[Array, ""]
+    center: Float[Array, ""]
+    count: Float[Array, ""]
+
+
+class StepSize(Adapter):
+    """Tunes `step_size` so that the mean of `acceptance_rate` is `target_accept`.
+
+    Attributes:
+        target_accept: between 0 and 1; 0.8 for NUTS, 0.574 for MALA, 0.234 for random walks.
+        regularization: gamma of the paper: larger is calmer.
+        offset: t0 of the paper: how much the first steps are damped.
+        decay: kappa of the paper: how fast early steps are forgotten.
+    """
+
+    target_accept: float = 0.8
+    regularization: float = 0.05
+    offset: float = 10.0
+    decay: float = 0.75
+
+    tunes: ClassVar[tuple[str, ...]] = ("step_size",)
+    needs: ClassVar[tuple[str, ...]] = ("acceptance_rate",)
+
+    def __check_init__(self) -> None:
+        if not 0.0 < self.target_accept < 1.0:
+            raise SpecError(f"StepSize(target_accept={self.target_accept}): an acceptance rate lies between 0 and 1.")
+
+    def start(self, sampler: Sampler, dim: int) -> tuple[Averages, Sampler]:
+        del dim
+        return _restart(sampler.step_size), sampler  # pyright: ignore[reportAttributeAccessIssue]
+
+    def update(
+        self, state: Averages, sampler: Sampler, position: Any, score: Any, stats: Stats
+    ) -> tuple[Averages, Sampler]:
+        del position, score
+        accept = jnp.nan_to_num(stats["acceptance_rate"], nan=0.0)
+        count = state.count + 1.0
+        gap = state.gap + (self.target_accept - accept - state.gap) / (count + self.offset)
+        log_step = state.center - jnp.sqrt(count) / self.regularization * gap
+        weight = count**-self.decay
+        log_average = weight * log_step + (1.0 - weight) * state.log_average
+        new = Averages(log_step, log_average, gap, state.center, count)
+        restart = stats.get("warmup_window_end", False)
+        again = _restart(jnp.exp(log_average))
+        new = jax.tree.map(lambda a, b: jnp.where(restart, a, b).astype(b.dtype), again, new)
+        return new, replace(sampler, step_size=jnp.exp(new.log_step))
+
+    def finish(self, state: Averages, sampler: Sampler) -> Sampler:
+        return replace(sampler, step_size=jnp.exp(state.log_average))
+
+
+def _restart(step_size: Any) -> Averages:
+    log_step = jnp.log(jnp.asarray(step_size))
+    zero = jnp.zeros_like(log_step)
+    return Averages(log_step, log_step, zero, log_step + jnp.log(10.0).astype(zero.dtype), zero)

@@ -1,0 +1,41 @@
+"""Running mean and scatter of a stream of vectors, numerically stable.
+
+Reference:
+    Welford, *Note on a method for calculating corrected sums of squares and products*, 1962.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Moments(NamedTuple):
+    """Count, mean, and sum of squared (vector) or cross (matrix) deviations."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, " dim"]
+    scatter: Float[Array, " dim"] | Float[Array, "dim dim"]
+
+
+def empty(dim: int, dense: bool) -> Moments:
+    """Nothing seen yet."""
+    return Moments(jnp.zeros(()), jnp.zeros(dim), jnp.zeros((dim, dim) if dense else dim))
+
+
+def add(moments: Moments, x: Float[Array, " dim"]) -> Moments:
+    """One more vector."""
+    count = moments.count + 1.0
+    before = x - moments.mean
+    mean = moments.mean + before / count
+    after = x - mean
+    spread = jnp.outer(after, before) if moments.scatter.ndim == 2 else after * before
+    return Moments(count, mean, moments.scatter + spread)
+
+
+def covariance(moments: Moments) -> Float[Array, " dim"] | Float[Array, "dim dim"]:
+    """The estimated variance or covariance, shrunk towards a small multiple of the identity as in Stan."""
+    n = moments.count
+    raw = moments.scatter / jnp.maximum(n - 1.0, 1.0)
+    unit = jnp.eye(raw.shape[0]) if raw.ndim == 2 else jnp.ones_like(raw)
+    return (n / (n + 5.0)) * raw + 1e-3 * (5.0 / (n + 5.0)) * unit

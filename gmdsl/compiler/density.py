@@ -1,0 +1,178 @@
+r"""A compiled model: its log-density, score and maps to the unconstrained line.
+
+`compile` runs the passes check and lower; what comes out is a handful of jitted functions with the
+arrays of the model as arguments.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.compiler.program import FlatTarget, split
+from gmdsl.core.condition import checked
+from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.model import Model
+from gmdsl.core.node import as_numbers
+from gmdsl.core.space import describe, dtype_of
+
+
+class Density:
+    """The log-density of a model and what follows from it, at one point at a time (use `jax.vmap`).
+
+    Values are dicts from the names of the free variables to arrays of exactly the declared shapes.
+    Everything works inside `jax.jit`, `jax.grad` and `jax.vmap`.
+    """
+
+    def __init__(self, model: Model):
+        self.model = model
+        self.program, self._leaves = split(model)
+        self._hoisted = self.program.jit_hoist(self._leaves) if self.program.plan.fixed else {}
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the free variables, in the order of the flat vector."""
+        return self.program.free
+
+    @property
+    def dim(self) -> int:
+        """Length of the flat unconstrained vector."""
+        return self.program.plan.dim
+
+    @property
+    def normalized(self) -> bool:
+        """Whether the density integrates to one over the free variables."""
+        return self.model.capabilities().normalized
+
+    @property
+    def target(self) -> FlatTarget:
+        """What samplers see: the density of the flat unconstrained vector, Jacobian included."""
+        return FlatTarget(self.program, self._leaves, self._hoisted)
+
+    def log_density(self, values: Mapping[str, Any]) -> Float[Array, ""]:
+        """The log-density at one point, in the constrained variables, without Jacobian.
+
+        >>> import gmdsl as gm
+        >>> bowl = gm.compile(gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2)))
+        >>> float(bowl.log_density({"x": [3.0, 4.0]}))
+        -12.5
+        """
+        return self.program.jit_log_density(self._leaves, self._hoisted, self._point("log_density", values))
+
+    def energy(self, values: Mapping[str, Any]) -> Float[Array, ""]:
+        """Minus the log-density."""
+        return -self.log_density(values)
+
+    def score(self, values: Mapping[str, Any]) -> dict[str, Array]:
+        """The gradient of the log-density with respect to each float variable.
+
+        >>> import gmdsl as gm
+        >>> bowl = gm.compile(gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2)))
+        >>> bowl.score({"x": [3.0, 4.0]})["x"].tolist()
+        [-3.0, -4.0]
+        """
+        return self.program.jit_score(self._leaves, self._hoisted, self._point("score", values))
+
+    def log_density_and_score(self, values: Mapping[str, Any]) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Both at once, for the price of the gradient."""
+        point = self._point("log_density_and_score", values)
+        return self.program.jit_log_density_and_score(self._leaves, self._hoisted, point)
+
+    def constrain(self, x: Float[Array, " dim"]) -> dict[str, Array]:
+        """Free and deterministic variables from the flat unconstrained vector."""
+        x = jnp.asarray(x)
+        if x.shape != (self.dim,):
+            raise SpecError(f"constrain(x): shape {x.shape}, but the flat vector has shape {(self.dim,)}. Use jax.vmap.")
+        return self.program.jit_constrain(self._leaves, self._hoisted, x)
+
+    def unconstrain(self, values: Mapping[str, Any]) -> Float[Array, " dim"]:
+        """The flat unconstrained vector of named values."""
+        return self.program.jit_unconstrain(self._leaves, self._hoisted, self._point("unconstrain", values))
+
+    def sample(self, key: Array, shape: tuple[int, ...] | int = ()) -> dict[str, Array]:
+        """Exact independent draws, where the model can be drawn from (`Model.sample`)."""
+        return self.model.sample(key, shape)
+
+    def with_data(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Density":
+        """The same density for other data or observations of the same shapes; compiles nothing.
+
+        Raises:
+            SpecError: a name that is neither data nor observed, or another shape.
+        """
+        data, observed = dict(self.model.data), dict(self.model.observed)
+        for name, value in {**(values or {}), **named}.items():
+            operation = f"with_data({name}=...)"
+            if name in observed:
+                observed[name] = checked(operation, name, self.model.spaces[name], value)
+            elif name in data:
+                data[name] = _same_shape(operation, name, as_numbers(operation, value), data[name])
+            else:
+                raise unknown_name(operation, name, [*data, *observed], "data and observed values")
+        return Density(dataclasses.replace(self.model, data=data, observed=observed))
+
+    def explain(self) -> str:
+        """What the compiler did: which variables move, where their supports come from, what is constant."""
+        return explain(self)
+
+    def _point(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
+        """The values of exactly the free variables, with declared shapes."""
+        spaces = self.program.spaces
+        for name in values:
+            if name not in self.program.free:
+                raise unknown_name(f"{verb}({{{name!r}: ...}})", name, self.program.free, "free variables")
+        point = {}
+        for name in self.program.free:
+            if name not in values:
+                raise SpecError(f"{verb}(...): {name} is missing; the free variables are {', '.join(self.free)}.")
+            value = jnp.asarray(values[name])
+            if value.shape != spaces[name].shape:
+                raise SpecError(
+                    f"{verb}(...): {name} has shape {value.shape}, but was declared {spaces[name].shape}."
+                    " Pass one point; for many, use jax.vmap."
+                )
+            wanted = dtype_of(spaces[name])
+            point[name] = value if value.dtype == wanted else value.astype(wanted)
+        return point
+
+
+def compile(model: Model) -> Density:  # noqa: A001
+    """Compiles a model to its log-density and score.
+
+    Args:
+        model: what `gm.energy`, `gm.joint` or an operator made.
+
+    Raises:
+        SpecError: unbound inputs, cycles, nothing free.
+
+    >>> import gmdsl as gm
+    >>> gm.compile(gm.energy(lambda x: x @ x, x=gm.Real(2))).dim
+    2
+    """
+    if not isinstance(model, Model):
+        raise SpecError(f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint.")
+    return Density(model)
+
+
+def explain(density: Density) -> str:
+    """The text of `Density.explain`."""
+    program, steps = density.program, density.program.plan
+    owners = {name: program.factor_names[i] for i, names in enumerate(steps.owns) for name in names}
+    lines = [f"flat vector of length {steps.dim}"]
+    for slot in steps.slots:
+        source = f"support from {owners[slot.name]}" if slot.name in owners else "support from its declared space"
+        lines.append(f"  {slot.name}: [{slot.start}:{slot.stop}] {describe(slot.space)}, {source}")
+    lines.append("terms")
+    for index in steps.order:
+        when = "evaluated once per data" if index in steps.fixed else "evaluated at each point"
+        lines.append(f"  {program.factor_names[index]}: {when}")
+    return "\n".join(lines)
+
+
+def _same_shape(operation: str, name: str, value: Any, old: Any) -> Any:
+    if value.shape != jnp.shape(old):
+        raise SpecError(
+            f"{operation}: shape {value.shape}, but {name} was declared {jnp.shape(old)}. Declare a new model instead."
+        )
+    return value.astype(old.dtype) if value.dtype != old.dtype else value

@@ -1,0 +1,208 @@
+"""Lowering: from a model to pure functions of (leaves, values).
+
+A `Program` is the static half of a model: its structure, its functions, its plan. Programs are
+interned, so that two models with the same structure share one program and with it every compiled
+function: new data of one shape compiles nothing, a rebuilt model retraces nothing.
+"""
+
+import dataclasses
+import functools
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.compiler.plan import Plan, plan
+from gmdsl.core.ancestral import known
+from gmdsl.core.conditional import Conditional, from_support, to_support
+from gmdsl.core.density import Target
+from gmdsl.core.factor import Deterministic, Energy
+from gmdsl.core.function import ARRAYS, Function
+from gmdsl.core.graph import unique_names
+from gmdsl.core.space import Real, Space, dtype_of
+
+type Leaves = tuple[Any, ...]
+type Hoisted = dict[str, Any]
+
+TOTAL = "/total"  # the key of the constant terms among the hoisted values; no variable can be called so
+
+
+class Program:
+    """The static half of a compiled model. Made by `split`; equality is identity."""
+
+    def __init__(self, treedef: Any, statics: tuple[Any, ...], model: Any):
+        self.treedef = treedef
+        self.statics = statics
+        self.plan: Plan = plan(model)
+        self.spaces: dict[str, Space] = model.spaces
+        self.free: tuple[str, ...] = model.free
+        self.floats = tuple(name for name in self.free if not self.spaces[name].discrete)
+        self.computed: tuple[str, ...] = model.deterministic
+        self.factor_names = unique_names(model.factors)
+        self.jit_log_density = jax.jit(self.log_density)
+        self.jit_score = jax.jit(self.score)
+        self.jit_log_density_and_score = jax.jit(self.log_density_and_score)
+        self.jit_constrain = jax.jit(self.constrain)
+        self.jit_unconstrain = jax.jit(self.unconstrain)
+        self.jit_hoist = jax.jit(self.hoist)
+
+    def model(self, leaves: Leaves) -> Any:
+        """The model with these arrays."""
+        arrays = iter(leaves)
+        merged = [next(arrays) if static is _ARRAY else static for static in self.statics]
+        return jax.tree.unflatten(self.treedef, merged)
+
+    def hoist(self, leaves: Leaves) -> Hoisted:
+        """What depends on data alone: values of deterministics, and the sum of the constant terms."""
+        model, hoisted = self.model(leaves), {}
+        if not self.plan.fixed:
+            return hoisted
+        values, terms = known(model), []
+        for index in self.plan.order:
+            factor = model.factors[index]
+            if index not in self.plan.fixed:
+                continue
+            if isinstance(factor, Deterministic):
+                values[factor.child] = hoisted[factor.child] = factor.evaluate(values)
+            else:
+                terms.append(factor.log_density(values))
+        if terms:
+            hoisted[TOTAL] = sum(terms[1:], terms[0])
+        return hoisted
+
+    def log_density(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Float[Array, ""]:
+        """The log-density in the constrained variables, no Jacobian."""
+        return self._sum(list(self.terms(leaves, hoisted, values).values()), hoisted)
+
+    def terms(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Array]:
+        """The terms that move, by factor name."""
+        model = self.model(leaves)
+        have = {**known(model), **hoisted, **values}
+        found = {}
+        for index in self.plan.order:
+            factor = model.factors[index]
+            if index in self.plan.fixed:
+                continue
+            if isinstance(factor, Deterministic):
+                have[factor.child] = factor.evaluate(have)
+            else:
+                found[self.factor_names[index]] = factor.log_density(have)
+        return found
+
+    def log_density_and_score(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Any:
+        """The log-density and its gradient over the float variables, at one point."""
+        moving = {name: values[name] for name in self.floats}
+        rest = {name: values[name] for name in self.free if name not in moving}
+        return jax.value_and_grad(lambda v: self.log_density(leaves, hoisted, {**rest, **v}))(moving)
+
+    def score(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Array]:
+        """The gradient alone."""
+        return self.log_density_and_score(leaves, hoisted, values)[1]
+
+    def decode(self, leaves: Leaves, hoisted: Hoisted, x: Array, density: bool = True) -> tuple[dict[str, Any], Array]:
+        """Named values from the flat vector, and the log-density with the Jacobian."""
+        model = self.model(leaves)
+        free = self._unravel(x)
+        have, terms = {**known(model), **hoisted}, []
+        for name in self.plan.rooted:
+            have[name], jacobian = _decode(self.spaces[name], free[name])
+            terms += [] if jacobian is None else [jacobian]
+        for index in self.plan.order:
+            factor = model.factors[index]
+            if index in self.plan.fixed:
+                continue
+            if isinstance(factor, Deterministic):
+                have[factor.child] = factor.evaluate(have)
+            elif isinstance(factor, Conditional):
+                values, term = factor.decode(have, {name: free[name] for name in self.plan.owns[index]})
+                have.update(values)
+                terms.append(term)
+            elif density and isinstance(factor, Energy):
+                terms.append(factor.log_density(have))
+        return have, self._sum(terms, hoisted)
+
+    def constrain(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> dict[str, Array]:
+        """Free and deterministic variables from the flat vector."""
+        have, _ = self.decode(leaves, hoisted, x, density=False)
+        return {name: jnp.asarray(have[name]) for name in (*self.free, *self.computed)}
+
+    def unconstrain(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Array:
+        """The flat vector of named values."""
+        model = self.model(leaves)
+        have, free = {**known(model), **hoisted, **values}, {}
+        for name in self.plan.rooted:
+            free[name] = _encode(self.spaces[name], have[name])
+        for index in self.plan.order:
+            factor = model.factors[index]
+            if isinstance(factor, Deterministic) and index not in self.plan.fixed:
+                have[factor.child] = factor.evaluate(have)
+            elif isinstance(factor, Conditional) and self.plan.owns[index]:
+                free.update(factor.encode(have, self.plan.owns[index]))
+        parts = [jnp.ravel(free[slot.name]) for slot in self.plan.slots]
+        return jnp.concatenate(parts) if parts else jnp.zeros(0)
+
+    def _unravel(self, x: Array) -> dict[str, Array]:
+        return {s.name: x[s.start : s.stop].reshape(s.space.free_shape) for s in self.plan.slots}
+
+    def _sum(self, terms: list[Array], hoisted: Hoisted) -> Array:
+        terms = terms + ([hoisted[TOTAL]] if TOTAL in hoisted else [])
+        return functools.reduce(jnp.add, terms) if terms else jnp.zeros(())
+
+
+class FlatTarget(Target):
+    """The target of one compiled model: a program and its arrays."""
+
+    program: Program = eqx.field(static=True)
+    leaves: Leaves
+    hoisted: Hoisted
+
+    @property
+    def dim(self) -> int:
+        return self.program.plan.dim
+
+    def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        return self.program.decode(self.leaves, self.hoisted, x)[1]
+
+
+def split(model: Any) -> tuple[Program, Leaves]:
+    """The program of a model and its arrays.
+
+    Names of dimensions and labels play no part, so they do not distinguish programs.
+    """
+    bare = dataclasses.replace(model, dims=(), coords=())
+    bare = jax.tree.map(_refresh, bare, is_leaf=lambda leaf: isinstance(leaf, Function))
+    flat, treedef = jax.tree.flatten(bare)
+    statics = tuple(_ARRAY if isinstance(leaf, ARRAYS) else leaf for leaf in flat)
+    leaves = tuple(jnp.asarray(leaf) for leaf in flat if isinstance(leaf, ARRAYS))
+    key = (treedef, tuple((type(s), s) for s in statics), tuple((a.shape, a.dtype) for a in leaves), dtype_of(Real()))
+    if key not in _PROGRAMS:
+        _PROGRAMS[key] = Program(treedef, statics, bare)
+        if len(_PROGRAMS) > _KEPT:
+            _PROGRAMS.popitem(last=False)
+    _PROGRAMS.move_to_end(key)
+    return _PROGRAMS[key], leaves
+
+
+def _refresh(leaf: Any) -> Any:
+    return leaf.refreshed() if isinstance(leaf, Function) else leaf
+
+
+def _decode(space: Space, free: Any) -> tuple[Any, Any]:
+    if isinstance(space, Real) or space.discrete:
+        return free, None
+    return to_support(space.constraint, free)
+
+
+def _encode(space: Space, value: Any) -> Any:
+    if isinstance(space, Real) or space.discrete:
+        return jnp.asarray(value)
+    return from_support(space.constraint, value)
+
+
+_ARRAY = "<array>"  # stands for an array among the static leaves; replaced before use
+_KEPT = 256
+_PROGRAMS: OrderedDict[Any, Program] = OrderedDict()

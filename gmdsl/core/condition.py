@@ -1,0 +1,94 @@
+"""Conditioning: some variables are observed, some inputs are bound.
+
+$p(\\theta \\mid y) \\propto p(\\theta, y)$: the observed value takes the place of the variable in every
+factor; nothing is divided out.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.graph import ancestors
+from gmdsl.core.node import as_numbers
+from gmdsl.core.space import Space, contains, describe
+
+
+def condition(model: Any, values: Mapping[str, Any]) -> Any:
+    """The model with `values` observed; see `Model.condition`."""
+    spaces, inputs = model.spaces, dict(model.inputs)
+    observed, data = dict(model.observed), dict(model.data)
+    for name, value in values.items():
+        operation = f"condition({name}=...)"
+        _refuse(model, name, operation)
+        if name in inputs:
+            data[name] = checked(operation, name, inputs.pop(name), value)
+        else:
+            observed[name] = checked(operation, name, spaces[name], value)
+    return dataclasses.replace(model, observed=observed, data=data, inputs=tuple(inputs.items()))
+
+
+def checked(operation: str, name: str, space: Space, value: Any) -> Any:
+    """A value of exactly the declared shape, kind of number and support, as a private copy.
+
+    Raises:
+        SpecError: otherwise.
+    """
+    if isinstance(value, jax.core.Tracer):
+        _same_shape(operation, name, space, value.shape)
+        return value
+    array = as_numbers(operation, value)
+    _same_shape(operation, name, space, array.shape)
+    if space.discrete:
+        whole = array.astype(np.int64)
+        if not np.array_equal(whole, array):
+            raise SpecError(
+                f"{operation}: the values are not whole numbers, but {name} was declared {describe(space)}. Round them."
+            )
+        array = whole
+    else:
+        array = array.astype(np.float64) if array.dtype.kind in "biu" else array
+    if not contains(space, array):
+        raise SpecError(
+            f"{operation}: {_outside(space, array)} lies outside the support; {name} was declared {describe(space)}."
+            " Check the data or the distribution."
+        )
+    return array
+
+
+def _same_shape(operation: str, name: str, space: Space, shape: tuple[int, ...]) -> None:
+    if shape != space.shape:
+        raise SpecError(
+            f"{operation}: shape {shape}, but {name} was declared {space.shape}. Pass an array of shape {space.shape}."
+        )
+
+
+def _refuse(model: Any, name: str, operation: str) -> None:
+    if name in model.deterministic:
+        above = sorted(set(model.random) & ancestors(model.factors, name))
+        raise SpecError(
+            f"{operation}: {name} is computed from {', '.join(above)}, it has no density of its own."
+            f" Condition on {above[0] if above else 'a random variable'}, or give {name} a distribution."
+        )
+    if name in model.data or name in dict(model.constants):
+        raise SpecError(f"{operation}: {name} is data. New values of data go through gm.compile(model).with_data(...).")
+    if name in model.params:
+        raise SpecError(f"{operation}: {name} is a parameter, not a random variable. gm.fit sets it.")
+    if name in model.observed:
+        raise SpecError(f"{operation}: {name} is already observed. Condition the model from before, or use with_data.")
+    if name not in model.spaces and name not in dict(model.inputs):
+        raise unknown_name(operation, name, [*model.random, *dict(model.inputs)])
+
+
+def _outside(space: Space, array: np.ndarray) -> str:
+    try:
+        ok = np.asarray(space.constraint.check(array))
+    except SpecError:
+        ok = np.abs(array) == 1
+    if ok.shape != array.shape:
+        return "the value"
+    where = tuple(int(i) for i in np.argwhere(~ok)[0])
+    return f"{array[where]}" + (f" at {where}" if where else "")

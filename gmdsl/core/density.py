@@ -1,0 +1,31 @@
+"""What a sampler sees: a target, one flat vector with a log-density and a score."""
+
+import abc
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+
+class Target(eqx.Module):
+    """A log-density over one flat, unconstrained vector, Jacobians included.
+
+    The `score` is the gradient of the log-density, $\\nabla_x \\log p(x)$.
+    """
+
+    @property
+    @abc.abstractmethod
+    def dim(self) -> int:
+        """Length of the vector."""
+
+    @abc.abstractmethod
+    def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """The log-density at one point, up to a constant."""
+
+    def log_density_and_score(self, x: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, " dim"]]:
+        """Both at once, for the price of the gradient."""
+        return jax.value_and_grad(self.log_density)(x)
+
+    def score(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
+        """The gradient of the log-density at one point."""
+        return jax.grad(self.log_density)(x)

@@ -1,0 +1,37 @@
+"""Errors and warnings for people: the node, what was given, what was declared, the fix.
+
+Every message has one form, ``operation(node): what was given, what was declared. What to do.``
+Kernels never raise; trouble inside a compiled loop is data (``diverging``, ``nan_evaluations``).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SpecError(ValueError):
+    """A model, a value or a setting that cannot be what was meant."""
+
+
+class StartError(RuntimeError):
+    """No chain can start: the log-density or its gradient is not finite there."""
+
+
+class CaptureWarning(UserWarning):
+    """A function closes over arrays or mutable objects, which are frozen into the program."""
+
+
+class RankWarning(UserWarning):
+    """A function broadcasts arrays of different rank without saying so."""
+
+
+def unknown_name(operation: str, name: str, known: Iterable[str], what: str = "variables") -> SpecError:
+    """The error for a name that nothing has, with the nearest names that exist.
+
+    >>> print(unknown_name("condition(thta=...)", "thta", ["mu", "theta"]))
+    condition(thta=...): there is no 'thta'; the variables are mu, theta. Did you mean 'theta'?
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    listed = ", ".join(known) if known else "none"
+    hint = f" Did you mean '{close[0]}'?" if close else " Use one of these names."
+    return SpecError(f"{operation}: there is no '{name}'; the {what} are {listed}.{hint}")

@@ -1,0 +1,205 @@
+"""A user's function as a value: compared by what it computes, not by where it lives.
+
+Two lambdas with the same code, defaults, closure values and referenced globals are the same
+function, so a model that is rebuilt with the same lambdas hits the same compiled program. Closure
+values are snapshotted when the function is wrapped (a loop variable cannot change later), and
+arrays caught in a closure are digested by content, so a changed array gives a new program.
+"""
+
+import functools
+import hashlib
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+ARRAYS = (np.ndarray, jax.Array)
+
+
+@jax.tree_util.register_static
+class Function:
+    """A plain function, hashable by its fingerprint; a pytree node without leaves."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = _freeze_closure(function)
+        self._pins: list[Any] = []
+        self.key = fingerprint(self.function, self._pins)
+
+    def refreshed(self) -> "Function":
+        """The same function fingerprinted again, in case a global it reads was rebound."""
+        again = Function(self.function)
+        return self if again.key == self.key else again
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Function) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+@jax.tree_util.register_static
+class Constant:
+    """A constant object (a distribution with its numbers), compared by content."""
+
+    def __init__(self, value: Any):
+        self.value = value
+        self._pins: list[Any] = []
+        self.key = fingerprint(value, self._pins)
+
+    def __call__(self) -> Any:
+        return self.value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return type(self.value).__name__
+
+
+def arguments(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the parameters without defaults: in gmdsl these are the parents of a node.
+
+    >>> arguments(lambda mu, tau, scale=2.0: None)
+    ('mu', 'tau')
+    """
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.default is parameter.empty:
+            found.append(parameter.name)
+    return tuple(found)
+
+
+def captured(function: Callable[..., Any]) -> list[tuple[str, str]]:
+    """Names and kinds of the arrays, modules and mutable containers a function closes over."""
+    return [(name, kind) for name, value in _reads(function) if (kind := _risky(value))]
+
+
+def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
+    """A hashable stand-in for a value: equal stand-ins mean the same traced program.
+
+    Objects without a content that can be read are held by identity and kept alive in ``pins``.
+    """
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        return (type(value).__name__, repr(value))
+    if id(value) in seen:
+        return ("recursive", seen.index(id(value)))
+    seen = (*seen, id(value))
+    recur = functools.partial(fingerprint, pins=pins, seen=seen)
+    if isinstance(value, ARRAYS) and not isinstance(value, jax.core.Tracer):
+        content = np.asarray(value)
+        return ("array", content.shape, str(content.dtype), hashlib.sha256(content.tobytes()).hexdigest())
+    if isinstance(value, tuple | list):
+        return (type(value).__name__, *map(recur, value))
+    if isinstance(value, dict):
+        return ("dict", *((recur(k), recur(v)) for k, v in value.items()))
+    if isinstance(value, set | frozenset):
+        return (type(value).__name__, frozenset(map(recur, value)))
+    if isinstance(value, types.ModuleType):
+        return ("module", value.__name__)
+    if isinstance(value, functools.partial):
+        return ("partial", recur(value.func), recur(value.args), recur(value.keywords))
+    if isinstance(value, types.MethodType):
+        return ("method", recur(value.__self__), recur(value.__func__))
+    if isinstance(value, types.FunctionType):
+        return _function_key(value, recur)
+    if isinstance(value, Function | Constant):
+        return value.key
+    if type(value).__name__ == "PjitFunction":
+        return ("jit", recur(value.__wrapped__))
+    if not isinstance(value, type) and hasattr(value, "tree_flatten"):
+        children, auxiliary = value.tree_flatten()
+        pins.append(type(value))
+        return ("tree", id(type(value)), recur(children), recur(auxiliary))
+    if isinstance(value, eqx.Module):
+        pins.append(type(value))
+        leaves, _ = jax.tree.flatten(value, is_leaf=lambda leaf: leaf is not value)
+        fields = {k: v for k, v in vars(value).items()}
+        return ("module", id(type(value)), recur(fields), len(leaves))
+    pins.append(value)
+    return ("object", type(value).__qualname__, id(value))
+
+
+def _function_key(function: types.FunctionType, recur: Callable[[Any], Any]) -> Any:
+    reads = tuple((name, recur(value)) for name, value in _reads(function))
+    defaults = (recur(function.__defaults__), recur(function.__kwdefaults__))
+    return ("function", _code_key(function.__code__), defaults, reads)
+
+
+def _code_key(code: types.CodeType) -> Any:
+    constants = tuple(
+        _code_key(c) if isinstance(c, types.CodeType) else (type(c).__name__, repr(c)) for c in code.co_consts
+    )
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    return (code.co_code, constants, names, code.co_argcount, code.co_kwonlyargcount, code.co_flags)
+
+
+def _reads(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Every closure cell and global that a function (or a function inside it) can read."""
+    if not isinstance(function, types.FunctionType):
+        return
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # a name that is bound later
+            continue
+    for name in sorted(_global_names(function.__code__)):
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _global_names(constant)
+    return names
+
+
+def _risky(value: Any) -> str | None:
+    if isinstance(value, ARRAYS):
+        return "array"
+    if isinstance(value, eqx.Module) and any(eqx.is_array(leaf) for leaf in jax.tree.leaves(value)):
+        return "module"
+    if isinstance(value, list | dict | set) and any(isinstance(leaf, (*ARRAYS, int, float)) for leaf in _flat(value)):
+        return "mutable object"
+    return None
+
+
+def _flat(value: Any) -> list[Any]:
+    return jax.tree.leaves(list(value) if isinstance(value, set) else value)
+
+
+def _freeze_closure(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of a function whose closure cells hold what they hold now."""
+    if not isinstance(function, types.FunctionType) or not function.__closure__:
+        return function
+    try:
+        cells = tuple(types.CellType(_snapshot(cell.cell_contents)) for cell in function.__closure__)
+    except ValueError:  # an empty cell: a name bound later; leave the function as it is
+        return function
+    if any(cell.cell_contents is function for cell in cells):
+        return function
+    frozen = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
+    )
+    frozen.__kwdefaults__ = function.__kwdefaults__
+    return frozen
+
+
+def _snapshot(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,149 @@
+"""The model: a joint density drawn as a factor graph, and what can be done with it.
+
+A model is spaces, factors and observed values. It is immutable and a pytree: the arrays of its data,
+observations, parameters and modules are leaves, everything else is structure.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import Array
+
+from gmdsl.core.ancestral import draw
+from gmdsl.core.capability import Capabilities, capabilities
+from gmdsl.core.condition import condition
+from gmdsl.core.factor import Deterministic, Factor
+from gmdsl.core.node import Param
+from gmdsl.core.product import product
+from gmdsl.core.rename import rename
+from gmdsl.core.space import Space, describe
+
+if TYPE_CHECKING:
+    import networkx
+
+type Pairs = tuple[tuple[str, Any], ...]
+
+
+class Model(eqx.Module):
+    """A factor graph over named variables. Made by `gm.energy`, `gm.joint` and the operators.
+
+    Attributes:
+        factors: the terms of the log-density.
+        declared: pairs (variable, space) of the random and deterministic variables.
+        data: constant arrays by name.
+        params: learnable parameters by name.
+        observed: observed values by name.
+        inputs: pairs (name, space) that must be bound before compiling.
+        constants: pairs (name, number).
+        narrowed: variables whose space is smaller than their distribution's support.
+        dims: pairs (variable, names of its dimensions).
+        coords: pairs (dimension, labels).
+    """
+
+    factors: tuple[Factor, ...]
+    declared: tuple[tuple[str, Space], ...] = eqx.field(static=True)
+    data: dict[str, Any] = eqx.field(default_factory=dict)
+    params: dict[str, Param] = eqx.field(default_factory=dict)
+    observed: dict[str, Any] = eqx.field(default_factory=dict)
+    inputs: tuple[tuple[str, Space], ...] = eqx.field(static=True, default=())
+    constants: Pairs = eqx.field(static=True, default=())
+    narrowed: tuple[str, ...] = eqx.field(static=True, default=())
+    dims: Pairs = eqx.field(static=True, default=())
+    coords: Pairs = eqx.field(static=True, default=())
+
+    __array_priority__: ClassVar[int] = 1000
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """Space of every random and deterministic variable."""
+        return dict(self.declared)
+
+    @property
+    def deterministic(self) -> tuple[str, ...]:
+        """Variables that are functions of others."""
+        return tuple(c for f in self.factors if isinstance(f, Deterministic) for c in f.children)
+
+    @property
+    def random(self) -> tuple[str, ...]:
+        """Random variables, observed ones included."""
+        computed = set(self.deterministic)
+        return tuple(name for name, _ in self.declared if name not in computed)
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Random variables that are not observed: what a sampler moves."""
+        return tuple(name for name in self.random if name not in self.observed)
+
+    @property
+    def graph(self) -> "networkx.DiGraph":
+        """The factor graph: variables and factors are nodes, with kind, role, space and label.
+
+        >>> import gmdsl as gm
+        >>> ring = gm.energy(lambda x: x @ x, x=gm.Real(2))
+        >>> sorted(ring.graph)
+        ['energy(x)', 'x']
+        """
+        from gmdsl.core.graph import factor_graph
+
+        return factor_graph(self)
+
+    def condition(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
+        """The model with some variables observed (or inputs bound).
+
+        Args:
+            values: values by name, for names that are not identifiers.
+            named: values by name; each has exactly the declared shape.
+
+        Raises:
+            SpecError: an unknown name, another shape or kind of number, NaN, a value outside the
+                support, or a variable that is computed from others.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> model = gm.joint(mu=dist.Normal(0, 1), y=lambda mu: dist.Normal(mu, 1).expand([3]))
+        >>> model.condition(y=[1.0, 2.0, 3.0]).free
+        ('mu',)
+        """
+        return condition(self, {**(values or {}), **named})
+
+    def sample(self, key: Array, shape: tuple[int, ...] | int = ()) -> dict[str, Array]:
+        """Ancestral draws of every random and deterministic variable.
+
+        Args:
+            key: a JAX random key.
+            shape: how many independent draws; they come first in the shape of each value.
+
+        Raises:
+            SpecError: the model has an energy, a cycle, or is observed below a free variable; use `gm.sample`.
+
+        >>> import jax, gmdsl as gm, numpyro.distributions as dist
+        >>> model = gm.joint(a=dist.Normal(0, 1), b=lambda a: dist.Normal(a, 1))
+        >>> model.sample(jax.random.key(0), 5)["b"].shape
+        (5,)
+        """
+        return draw(self, key, (shape,) if isinstance(shape, int) else tuple(shape))
+
+    def rename(self, names: Mapping[str, str] | None = None, /, **named: str) -> "Model":
+        """The model with variables renamed, `rename(old="new")`.
+
+        Raises:
+            SpecError: an old name that does not exist, or a new one that does.
+        """
+        return rename(self, {**(names or {}), **named})
+
+    def capabilities(self) -> Capabilities:
+        """What the model offers: normalised, drawable, and why not."""
+        return capabilities(self)
+
+    def __mul__(self, other: "Model") -> "Model":
+        return product(self, other) if isinstance(other, Model) else NotImplemented
+
+    def __repr__(self) -> str:
+        lines = [f.name for f in self.factors]
+        for name, space in self.declared:
+            role = "observed" if name in self.observed else "computed" if name in self.deterministic else "free"
+            lines.append(f"  {name}: {describe(space)}, {role}")
+        lines += [f"  {name}: data {getattr(value, 'shape', ())}" for name, value in self.data.items()]
+        lines += [f"  {name}: parameter in {describe(p.space)}" for name, p in self.params.items()]
+        lines += [f"  {name}: input in {describe(space)}" for name, space in self.inputs]
+        return "Model\n" + "\n".join(lines)

@@ -1,0 +1,136 @@
+"""Probing a function once, with shapes and no numbers, when a model is declared.
+
+`jax.eval_shape` runs the user's function on abstract values of the right shapes and dtypes. What
+comes back says whether the node is a distribution, a computed value or an energy, and every
+mistake that shapes can show is reported here, with the name of the node.
+"""
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gmdsl.core.errors import RankWarning, SpecError
+from gmdsl.core.factor import Call
+from gmdsl.core.space import Real, Space, dtype_of
+from gmdsl.core.support import space_of
+
+type Abstract = dict[str, Any]
+
+
+def abstract(space: Space) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of a value of a space."""
+    return jax.ShapeDtypeStruct(space.shape, dtype_of(space))
+
+
+def probe_node(name: str, call: Call, known: Abstract) -> tuple[Space, bool, bool]:
+    """What a node of a joint is: its space, whether it is random, whether it is proper."""
+    found: dict[str, Any] = {}
+
+    def run(values: Abstract) -> Any:
+        result = call(values)
+        if not is_distribution(result):
+            found["space"] = None
+            return jnp.asarray(result)
+        _check_parameters(name, result)
+        shape = tuple(result.batch_shape) + tuple(result.event_shape)
+        found["space"] = space_of(result.support, shape)
+        found["proper"] = not _improper(result)
+        value = jnp.zeros(shape, dtype_of(found["space"]))
+        return jnp.sum(result.log_prob(value))
+
+    out = _eval(name, run, call, known)
+    if found["space"] is not None:
+        return found["space"], True, found["proper"]
+    return Real(*out.shape), False, False
+
+
+def probe_energy(name: str, call: Call, known: Abstract) -> None:
+    """Checks that an energy is one real number, and warns of silent broadcasting.
+
+    Raises:
+        SpecError: the energy is not a scalar, or not a real number.
+    """
+    with jax.numpy_rank_promotion("warn"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        out = _eval(name, lambda values: jnp.asarray(call(values)), call, known)
+    for warning in caught:
+        if "rank promotion" in str(warning.message):
+            text = str(warning.message).split("For more")[0].strip()
+            warnings.warn(f"{name}: {text} Add the axis yourself, as in x[:, None].", RankWarning, stacklevel=4)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    given = _describe(call, known)
+    if out.shape != ():
+        raise SpecError(f"{name}: an energy is one number, but it gave shape {out.shape} for {given}. Add .sum().")
+    if not jnp.issubdtype(out.dtype, jnp.floating):
+        raise SpecError(f"{name}: an energy is a real number, but it gave dtype {out.dtype} for {given}. Return a float.")
+
+
+def _eval(name: str, run: Any, call: Call, known: Abstract) -> Any:
+    shapes = {v: known[v] for v in call.variables if isinstance(known[v], jax.ShapeDtypeStruct)}
+    numbers = {v: known[v] for v in call.variables if v not in shapes}
+    try:
+        return jax.eval_shape(lambda values: run({**numbers, **values}), shapes)
+    except SpecError:
+        raise
+    except jax.errors.JAXTypeError as error:
+        text = str(error).split("\n")[0]
+        raise SpecError(
+            f"{name}: it needs the value of a traced array ({text}), but only shapes are known when a model is built."
+            " Use jnp.where or lax.cond instead of Python branches."
+        ) from error
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        text = str(error).split("\n")[0]
+        raise SpecError(
+            f"{name}: its function failed for {_describe(call, known)}: {text}. Check the shapes of its arguments."
+        ) from error
+
+
+def _describe(call: Call, known: Abstract) -> str:
+    return ", ".join(f"{v}{tuple(getattr(known[v], 'shape', ()))}" for v in call.variables) or "no arguments"
+
+
+def is_distribution(value: Any) -> bool:
+    """Whether a value behaves like a NumPyro distribution (without importing NumPyro)."""
+    return hasattr(value, "log_prob") and hasattr(value, "batch_shape") and not isinstance(value, type)
+
+
+def _check_parameters(name: str, distribution: Any) -> None:
+    """Refuses constant parameters outside their constraint, such as a negative scale."""
+    inner, seen = distribution, 0
+    while hasattr(inner, "base_dist") and seen < 10:
+        _check_own_parameters(name, inner)
+        inner, seen = inner.base_dist, seen + 1
+    _check_own_parameters(name, inner)
+
+
+def _check_own_parameters(name: str, distribution: Any) -> None:
+    for parameter, constraint in getattr(distribution, "arg_constraints", {}).items():
+        value = vars(distribution).get(parameter)
+        if value is None or isinstance(value, jax.core.Tracer) or not hasattr(constraint, "check"):
+            continue
+        try:
+            good = bool(np.all(constraint.check(np.asarray(value))))
+        except (NotImplementedError, TypeError, ValueError, jax.errors.JAXTypeError):
+            continue
+        if not good:
+            raise SpecError(
+                f"{name}: {type(distribution).__name__}({parameter}={np.asarray(value)}), but {parameter} must satisfy"
+                f" {constraint!r}. Correct the number."
+            )
+
+
+def _improper(distribution: Any) -> bool:
+    inner = distribution
+    while True:
+        if type(inner).__name__ in _IMPROPER:
+            return True
+        if not hasattr(inner, "base_dist"):
+            return False
+        inner = inner.base_dist
+
+
+_IMPROPER = ("ImproperUniform", "MaskedDistribution", "Unit", "LeftCensoredDistribution", "RightCensoredDistribution")

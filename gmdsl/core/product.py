@@ -1,0 +1,119 @@
+r"""Products of densities, $p(x, \ldots)\, q(x, \ldots)$, with shared names unified.
+
+The product of two joints is a joint when no variable is the child of both and the union has no
+cycle (a prior times a likelihood); else it is an undirected product (a product of experts).
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.factor import Deterministic
+from gmdsl.core.function import fingerprint
+from gmdsl.core.space import Space, describe
+from gmdsl.core.support import smaller
+
+
+def product(first: Any, second: Any) -> Any:
+    """The product of two models.
+
+    Raises:
+        SpecError: a shared variable with supports that are not nested, or shared data, parameters or
+            observed values that differ.
+    """
+    spaces, narrowed = _unify_spaces(first, second)
+    data = _merged("data", first.data, second.data)
+    params = _merged("parameter", first.params, second.params)
+    constants = _merged("constant", dict(first.constants), dict(second.constants))
+    _one_role(first, second, spaces)
+    factors = first.factors + tuple(f for f in second.factors if not _already(f, first.factors))
+    bound = {*spaces, *data, *params, *constants}
+    inputs = {**dict(first.inputs), **dict(second.inputs)}
+    for name, space in inputs.items():
+        _check_bound(name, space, spaces.get(name), data.get(name))
+    return dataclasses.replace(
+        first,
+        factors=factors,
+        declared=tuple(spaces.items()),
+        data=data,
+        params=params,
+        observed=_merged("observed value", first.observed, second.observed),
+        inputs=tuple((name, space) for name, space in inputs.items() if name not in bound),
+        constants=tuple(constants.items()),
+        narrowed=tuple(dict.fromkeys((*first.narrowed, *second.narrowed, *narrowed))),
+        dims=tuple(_merged("dims", dict(first.dims), dict(second.dims)).items()),
+        coords=tuple(_merged("coords", dict(first.coords), dict(second.coords)).items()),
+    )
+
+
+def _unify_spaces(first: Any, second: Any) -> tuple[dict[str, Space], list[str]]:
+    spaces, narrowed = dict(first.declared), []
+    sides = [(dict(m.declared), {c for f in m.factors for c in f.children}) for m in (first, second)]
+    for name, space in second.declared:
+        if name not in spaces:
+            spaces[name] = space
+            continue
+        inner = smaller(spaces[name], space)
+        if inner is None:
+            raise SpecError(
+                f"product: {name} lives in {describe(spaces[name])} on the left and in {describe(space)} on the right,"
+                f" and neither lies in the other. Declare one space, or .rename({name}=...) on one side."
+            )
+        spaces[name] = inner
+        narrowed += [name for declared, made in sides if name in made and declared[name] != inner]
+    return spaces, narrowed
+
+
+def _merged(what: str, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    for name in first.keys() & second.keys():
+        if not _same(first[name], second[name]):
+            raise SpecError(
+                f"product: the {what} {name!r} differs between the two sides."
+                f" Give both the same, or .rename({name}=...) on one side."
+            )
+    return {**first, **second}
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.array_equal(np.asarray(first), np.asarray(second))
+    return fingerprint(first, []) == fingerprint(second, [])
+
+
+def _one_role(first: Any, second: Any, spaces: dict[str, Space]) -> None:
+    for one, other in ((first, second), (second, first)):
+        fixed = {**one.data, **one.params, **dict(one.constants)}
+        for name in fixed.keys() & dict(other.declared).keys():
+            raise SpecError(
+                f"product: {name} is a constant on one side and a variable on the other. .rename({name}=...) one."
+            )
+    for one, other in ((first, second), (second, first)):
+        for name in set(one.deterministic) & set(other.random):
+            raise SpecError(
+                f"product: {name} is computed on one side and random on the other. .rename({name}=...) one of them."
+            )
+
+
+def _already(factor: Any, factors: tuple[Any, ...]) -> bool:
+    """Whether a deterministic is there already; two different ones of one name are an error."""
+    if not isinstance(factor, Deterministic):
+        return False
+    for other in factors:
+        if isinstance(other, Deterministic) and other.child == factor.child:
+            if fingerprint(other, []) != fingerprint(factor, []):
+                raise SpecError(
+                    f"product: {factor.child} is computed in two different ways. .rename({factor.child}=...) one of them."
+                )
+            return True
+    return False
+
+
+def _check_bound(name: str, wanted: Space, space: Space | None, value: Any) -> None:
+    shape = space.shape if space is not None else None if value is None else np.shape(value)
+    if shape is not None and shape != wanted.shape:
+        raise SpecError(
+            f"product: the input {name} was declared {wanted.shape}, but the other side gives it shape {shape}."
+            " Declare the input with that shape."
+        )

@@ -1,0 +1,78 @@
+r"""The sampler contract, and the Metropolis rule that most samplers share.
+
+A sampler is settings plus one function, `step(key, target, state) -> (state, stats)`. By default
+the state is the position x itself; a sampler that carries more gives `init` and `position`. The
+driver owns keys, chains, warm-up, progress and export.
+
+Reference:
+    Metropolis et al., *Equation of state calculations by fast computing machines*, 1953;
+    Hastings, *Monte Carlo sampling methods using Markov chains and their applications*, 1970.
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.core.density import Target
+
+type Stats = dict[str, Any]
+
+
+class Sampler(eqx.Module):
+    """A Markov kernel with settings. Subclasses give `step`; the rest has defaults.
+
+    Class attributes:
+        adapts: an adapter or a tuple of them (`gm.adapt`), run during warm-up only.
+        bias: how the law of the chain differs from the target's; None when it does not.
+        lockstep: False when the work of a step differs much between chains (trees), so that chains
+            run one after the other instead of side by side.
+    """
+
+    adapts: ClassVar[Any] = ()
+    bias: ClassVar[str | None] = None
+    lockstep: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def step(self, key: Array, target: Target, state: Any) -> tuple[Any, Stats]:
+        """One transition. Stats are scalars under ArviZ's names (`lp`, `acceptance_rate`, `diverging`...)."""
+
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Any:
+        """The state at a position; by default the position."""
+        del key, target
+        return x
+
+    def position(self, state: Any) -> Float[Array, " dim"]:
+        """The position in a state; by default the state."""
+        return state
+
+    def refresh(self, key: Array, target: Target, state: Any) -> Any:
+        """The state after the target has changed: nothing that was cached may survive."""
+        return self.init(key, target, self.position(state))
+
+
+def metropolis(key: Array, state: Any, proposal: Any, log_ratio: Float[Array, ""]) -> tuple[Any, Stats]:
+    """Accepts a proposal with probability min(1, exp(log_ratio)); a NaN ratio is a rejection.
+
+    Args:
+        key: a random key.
+        state: the current state, any pytree.
+        proposal: the proposed state, of the same structure.
+        log_ratio: log of the Metropolis-Hastings ratio.
+
+    Returns:
+        The new state, and the stats `acceptance_rate`, `accepted` and `nan_evaluations`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> state, stats = metropolis(jax.random.key(0), jnp.zeros(2), jnp.ones(2), jnp.array(0.5))
+    >>> state.tolist(), float(stats["acceptance_rate"])
+    ([1.0, 1.0], 1.0)
+    """
+    broken = jnp.isnan(log_ratio)
+    probability = jnp.where(broken, 0.0, jnp.exp(jnp.minimum(log_ratio, 0.0)))
+    accepted = jax.random.uniform(key, dtype=probability.dtype) < probability
+    new = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), proposal, state)
+    return new, {"acceptance_rate": probability, "accepted": accepted, "nan_evaluations": broken}

@@ -1,0 +1,25 @@
+"""Small helpers on immutable modules and pytrees."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+
+def replace(module: Any, **fields: Any) -> Any:
+    """The same module with some fields changed, without running its checks again (values may be traced)."""
+    names = tuple(fields)
+    none = lambda leaf: leaf is None  # noqa: E731
+    return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, [fields[n] for n in names], is_leaf=none)
+
+
+def strong(tree: Any) -> Any:
+    """The same arrays with strong types, so that a carry keeps its type from the first step on."""
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.asarray(leaf), jnp.asarray(leaf).dtype), tree)
+
+
+def field_names(module: Any) -> tuple[str, ...]:
+    """Names of the settings of a module."""
+    return tuple(field.name for field in dataclasses.fields(module))

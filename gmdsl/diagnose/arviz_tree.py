@@ -1,0 +1,168 @@
+"""The result of a run as an `xarray.DataTree` in ArviZ's schema.
+
+Groups: `posterior`, `sample_stats`, `unconstrained_posterior`, each with its `warmup_` twin, and
+`observed_data`, `constant_data`. Attributes say which versions, seed, sampler and model made it.
+
+Reference:
+    ArviZ, *InferenceData schema specification*.
+"""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.compiler.density import Density
+from gmdsl.core.function import ARRAYS, fingerprint
+from gmdsl.core.model import Model
+from gmdsl.core.sampler import Sampler
+from gmdsl.core.space import Real
+
+
+def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> Any:
+    """The tree of a run (`gmdsl.run.chains.Run`)."""
+    values = constrained(density, run.position)
+    stats = dict(run.stats)
+    if "lp" not in stats:
+        stats["lp"] = _log_densities(density, run.position)
+    free = {s.name: _slot(run.position, s) for s in density.program.plan.slots}
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for name, arrays in (("posterior", values), ("sample_stats", stats), ("unconstrained_posterior", free)):
+        groups[name] = {k: v[:, run.warmup :] for k, v in arrays.items()}
+        if run.warmup:
+            groups[f"warmup_{name}"] = {k: v[:, : run.warmup] for k, v in arrays.items()}
+    attrs = _attributes(density, sampler, run, seed=seed, thin=thin, draws=draws)
+    return as_tree(density.model, {**groups, **constants(density.model)}, attrs)
+
+
+def constrained(density: Density, position: np.ndarray) -> dict[str, np.ndarray]:
+    """Free and deterministic variables at flat draws of shape (chain, draw, dim)."""
+    program = density.program
+    if not program.computed and all(isinstance(program.spaces[name], Real) for name in program.free):
+        return {s.name: _slot(position, s) for s in program.plan.slots}
+    target = density.target
+    return _in_batches(_constrain_batch, program, target, position)
+
+
+def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[str, Any]) -> Any:
+    """A tree of the groups that hold something; dims and coords of the model name the axes."""
+    from xarray import DataTree
+
+    dims, coords = dict(model.dims), dict(model.coords)
+    sampled = ("posterior", "sample_stats", "prior", "prior_predictive", "posterior_predictive", "log_likelihood")
+    children = {}
+    for group, arrays in groups.items():
+        if not arrays:
+            continue
+        plain = group.removeprefix("warmup_")
+        leading = ("chain", "draw") if plain in sampled or plain == "unconstrained_posterior" else ()
+        named = {} if plain == "unconstrained_posterior" else dims
+        children[group] = DataTree(_dataset(arrays, leading, named, coords, attrs))
+    return DataTree.from_dict({f"/{group}": child for group, child in children.items()} | {"/": DataTree()})
+
+
+def constants(model: Model) -> dict[str, dict[str, np.ndarray]]:
+    """The groups `observed_data` and `constant_data` of a model."""
+    observed = {name: np.asarray(value) for name, value in model.observed.items()}
+    fixed = {name: np.asarray(value) for name, value in model.data.items()}
+    return {"observed_data": observed, "constant_data": fixed}
+
+
+def model_digest(model: Model) -> str:
+    """A digest of the structure, the functions and the data of a model."""
+    leaves, treedef = jax.tree.flatten(model)
+    arrays = [fingerprint(np.asarray(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
+    text = repr((str(treedef), [repr(f.name) for f in model.factors], arrays))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def attributes() -> dict[str, Any]:
+    """Who made a group, and when."""
+    version = importlib.metadata.version("gmdsl")
+    return {
+        "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
+        "creation_library": "gmdsl",
+        "creation_library_version": version,
+        "creation_library_language": "Python",
+        "inference_library": "gmdsl",
+        "inference_library_version": version,
+        "jax_version": jax.__version__,
+    }
+
+
+def _attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> dict[str, Any]:
+    extra = {
+        "sampler": type(sampler).__name__,
+        "sampler_settings": json.dumps(repr(sampler)),
+        "seed": seed,
+        "thin": thin,
+        "chain_mode": run.kernel.mode,
+        "draws_asked": draws,
+        "interrupted": int(run.interrupted),
+        "model_digest": model_digest(density.model),
+        "tuning_steps": run.warmup * thin,
+        "sampling_time": run.times["total"],
+        "time_to_first_block": run.times["first_block"],
+    }
+    if sampler.bias:
+        extra["bias"] = sampler.bias
+    return {**attributes(), **extra}
+
+
+def _dataset(arrays: dict[str, Any], leading: Any, dims: Any, coords: Any, attrs: dict[str, Any]) -> Any:
+    import xarray
+
+    variables, used = {}, {}
+    for name, array in arrays.items():
+        shape = array.shape[len(leading) :]
+        labels = list(dims.get(name, ()))[: len(shape)]
+        labels += [f"{name}_dim_{i}" for i in range(len(labels), len(shape))]
+        variables[name] = ((*leading, *labels), array)
+        for label, size in zip(labels, shape, strict=True):
+            used[label] = np.asarray(coords[label]) if label in coords else np.arange(size)
+    if leading:
+        first = next(iter(arrays.values()))
+        used |= {"chain": np.arange(first.shape[0]), "draw": np.arange(first.shape[1])}
+    return xarray.Dataset(variables, coords=used, attrs=attrs)
+
+
+def _slot(position: np.ndarray, slot: Any) -> np.ndarray:
+    return position[..., slot.start : slot.stop].reshape(*position.shape[:-1], *slot.space.free_shape)
+
+
+_BATCH = 1000
+
+
+def _in_batches(function: Any, program: Any, target: Any, position: np.ndarray) -> Any:
+    """A function of flat points over all draws, in batches of one size so that it compiles once."""
+    flat = position.reshape(-1, position.shape[-1])
+    size = min(_BATCH, len(flat))
+    padded = np.concatenate([flat, np.repeat(flat[-1:], -len(flat) % size, axis=0)])
+    parts = [
+        jax.tree.map(np.asarray, function(program, target.leaves, target.hoisted, padded[i : i + size]))
+        for i in range(0, len(padded), size)
+    ]
+    whole = jax.tree.map(lambda *p: np.concatenate(p)[: len(flat)], *parts)
+    return jax.tree.map(lambda a: a.reshape(*position.shape[:2], *a.shape[1:]), whole)
+
+
+def _constrain(program: Any, leaves: Any, hoisted: Any, x: Any) -> Any:
+    return jax.vmap(lambda x: program.constrain(leaves, hoisted, x))(x)
+
+
+def _density(program: Any, leaves: Any, hoisted: Any, x: Any) -> Any:
+    return jax.vmap(lambda x: program.decode(leaves, hoisted, x)[1])(x)
+
+
+_constrain_batch = jax.jit(_constrain, static_argnums=0)
+_density_batch = jax.jit(_density, static_argnums=0)
+
+
+def _log_densities(density: Density, position: np.ndarray) -> np.ndarray:
+    return _in_batches(_density_batch, density.program, density.target, position)
+
+

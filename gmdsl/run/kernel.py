@@ -1,0 +1,235 @@
+"""The compiled block: every chain, a fixed number of records, one program for warm-up and draws.
+
+The static half of a run (the program of the model, the structure of the sampler, its adapters, how
+chains are batched) is a `Kernel`, hashable, so that a second run of the same kind compiles nothing.
+What moves is a `Carry` per chain. The key of step i is `fold_in(chain_key, i)`, so a run does not
+depend on how it is cut into blocks.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gmdsl.compiler.program import FlatTarget, Program
+from gmdsl.core.adapter import Adapter, adapters_of
+from gmdsl.core.errors import SpecError
+from gmdsl.core.function import ARRAYS
+from gmdsl.core.sampler import Sampler
+from gmdsl.core.space import Real, dtype_of
+from gmdsl.core.tree import strong
+from gmdsl.run.warmup import FINISH, WINDOW, WINDOW_END
+
+_ARRAY = "<array>"
+_START = 0x7FFFFFFF  # the step index whose key starts a chain; no run is that long
+
+
+class Carry(NamedTuple):
+    """What one chain carries from step to step."""
+
+    state: Any
+    sampler: tuple[Array, ...]
+    adapters: tuple[Any, ...]
+
+
+class Record(NamedTuple):
+    """What one step leaves behind."""
+
+    position: Array
+    stats: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A sampler's structure: what is static, and where its arrays go."""
+
+    treedef: Any
+    statics: tuple[Any, ...]
+
+    def sampler(self, arrays: tuple[Array, ...]) -> Any:
+        """The sampler with these arrays in place of its numbers."""
+        given = iter(arrays)
+        return jax.tree.unflatten(self.treedef, [next(given) if s is _ARRAY else s for s in self.statics])
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The static half of a run.
+
+    Attributes:
+        program: the compiled model.
+        given: structure of the sampler as the user made it.
+        started: its structure once the adapters have filled in their fields.
+        adapters: the rules that tune it during warm-up.
+        mode: "vmap" (chains side by side) or "map" (one after the other).
+        capacity: records in a block.
+        thin: steps per record.
+    """
+
+    program: Program
+    given: Settings
+    started: Settings
+    adapters: tuple[Adapter, ...]
+    mode: str
+    capacity: int
+    thin: int
+
+
+def make_kernel(program: Program, sampler: Sampler, mode: str, capacity: int, thin: int) -> tuple[Kernel, Any]:
+    """The kernel of a sampler on a program, and the arrays of the sampler.
+
+    Raises:
+        SpecError: an adapter does not fit the sampler.
+    """
+    given, arrays = _dissect(sampler)
+    adapters = adapters_of(sampler)
+    found: list[Settings] = []
+
+    def start(arrays: tuple[Array, ...]) -> Any:
+        started, _ = _started(given.sampler(arrays), adapters, program.plan.dim)
+        settings, leaves = _dissect(started)
+        found.append(settings)
+        return leaves
+
+    jax.eval_shape(start, arrays)
+    return Kernel(program, given, found[0], adapters, mode, capacity, thin), arrays
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: Array, x: Array) -> Any:
+    """The carries at the starts, and whether log-density and gradient are finite there."""
+    target = FlatTarget(kernel.program, leaves, hoisted)
+
+    def one(key: Array, x: Array) -> Any:
+        lp, score = target.log_density_and_score(x)
+        sampler, states = _started(kernel.given.sampler(arrays), kernel.adapters, target.dim)
+        state = sampler.init(jax.random.fold_in(key, _START), target, x)
+        carry = Carry(state, _dissect(sampler)[1], tuple(states))
+        return strong(carry), jnp.isfinite(lp), jnp.isfinite(score).all()
+
+    return jax.vmap(one)(keys, x)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
+def run_block(
+    kernel: Kernel, leaves: Any, hoisted: Any, keys: Array, carries: Carry, first: Array, records: Array, phases: Array
+) -> tuple[Carry, Record]:
+    """Up to `capacity` records of every chain.
+
+    Args:
+        kernel: the static half.
+        leaves: arrays of the model.
+        hoisted: its constant terms.
+        keys: one key per chain.
+        carries: one carry per chain; given back to the device.
+        first: index of the first step.
+        records: how many records to make; the rest of the buffers stays empty.
+        phases: phase of each step of the block (`gmdsl.run.warmup`).
+    """
+    target = FlatTarget(kernel.program, leaves, hoisted)
+
+    def one_chain(key: Array, carry: Carry) -> tuple[Carry, Record]:
+        step = jax.jit(lambda carry, i, phase: _step(kernel, target, key, carry, first + i, phase))
+        shapes = jax.eval_shape(step, carry, jnp.int32(0), phases[0])
+        buffers = jax.tree.map(lambda s: jnp.zeros((kernel.capacity, *s.shape), s.dtype), shapes[1])
+
+        def one_record(index: Array, at: Any) -> Any:
+            carry, buffers = at
+            base = index * kernel.thin
+            for_thin = lambda j, c: step(c, base + j, phases[base + j])[0]  # noqa: E731
+            carry = jax.lax.fori_loop(0, kernel.thin - 1, for_thin, carry) if kernel.thin > 1 else carry
+            last = base + kernel.thin - 1
+            carry, record = step(carry, last, phases[last])
+            put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
+            return carry, jax.tree.map(lambda b, r: put(b, r), buffers, record)
+
+        return jax.lax.fori_loop(0, records, one_record, (carry, buffers))
+
+    if kernel.mode == "vmap":
+        return jax.vmap(one_chain)(keys, carries)
+    return jax.lax.map(lambda args: one_chain(*args), (keys, carries))
+
+
+def check_step(kernel: Kernel, sampler: Sampler, leaves: Any, hoisted: Any, key: Array, carries: Carry) -> None:
+    """Refuses a sampler whose `step` changes the structure, shapes or dtypes of its state.
+
+    Raises:
+        SpecError: naming the sampler and what changed.
+    """
+    carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), carries)
+
+    def once(key: Array, leaves: Any, hoisted: Any, carry: Carry) -> Any:
+        target = FlatTarget(kernel.program, leaves, hoisted)
+        return kernel.started.sampler(carry.sampler).step(key, target, carry.state)
+
+    name = type(sampler).__name__
+    result = jax.eval_shape(once, key, leaves, hoisted, carry)
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
+        raise SpecError(f"{name}.step(...): it must return (state, stats) with stats a dict. Return both.")
+    before, after = jax.tree.structure(carry.state), jax.tree.structure(result[0])
+    if before != after:
+        raise SpecError(f"{name}.step(...): the state went in as {before} and came out as {after}. Keep one structure.")
+    for old, new in zip(jax.tree.leaves(carry.state), jax.tree.leaves(result[0]), strict=True):
+        if old.shape != new.shape or old.dtype != new.dtype:
+            raise SpecError(
+                f"{name}.step(...): a part of the state went in as {old.dtype}{list(old.shape)} and came out as"
+                f" {new.dtype}{list(new.shape)}. Return what came in."
+            )
+
+
+def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: Array, phase: Array) -> Any:
+    sampler = kernel.started.sampler(carry.sampler)
+    state, stats = sampler.step(jax.random.fold_in(key, index), target, carry.state)
+    if hasattr(sampler, "step_size") and "step_size" not in stats:
+        stats = {**stats, "step_size": sampler.step_size}
+    position = sampler.position(state)
+    record = Record(position, {name: jnp.asarray(value) for name, value in stats.items()})
+    arrays, states = carry.sampler, carry.adapters
+    if kernel.adapters:
+        flags = {"warmup_window": phase >= WINDOW, "warmup_window_end": phase == WINDOW_END}
+        flags["warmup_window"] &= phase < FINISH
+        seen = {**stats, **flags}
+        tune = functools.partial(_tune, kernel, position, getattr(state, "score", None), seen, phase)
+        arrays, states = jax.lax.cond(phase > 0, tune, lambda a, s: (a, s), arrays, states)
+    return strong(Carry(state, arrays, states)), record
+
+
+def _tune(kernel: Kernel, position: Any, score: Any, stats: Any, phase: Array, arrays: Any, states: Any) -> Any:
+    sampler, new = kernel.started.sampler(arrays), []
+    for adapter, state in zip(kernel.adapters, states, strict=True):
+        state, sampler = adapter.update(state, sampler, position, score, stats)
+        new.append(state)
+    finished = sampler
+    for adapter, state in zip(kernel.adapters, new, strict=True):
+        finished = adapter.finish(state, finished)
+    ended = _dissect(finished)[1]
+    going = _dissect(sampler)[1]
+    kept = tuple(jnp.where(phase == FINISH, a, b) for a, b in zip(ended, going, strict=True))
+    return strong((kept, tuple(new)))
+
+
+def _started(sampler: Any, adapters: tuple[Adapter, ...], dim: int) -> tuple[Any, list[Any]]:
+    states = []
+    for adapter in adapters:
+        state, sampler = adapter.start(sampler, dim)
+        states.append(state)
+    return sampler, states
+
+
+def _dissect(sampler: Any) -> tuple[Settings, tuple[Any, ...]]:
+    """Floats and arrays of a sampler become arrays of strong type; the rest is structure."""
+    flat, treedef = jax.tree.flatten(sampler)
+    moves = [isinstance(leaf, (float, *ARRAYS)) for leaf in flat]
+    statics = tuple(_ARRAY if moving else leaf for leaf, moving in zip(flat, moves, strict=True))
+    arrays = tuple(_array(leaf) for leaf, moving in zip(flat, moves, strict=True) if moving)
+    return Settings(treedef, statics), arrays
+
+
+def _array(leaf: Any) -> Any:
+    if isinstance(leaf, float):
+        return np.asarray(leaf, dtype_of(Real()))
+    return jnp.asarray(leaf, dtype_of(Real())) if jnp.issubdtype(leaf.dtype, jnp.floating) else jnp.asarray(leaf)

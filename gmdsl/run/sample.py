@@ -1,0 +1,109 @@
+"""`gm.sample`: from a model and a sampler to a tree of draws that ArviZ understands."""
+
+from typing import Any
+
+from gmdsl.compiler.density import Density
+from gmdsl.core.errors import SpecError
+from gmdsl.core.model import Model
+from gmdsl.core.sampler import Sampler
+from gmdsl.diagnose.arviz_tree import build_tree
+from gmdsl.run.chains import choose_mode, run_chains
+
+
+def sample(
+    model: Model,
+    sampler: Sampler,
+    *,
+    chains: int = 4,
+    draws: int = 1000,
+    warmup: int = 1000,
+    seed: int = 0,
+    init: Any = None,
+    thin: int = 1,
+    progress: bool = True,
+    chain_mode: str | None = None,
+    log_likelihood: bool = False,
+) -> Any:
+    """Draws from a model by a sampler.
+
+    Args:
+        model: what to sample; conditioned on what is observed.
+        sampler: how, such as `gm.NUTS()`.
+        chains: independent chains from dispersed starts.
+        draws: draws kept per chain.
+        warmup: draws before them, in which the sampler adapts; kept apart in `warmup_*` groups.
+        seed: the same seed gives the same draws (same machine, same versions).
+        init: where chains start: a dict of values (one start, or one per chain along the first
+            axis), a tree of earlier draws, a model to draw from, or nothing (uniform on (-2, 2) in
+            unconstrained coordinates, checked, up to 100 tries).
+        thin: steps per draw that is kept.
+        progress: whether to show a progress bar.
+        chain_mode: "vmap" (chains side by side) or "map" (one after the other); chosen when None.
+        log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
+
+    Returns:
+        An `xarray.DataTree` in ArviZ's schema: `posterior`, `sample_stats`, their `warmup_` twins,
+        `unconstrained_posterior`, `observed_data`, `constant_data`. Ctrl-C returns what was drawn so far.
+
+    Raises:
+        SpecError: a model without continuous variables, settings out of range, a sampler that breaks the contract.
+        StartError: the log-density or its gradient is not finite at the starts.
+
+    >>> import gmdsl as gm
+    >>> bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2))
+    >>> tree = gm.sample(bowl, gm.NUTS(), chains=2, draws=50, warmup=50, progress=False)
+    >>> tree["posterior"]["x"].shape
+    (2, 50, 2)
+    """
+    _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode)
+    density = Density(model)
+    _check_continuous(density, sampler)
+    mode = choose_mode(sampler, chains, chain_mode)
+    run = run_chains(
+        density,
+        sampler,
+        chains=chains,
+        draws=draws,
+        warmup=warmup,
+        seed=seed,
+        init=init,
+        thin=thin,
+        progress=progress,
+        mode=mode,
+    )
+    tree = build_tree(density, sampler, run, seed=seed, thin=thin, draws=draws)
+    if log_likelihood:
+        from gmdsl.run.predict import log_likelihood as add
+
+        tree = add(model, tree)
+    return tree
+
+
+def _check_settings(
+    model: Any, sampler: Any, chains: int, draws: int, warmup: int, thin: int, seed: int, chain_mode: Any
+) -> None:
+    if not isinstance(model, Model):
+        raise SpecError(f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy.")
+    if isinstance(sampler, type):
+        raise SpecError(f"sample(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
+    if not isinstance(sampler, Sampler):
+        raise SpecError(f"sample(...): a sampler is needed second, not {type(sampler).__name__}. Try gm.NUTS().")
+    for name, value, least in (("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise SpecError(f"sample({name}={value!r}): a whole number of at least {least} is needed.")
+    if not isinstance(seed, int):
+        raise SpecError(f"sample(seed={seed!r}): a whole number is needed, such as seed=0.")
+    if chain_mode not in (None, "vmap", "map"):
+        raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map' and None (chosen).")
+
+
+def _check_continuous(density: Density, sampler: Sampler) -> None:
+    name = type(sampler).__name__
+    discrete = [v for v in density.free if density.program.spaces[v].discrete]
+    if discrete:
+        raise SpecError(
+            f"sample(..., {name}()): {discrete[0]} is discrete, and {name} moves real numbers only."
+            f" Sum it out by .marginalize({discrete[0]!r}), observe it, or give it a block of its own."
+        )
+    if not density.free:
+        raise SpecError("sample(...): every variable is observed; there is nothing to sample.")

@@ -1,0 +1,93 @@
+r"""Hamiltonian Monte Carlo: leapfrog along $H(x, p) = -\log\pi(x) + \tfrac12 p^\top M^{-1} p$, then accept or reject.
+
+The step is jittered from one transition to the next, so that no trajectory length resonates with
+the target (a fixed length of half a period returns every draw to its mirror image).
+
+Reference:
+    Duane et al., *Hybrid Monte Carlo*, 1987; Neal, *MCMC using Hamiltonian dynamics*, 2011.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.metric import DiagonalMetric
+from gmdsl.adapt.step_size import StepSize
+from gmdsl.core.adapter import Adapter
+from gmdsl.core.density import Target
+from gmdsl.core.errors import SpecError
+from gmdsl.core.metric import draw_momentum, kinetic, velocity
+from gmdsl.core.sampler import Sampler, Stats, metropolis
+
+DIVERGENCE = 1000.0  # energy error above which a trajectory is called divergent, as in Stan
+
+
+class HMCState(NamedTuple):
+    """Position, its log-density and score."""
+
+    position: Float[Array, " dim"]
+    log_density: Float[Array, ""]
+    score: Float[Array, " dim"]
+
+
+class HMC(Sampler):
+    """Hamiltonian Monte Carlo with a fixed number of leapfrog steps.
+
+    Attributes:
+        step_size: time of one leapfrog step, in units of the (estimated) scales.
+        steps: leapfrog steps in a transition.
+        jitter: the step is multiplied by a factor drawn evenly from 1 - jitter to 1 + jitter.
+        target_accept: acceptance rate that warm-up aims at.
+        inverse_mass: variances (or covariance) of the target; estimated when None.
+        metric: the rule that estimates it.
+    """
+
+    step_size: float = 0.2
+    steps: int = 10
+    jitter: float = 0.3
+    target_accept: float = 0.8
+    inverse_mass: Any = None
+    metric: Adapter = DiagonalMetric()
+
+    def __check_init__(self) -> None:
+        if self.steps < 1:
+            raise SpecError(f"HMC(steps={self.steps}): at least one leapfrog step is needed. Try 10.")
+
+    @property
+    def adapts(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return (self.metric, StepSize(self.target_accept))
+
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> HMCState:
+        return HMCState(x, *target.log_density_and_score(x))
+
+    def position(self, state: HMCState) -> Float[Array, " dim"]:
+        return state.position
+
+    def step(self, key: Array, target: Target, state: HMCState) -> tuple[HMCState, Stats]:
+        key_momentum, key_jitter, key_accept = jax.random.split(key, 3)
+        momentum = draw_momentum(key_momentum, self.inverse_mass, target.dim)
+        factor = jax.random.uniform(key_jitter, (), momentum.dtype, -1.0, 1.0)
+        step_size = self.step_size * (1.0 + self.jitter * factor)
+        move = lambda _, at: leapfrog(target, self.inverse_mass, step_size, *at)  # noqa: E731
+        proposal, end = jax.lax.fori_loop(0, self.steps, move, (state, momentum))
+        before = kinetic(self.inverse_mass, momentum) - state.log_density
+        after = kinetic(self.inverse_mass, end) - proposal.log_density
+        new, stats = metropolis(key_accept, state, proposal, before - after)
+        diverging = ~(after - before < DIVERGENCE)
+        steps = jnp.asarray(self.steps)
+        energy = jnp.where(stats["accepted"], after, before)
+        error = jnp.where(stats["accepted"], after - before, 0.0)
+        more = {"lp": new.log_density, "energy": energy, "energy_error": error, "diverging": diverging}
+        return new, {**stats, **more, "n_steps": steps}
+
+
+def leapfrog(
+    target: Target, inverse_mass: Array, step_size: Float[Array, ""], state: HMCState, momentum: Float[Array, " dim"]
+) -> tuple[HMCState, Float[Array, " dim"]]:
+    """One step of the velocity Verlet integrator: half kick, drift, half kick."""
+    momentum = momentum + 0.5 * step_size * state.score
+    x = state.position + step_size * velocity(inverse_mass, momentum)
+    state = HMCState(x, *target.log_density_and_score(x))
+    return state, momentum + 0.5 * step_size * state.score

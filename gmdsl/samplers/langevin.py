@@ -1,0 +1,40 @@
+r"""Unadjusted Langevin dynamics, $x_{t+\Delta t} = x_t + \frac{\Delta t}{2} \nabla \log \pi(x_t) + \sqrt{\Delta t}\, e_t$.
+
+Nothing is rejected, so the law of the chain differs from the target by a bias of order $\Delta t$; on
+$N(\mu, s^2)$ its stationary variance is $s^2 / (1 - \Delta t / 4 s^2)$.
+
+Reference:
+    Roberts and Tweedie, *Exponential convergence of Langevin distributions and their discrete
+    approximations*, 1996; the tutorial's section "Langevin Dynamics".
+"""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.core.density import Target
+from gmdsl.core.errors import SpecError
+from gmdsl.core.sampler import Sampler, Stats
+
+
+class Langevin(Sampler):
+    r"""Langevin dynamics without a Metropolis correction.
+
+    Attributes:
+        step_size: the $\Delta t$ of the equation, in squared units of x. It is not adapted.
+    """
+
+    step_size: float = 0.01
+    bias: ClassVar[str | None] = "unadjusted: the stationary law differs from the target by O(step_size)"
+
+    def __check_init__(self) -> None:
+        if isinstance(self.step_size, float | int) and not self.step_size > 0:
+            raise SpecError(f"Langevin(step_size={self.step_size}): a step is above zero. Try 0.01.")
+
+    def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Array, Stats]:
+        noise = jax.random.normal(key, state.shape, state.dtype)
+        lp, score = target.log_density_and_score(state)
+        x = state + 0.5 * self.step_size * score + jnp.sqrt(self.step_size) * noise
+        return x, {"diverging": ~jnp.isfinite(lp)}

@@ -1,0 +1,72 @@
+r"""Metropolis-adjusted Langevin: a Langevin step as a proposal, corrected by Hastings' ratio.
+
+$x' = x + \frac{\Delta t}{2} M^{-1} \nabla\log\pi(x) + \sqrt{\Delta t}\, M^{-1/2} z$, accepted with probability
+$\min\{1, \pi(x')\, q(x \mid x') / \pi(x)\, q(x' \mid x)\}$.
+
+Reference:
+    Roberts and Tweedie, 1996; Roberts and Rosenthal, *Optimal scaling of discrete approximations to
+    Langevin diffusions*, 1998 (acceptance 0.574).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.metric import DiagonalMetric
+from gmdsl.adapt.step_size import StepSize
+from gmdsl.core.adapter import Adapter
+from gmdsl.core.density import Target
+from gmdsl.core.metric import draw_step, mahalanobis, velocity
+from gmdsl.core.sampler import Sampler, Stats, metropolis
+
+
+class MALAState(NamedTuple):
+    """Position, its log-density and score."""
+
+    position: Float[Array, " dim"]
+    log_density: Float[Array, ""]
+    score: Float[Array, " dim"]
+
+
+class MALA(Sampler):
+    r"""The Metropolis-adjusted Langevin algorithm.
+
+    Attributes:
+        step_size: the $\Delta t$ of the equation, in squared units of the (estimated) scales.
+        target_accept: acceptance rate that warm-up aims at.
+        inverse_mass: variances (or covariance) of the target; estimated when None.
+        metric: the rule that estimates it.
+    """
+
+    step_size: float = 0.5
+    target_accept: float = 0.574
+    inverse_mass: Any = None
+    metric: Adapter = DiagonalMetric()
+
+    @property
+    def adapts(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return (self.metric, StepSize(self.target_accept))
+
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> MALAState:
+        return MALAState(x, *target.log_density_and_score(x))
+
+    def position(self, state: MALAState) -> Float[Array, " dim"]:
+        return state.position
+
+    def step(self, key: Array, target: Target, state: MALAState) -> tuple[MALAState, Stats]:
+        key_move, key_accept = jax.random.split(key)
+        noise = jnp.sqrt(self.step_size) * draw_step(key_move, self.inverse_mass, target.dim)
+        proposal = self.init(key, target, self._mean(state) + noise)
+        forward = self._log_move(state, proposal)
+        backward = self._log_move(proposal, state)
+        log_ratio = proposal.log_density - state.log_density + backward - forward
+        new, stats = metropolis(key_accept, state, proposal, log_ratio)
+        return new, {**stats, "lp": new.log_density}
+
+    def _mean(self, state: MALAState) -> Float[Array, " dim"]:
+        return state.position + 0.5 * self.step_size * velocity(self.inverse_mass, state.score)
+
+    def _log_move(self, start: MALAState, end: MALAState) -> Float[Array, ""]:
+        return -0.5 * mahalanobis(self.inverse_mass, end.position - self._mean(start)) / self.step_size

@@ -1,0 +1,59 @@
+r"""Random-walk Metropolis: propose $x' = x + \epsilon\, L z$ with $z \sim N(0, I)$, accept by the density ratio.
+
+Reference:
+    Roberts, Gelman and Gilks, *Weak convergence and optimal scaling of random walk Metropolis
+    algorithms*, 1997 (acceptance 0.234).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.metric import DiagonalMetric
+from gmdsl.adapt.step_size import StepSize
+from gmdsl.core.adapter import Adapter
+from gmdsl.core.density import Target
+from gmdsl.core.metric import draw_step
+from gmdsl.core.sampler import Sampler, Stats, metropolis
+
+
+class WalkState(NamedTuple):
+    """Position and its log-density."""
+
+    position: Float[Array, " dim"]
+    log_density: Float[Array, ""]
+
+
+class RandomWalk(Sampler):
+    """Gaussian proposals in the scale of the target; needs no gradient.
+
+    Attributes:
+        step_size: standard deviation of the proposal, in units of the (estimated) standard deviations.
+        target_accept: acceptance rate that warm-up aims at.
+        inverse_mass: variances (or covariance) of the proposal; estimated when None.
+        metric: the rule that estimates it; `gm.adapt.DenseMetric()` for correlated targets.
+    """
+
+    step_size: float = 0.5
+    target_accept: float = 0.234
+    inverse_mass: Any = None
+    metric: Adapter = DiagonalMetric()
+
+    @property
+    def adapts(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return (self.metric, StepSize(self.target_accept))
+
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> WalkState:
+        return WalkState(x, target.log_density(x))
+
+    def position(self, state: WalkState) -> Float[Array, " dim"]:
+        return state.position
+
+    def step(self, key: Array, target: Target, state: WalkState) -> tuple[WalkState, Stats]:
+        key_move, key_accept = jax.random.split(key)
+        move = self.step_size * draw_step(key_move, self.inverse_mass, target.dim)
+        x = state.position + move
+        proposal = WalkState(x, target.log_density(x))
+        new, stats = metropolis(key_accept, state, proposal, proposal.log_density - state.log_density)
+        return new, {**stats, "lp": new.log_density}
