@@ -30,6 +30,13 @@ from .core.space import Real as Real
 from .core.space import Simplex as Simplex
 from .core.space import Space as Space
 from .core.space import Spin as Spin
+from .diagnose.check import Report as Report
+from .diagnose.check import check as check
+from .diagnose.render import render as render
+from .interop.numpyro import from_numpyro_model as from_numpyro_model
+from .run.predict import log_likelihood as log_likelihood
+from .run.predict import predict as predict
+from .run.predict import sample_prior as sample_prior
 from .run.sample import sample as sample
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin

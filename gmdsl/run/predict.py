@@ -1,0 +1,170 @@
+"""Prior and posterior predictive draws, and pointwise log-likelihoods.
+
+They follow the conditionals of a model; an energy has no draws of its own, and a model whose
+observed variable sits in an energy says so instead of ignoring the term.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.compiler.density import Density
+from gmdsl.compiler.program import split
+from gmdsl.core.ancestral import complete, known
+from gmdsl.core.conditional import Conditional
+from gmdsl.core.errors import SpecError
+from gmdsl.core.factor import Deterministic, Energy
+from gmdsl.core.model import Model
+from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants
+
+
+def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
+    """Draws from the joint density before anything is observed.
+
+    Args:
+        model: a directed model; what it observes goes to `prior_predictive`, the rest to `prior`.
+        draws: how many, in one chain.
+        seed: the same seed gives the same draws.
+
+    Returns:
+        A tree with the groups `prior`, `prior_predictive`, `observed_data`, `constant_data`.
+
+    Raises:
+        SpecError: the model has an energy or an improper prior, and cannot be drawn from.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> model = gm.joint(mu=dist.Normal(0, 1), y=lambda mu: dist.Normal(mu, 1)).condition(y=0.3)
+    >>> sorted(gm.sample_prior(model, draws=10).children)
+    ['observed_data', 'prior', 'prior_predictive']
+    """
+    _refuse_energies("sample_prior", model, model.random)
+    program, leaves = split(model)
+    keys = jax.random.split(jax.random.key(seed), draws)
+    values = _completed(program, tuple(model.observed), leaves, keys, {})
+    values = {name: np.asarray(value)[None] for name, value in values.items()}
+    prior = {name: values[name] for name, _ in model.declared if name not in model.observed}
+    predictive = {name: values[name] for name in model.observed}
+    groups = {"prior": prior, "prior_predictive": predictive, **constants(model)}
+    return as_tree(model, groups, {**attributes(), "seed": seed})
+
+
+def predict(tree: Any, model: Model, *, seed: int = 0) -> Any:
+    """Adds posterior predictive draws to a tree: each observed variable drawn anew given each draw.
+
+    Args:
+        tree: the result of `gm.sample` on this model.
+        model: the conditioned model.
+        seed: the same seed gives the same draws.
+
+    Returns:
+        A new tree with the group `posterior_predictive` added.
+
+    Raises:
+        SpecError: nothing is observed, or an observed variable sits in an energy.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> model = gm.joint(mu=dist.Normal(0, 1), y=lambda mu: dist.Normal(mu, 1)).condition(y=0.3)
+    >>> tree = gm.sample(model, gm.NUTS(), chains=1, draws=20, warmup=20, progress=False)
+    >>> gm.predict(tree, model)["posterior_predictive"]["y"].shape
+    (1, 20)
+    """
+    if not model.observed:
+        raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
+    _refuse_energies("predict", model, tuple(model.observed))
+    program, leaves = split(model)
+    free, shape = _posterior(tree, model)
+    keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
+    values = _completed(program, tuple(model.observed), leaves, keys, free)
+    drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
+    return _with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))
+
+
+def log_likelihood(model: Model, tree: Any) -> Any:
+    """Adds the log-likelihood of each observation at each draw, for `az.loo` and `az.compare`.
+
+    Batch dimensions of a distribution are independent observations and stay apart. Observed
+    variables without a conditional of their own (in an energy) are listed in the attribute `skipped`.
+
+    Args:
+        model: the conditioned model.
+        tree: the result of `gm.sample` on it.
+
+    Returns:
+        A new tree with the group `log_likelihood` added.
+
+    Raises:
+        SpecError: nothing that is observed has a conditional.
+    """
+    density = Density(model)
+    scored = [c for f in model.factors if isinstance(f, Conditional) for c in f.children if c in model.observed]
+    skipped = [name for name in model.observed if scored.count(name) != 1]
+    if not set(scored) - set(skipped):
+        raise SpecError("log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first.")
+    free, shape = _posterior(tree, model)
+    target = density.target
+    values = _pointwise(density.program, target.leaves, target.hoisted, free)
+    kept = {n: np.asarray(v).reshape(*shape, *v.shape[1:]) for n, v in values.items() if n not in skipped}
+    attrs = {**attributes(), "skipped": ", ".join(skipped)}
+    return _with_group(tree, "log_likelihood", as_tree(model, {"log_likelihood": kept}, attrs))
+
+
+def _one_completed(program: Any, redraw: tuple[str, ...], leaves: Any, keys: Any, values: Any) -> Any:
+    model = program.model(leaves)
+
+    def one(key: Any, values: Any) -> Any:
+        have = complete(model, key, values, redraw)
+        return {name: have[name] for name in program.spaces}
+
+    return jax.vmap(one)(keys, values)
+
+
+def _all_pointwise(program: Any, leaves: Any, hoisted: Any, values: Any) -> Any:
+    model = program.model(leaves)
+
+    def one(values: Any) -> Any:
+        have, found = {**known(model), **hoisted, **values}, {}
+        for index in program.plan.order:
+            factor = model.factors[index]
+            if isinstance(factor, Deterministic) and factor.child not in hoisted:
+                have[factor.child] = factor.evaluate(have)
+            elif isinstance(factor, Conditional) and set(factor.children) & set(model.observed):
+                found |= {n: v for n, v in factor.pointwise(have).items() if n in model.observed}
+        return found
+
+    return jax.vmap(one)(values)
+
+
+_completed = jax.jit(_one_completed, static_argnums=(0, 1))
+_pointwise = jax.jit(_all_pointwise, static_argnums=0)
+
+
+def _posterior(tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+    """The free variables of all draws, flattened over (chain, draw), and that shape."""
+    if "posterior" not in tree.children:
+        raise SpecError("predict(...): the tree has no posterior. Pass the result of gm.sample.")
+    posterior = tree["posterior"]
+    free = {}
+    for name in model.free:
+        if name not in posterior:
+            raise SpecError(f"predict(...): the tree has no {name}; it was sampled from another model.")
+        free[name] = np.asarray(posterior[name].transpose("chain", "draw", ...))
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    return {name: value.reshape(-1, *value.shape[2:]) for name, value in free.items()}, shape
+
+
+def _with_group(tree: Any, group: str, other: Any) -> Any:
+    from xarray import DataTree
+
+    children = {f"/{name}": child for name, child in tree.children.items() if name != group}
+    return DataTree.from_dict({"/": tree.to_dataset(), **children, f"/{group}": other[group]})
+
+
+def _refuse_energies(operation: str, model: Model, names: tuple[str, ...]) -> None:
+    for factor in model.factors:
+        touched = set(factor.parents) & set(names)
+        if isinstance(factor, Energy) and touched:
+            raise SpecError(
+                f"{operation}(...): {sorted(touched)[0]} is in the energy {factor.name}, which cannot be drawn from."
+                " Sample the joint by gm.sample instead."
+            )
