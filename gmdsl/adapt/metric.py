@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from gmdsl.adapt.welford import Moments, add, covariance, empty
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace
+from gmdsl.core.tree import replace, setting
 
 
 class DiagonalMetric(Adapter):
@@ -53,7 +53,7 @@ class DenseMetric(Adapter):
 
 
 def _start(sampler: Sampler, dim: int, dense: bool) -> tuple[Moments, Sampler]:
-    given = sampler.inverse_mass  # pyright: ignore[reportAttributeAccessIssue]
+    given = setting(sampler, "inverse_mass")
     if given is None:
         given = jnp.ones(dim)
     given = jnp.asarray(given)
@@ -66,7 +66,7 @@ def _update(state: Moments, sampler: Sampler, position: Any, stats: Stats) -> tu
     inside = stats.get("warmup_window", False)
     end = stats.get("warmup_window_end", False)
     state = jax.tree.map(lambda a, b: jnp.where(inside, a, b), add(state, position), state)
-    old = sampler.inverse_mass  # pyright: ignore[reportAttributeAccessIssue]
+    old = setting(sampler, "inverse_mass")
     metric = jnp.where(end, covariance(state), old).astype(old.dtype)
     state = jax.tree.map(lambda leaf: jnp.where(end, 0.0, leaf), state)
     return state, replace(sampler, inverse_mass=metric)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace
+from gmdsl.core.tree import replace, setting
 
 
 class Averages(NamedTuple):
@@ -54,7 +54,7 @@ class StepSize(Adapter):
 
     def start(self, sampler: Sampler, dim: int) -> tuple[Averages, Sampler]:
         del dim
-        return _restart(sampler.step_size), sampler  # pyright: ignore[reportAttributeAccessIssue]
+        return _restart(setting(sampler, "step_size")), sampler
 
     def update(
         self, state: Averages, sampler: Sampler, position: Any, score: Any, stats: Stats

@@ -1,0 +1,1 @@
+"""From a model to its log-density and score: check, then lower."""

@@ -16,7 +16,7 @@ from gmdsl.core.condition import checked
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import describe, dtype_of
+from gmdsl.core.space import describe
 
 
 class Density:
@@ -84,7 +84,9 @@ class Density:
         """Free and deterministic variables from the flat unconstrained vector."""
         x = jnp.asarray(x)
         if x.shape != (self.dim,):
-            raise SpecError(f"constrain(x): shape {x.shape}, but the flat vector has shape {(self.dim,)}. Use jax.vmap.")
+            raise SpecError(
+                f"constrain(x): shape {x.shape}, but the flat vector has shape {(self.dim,)}. Use jax.vmap."
+            )
         return self.program.jit_constrain(self._leaves, self._hoisted, x)
 
     def unconstrain(self, values: Mapping[str, Any]) -> Float[Array, " dim"]:
@@ -118,26 +120,37 @@ class Density:
 
     def _point(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
         """The values of exactly the free variables, with declared shapes."""
-        spaces = self.program.spaces
+        if len(values) == len(self.program.signature):
+            try:
+                fits = all(
+                    (value := values[name]).shape == shape and value.dtype == dtype
+                    for name, shape, dtype in self.program.signature
+                )
+            except (AttributeError, KeyError):
+                fits = False
+            if fits:
+                return dict(values)
+        return self._converted(verb, values)
+
+    def _converted(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
         for name in values:
             if name not in self.program.free:
                 raise unknown_name(f"{verb}({{{name!r}: ...}})", name, self.program.free, "free variables")
         point = {}
-        for name in self.program.free:
+        for name, shape, dtype in self.program.signature:
             if name not in values:
                 raise SpecError(f"{verb}(...): {name} is missing; the free variables are {', '.join(self.free)}.")
             value = jnp.asarray(values[name])
-            if value.shape != spaces[name].shape:
+            if value.shape != shape:
                 raise SpecError(
-                    f"{verb}(...): {name} has shape {value.shape}, but was declared {spaces[name].shape}."
+                    f"{verb}(...): {name} has shape {value.shape}, but was declared {shape}."
                     " Pass one point; for many, use jax.vmap."
                 )
-            wanted = dtype_of(spaces[name])
-            point[name] = value if value.dtype == wanted else value.astype(wanted)
+            point[name] = value if value.dtype == dtype else value.astype(dtype)
         return point
 
 
-def compile(model: Model) -> Density:  # noqa: A001
+def compile(model: Model) -> Density:
     """Compiles a model to its log-density and score.
 
     Args:
@@ -151,7 +164,9 @@ def compile(model: Model) -> Density:  # noqa: A001
     2
     """
     if not isinstance(model, Model):
-        raise SpecError(f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint.")
+        raise SpecError(
+            f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint."
+        )
     return Density(model)
 
 

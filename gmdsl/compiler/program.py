@@ -41,6 +41,7 @@ class Program:
         self.spaces: dict[str, Space] = model.spaces
         self.free: tuple[str, ...] = model.free
         self.floats = tuple(name for name in self.free if not self.spaces[name].discrete)
+        self.signature = tuple((name, self.spaces[name].shape, dtype_of(self.spaces[name])) for name in self.free)
         self.computed: tuple[str, ...] = model.deterministic
         self.factor_names = unique_names(model.factors)
         self.jit_log_density = jax.jit(self.log_density)

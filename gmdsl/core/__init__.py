@@ -1,0 +1,1 @@
+"""The nouns: spaces, factors, models, targets, samplers and adapters. Imports nothing of gmdsl above it."""

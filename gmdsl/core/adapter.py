@@ -50,7 +50,7 @@ def adapters_of(sampler: Sampler) -> tuple[Adapter, ...]:
     """
     declared = sampler.adapts
     adapters = () if declared is None else declared if isinstance(declared, tuple | list) else (declared,)
-    fields = {field for field in type(sampler).__dataclass_fields__}
+    fields = set(type(sampler).__dataclass_fields__)
     for adapter in adapters:
         missing = [name for name in adapter.tunes if name not in fields]
         if missing:

@@ -1,6 +1,6 @@
-"""Conditioning: some variables are observed, some inputs are bound.
+r"""Conditioning: some variables are observed, some inputs are bound.
 
-$p(\\theta \\mid y) \\propto p(\\theta, y)$: the observed value takes the place of the variable in every
+$p(\theta \mid y) \propto p(\theta, y)$: the observed value takes the place of the variable in every
 factor; nothing is divided out.
 """
 
@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.graph import ancestors
@@ -37,7 +37,7 @@ def checked(operation: str, name: str, space: Space, value: Any) -> Any:
     Raises:
         SpecError: otherwise.
     """
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         _same_shape(operation, name, space, value.shape)
         return value
     array = as_numbers(operation, value)

@@ -142,4 +142,4 @@ def _is_real(constraint: Any) -> bool:
 
     while isinstance(constraint, constraints.independent):
         constraint = constraint.base_constraint
-    return isinstance(constraint, type(constraints.real) | type(constraints.real_vector) | type(constraints.real_matrix))
+    return constraint in (constraints.real, constraints.real_vector, constraints.real_matrix)

@@ -138,7 +138,8 @@ def _assemble(calls: dict[str, Call], fixed: _Fixed, dims: Any, coords: Any) -> 
     spaces: dict[str, Space] = {}
     factors: list[Factor] = []
     for draft in ordered(Deterministic(name, call) for name, call in calls.items()):
-        name, call = draft.children[0], draft.call  # pyright: ignore[reportAttributeAccessIssue]
+        name = draft.children[0]
+        call = calls[name]
         space, random, proper = probe_node(name, call, known)
         spaces[name], known[name] = space, abstract(space)
         if not random and isinstance(call.function, Constant):
@@ -153,7 +154,9 @@ def _assemble(calls: dict[str, Call], fixed: _Fixed, dims: Any, coords: Any) -> 
         params=fixed.params,
         inputs=tuple(fixed.inputs.items()),
         constants=tuple(fixed.constants.items()),
-        dims=_checked_dims(dims, coords, {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}),
+        dims=_checked_dims(
+            dims, coords, {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}
+        ),
         coords=_checked_coords(coords),
     )
 

@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 
 
 class Target(eqx.Module):
-    """A log-density over one flat, unconstrained vector, Jacobians included.
+    r"""A log-density over one flat, unconstrained vector, Jacobians included.
 
-    The `score` is the gradient of the log-density, $\\nabla_x \\log p(x)$.
+    The `score` is the gradient of the log-density, $\nabla_x \log p(x)$.
     """
 
     @property

@@ -16,6 +16,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jax.core import Tracer
 
 ARRAYS = (np.ndarray, jax.Array)
 
@@ -100,7 +101,7 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
         return ("recursive", seen.index(id(value)))
     seen = (*seen, id(value))
     recur = functools.partial(fingerprint, pins=pins, seen=seen)
-    if isinstance(value, ARRAYS) and not isinstance(value, jax.core.Tracer):
+    if isinstance(value, ARRAYS) and not isinstance(value, Tracer):
         content = np.asarray(value)
         return ("array", content.shape, str(content.dtype), hashlib.sha256(content.tobytes()).hexdigest())
     if isinstance(value, tuple | list):
@@ -127,9 +128,7 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
         return ("tree", id(type(value)), recur(children), recur(auxiliary))
     if isinstance(value, eqx.Module):
         pins.append(type(value))
-        leaves, _ = jax.tree.flatten(value, is_leaf=lambda leaf: leaf is not value)
-        fields = {k: v for k, v in vars(value).items()}
-        return ("module", id(type(value)), recur(fields), len(leaves))
+        return ("fields", id(type(value)), recur(vars(value)))
     pins.append(value)
     return ("object", type(value).__qualname__, id(value))
 

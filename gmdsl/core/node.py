@@ -79,7 +79,7 @@ def param(init: Any, space: Space | None = None) -> Param:
     return Param(np.asarray(from_support(space.constraint, value)), space)
 
 
-def input(space: Space) -> Input:  # noqa: A001
+def input(space: Space) -> Input:
     """A node whose value is bound later, by `condition` or by a product with a model that defines it.
 
     >>> input(Real(2))

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gmdsl.core.errors import RankWarning, SpecError
 from gmdsl.core.factor import Call
@@ -58,7 +59,7 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
         out = _eval(name, lambda values: jnp.asarray(call(values)), call, known)
     for warning in caught:
         if "rank promotion" in str(warning.message):
-            text = str(warning.message).split("For more")[0].strip()
+            text = str(warning.message).split(" Set the ")[0].strip()
             warnings.warn(f"{name}: {text} Add the axis yourself, as in x[:, None].", RankWarning, stacklevel=4)
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -66,7 +67,9 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
     if out.shape != ():
         raise SpecError(f"{name}: an energy is one number, but it gave shape {out.shape} for {given}. Add .sum().")
     if not jnp.issubdtype(out.dtype, jnp.floating):
-        raise SpecError(f"{name}: an energy is a real number, but it gave dtype {out.dtype} for {given}. Return a float.")
+        raise SpecError(
+            f"{name}: an energy is a real number, but it gave dtype {out.dtype} for {given}. Return a float."
+        )
 
 
 def _eval(name: str, run: Any, call: Call, known: Abstract) -> Any:
@@ -83,9 +86,9 @@ def _eval(name: str, run: Any, call: Call, known: Abstract) -> Any:
             " Use jnp.where or lax.cond instead of Python branches."
         ) from error
     except (TypeError, ValueError, IndexError, AttributeError) as error:
-        text = str(error).split("\n")[0]
+        text = str(error).split("\n")[0].rstrip(".")
         raise SpecError(
-            f"{name}: its function failed for {_describe(call, known)}: {text}. Check the shapes of its arguments."
+            f"{name}: its function failed for {_describe(call, known)}: {text}. Check it and the shapes it gets."
         ) from error
 
 
@@ -110,7 +113,7 @@ def _check_parameters(name: str, distribution: Any) -> None:
 def _check_own_parameters(name: str, distribution: Any) -> None:
     for parameter, constraint in getattr(distribution, "arg_constraints", {}).items():
         value = vars(distribution).get(parameter)
-        if value is None or isinstance(value, jax.core.Tracer) or not hasattr(constraint, "check"):
+        if value is None or isinstance(value, Tracer) or not hasattr(constraint, "check"):
             continue
         try:
             good = bool(np.all(constraint.check(np.asarray(value))))

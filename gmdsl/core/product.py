@@ -104,7 +104,7 @@ def _already(factor: Any, factors: tuple[Any, ...]) -> bool:
         if isinstance(other, Deterministic) and other.child == factor.child:
             if fingerprint(other, []) != fingerprint(factor, []):
                 raise SpecError(
-                    f"product: {factor.child} is computed in two different ways. .rename({factor.child}=...) one of them."
+                    f"product: {factor.child} is computed in two ways. .rename({factor.child}=...) one of them."
                 )
             return True
     return False

@@ -229,25 +229,18 @@ class Support(Space):
         shape: the shape of a value.
         free: the shape of the unconstrained value.
         fixed: the constraint when its bounds are known, as a `Constant`; None when they move.
-        integer: whether the values are integers.
+        rank: the rank of one event.
     """
 
     kind: str = eqx.field(static=True)
     shape: Shape = eqx.field(static=True)
     free: Shape = eqx.field(static=True)
     fixed: Any = eqx.field(static=True, default=None)
-    integer: bool = eqx.field(static=True, default=False)
     rank: int = eqx.field(static=True, default=0)
 
     @property
-    def discrete(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.integer
-
-    @property
     def constraint(self) -> Any:
-        if self.fixed is None:
-            raise SpecError(f"{self.kind}: its bounds depend on other variables and are known only when evaluated.")
-        return self.fixed.value
+        return _fixed(self.kind, self.fixed)
 
     @property
     def dynamic(self) -> bool:
@@ -262,6 +255,29 @@ class Support(Space):
         return self.rank
 
 
+class IntegerSupport(Space):
+    """The support of a discrete NumPyro distribution that has no name above (counts, say).
+
+    Attributes:
+        kind: the name of the constraint.
+        shape: the shape of a value.
+        fixed: the constraint when its bounds are known, as a `Constant`; None when they move.
+    """
+
+    kind: str = eqx.field(static=True)
+    shape: Shape = eqx.field(static=True)
+    fixed: Any = eqx.field(static=True, default=None)
+    discrete: ClassVar[bool] = True
+
+    @property
+    def constraint(self) -> Any:
+        return _fixed(self.kind, self.fixed)
+
+    @property
+    def dynamic(self) -> bool:
+        return self.fixed is None
+
+
 def dtype_of(space: Space) -> np.dtype:
     """The dtype of a value of this space under the current precision of JAX."""
     return np.dtype(jax.dtypes.canonicalize_dtype(int if space.discrete else float))
@@ -273,7 +289,7 @@ def describe(space: Space) -> str:
     >>> describe(Positive(3)), describe(Interval(0, 1))
     ('Positive(3)', 'Interval(0.0, 1.0)')
     """
-    if isinstance(space, Support):
+    if isinstance(space, Support | IntegerSupport):
         return f"{space.kind}{list(space.shape) if space.shape else ''}"
     before = [space.low, space.high] if isinstance(space, Interval) else []
     before += [space.k] if isinstance(space, Categorical) else []
@@ -317,3 +333,9 @@ def _shape(name: str, shape: tuple[Any, ...]) -> Shape:
         if not isinstance(size, int | np.integer) or size < 1:
             raise SpecError(f"{name}{shape}: a size is a whole number of at least 1, not {size!r}. Pass integers.")
     return tuple(int(size) for size in shape)
+
+
+def _fixed(kind: str, fixed: Any) -> Any:
+    if fixed is None:
+        raise SpecError(f"{kind}: its bounds depend on other variables and are known only when evaluated.")
+    return fixed.value

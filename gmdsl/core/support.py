@@ -4,9 +4,22 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from gmdsl.core.function import Constant
-from gmdsl.core.space import Binary, Categorical, Interval, Ordered, Positive, Real, Simplex, Space, Spin, Support
+from gmdsl.core.space import (
+    Binary,
+    Categorical,
+    IntegerSupport,
+    Interval,
+    Ordered,
+    Positive,
+    Real,
+    Simplex,
+    Space,
+    Spin,
+    Support,
+)
 
 
 def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
@@ -14,7 +27,7 @@ def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
 
     Bounds that are tracers give a `Support` whose bounds move.
     """
-    from numpyro.distributions import constraints
+    from numpyro.distributions import biject_to, constraints
 
     base, rank = constraint, constraint.event_dim
     while isinstance(base, constraints.independent):
@@ -33,7 +46,7 @@ def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
     if len(shape) == 1 and base is constraints.ordered_vector:
         return Ordered(shape[0])
     leaves = jax.tree.leaves(base)
-    moving = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    moving = any(isinstance(leaf, Tracer) for leaf in leaves)
     if not moving and all(np.ndim(leaf) == 0 for leaf in leaves):
         if type(base) in (type(constraints.unit_interval), constraints.interval):
             return Interval(float(base.lower_bound), float(base.upper_bound), *shape)
@@ -41,8 +54,10 @@ def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
             return Categorical(int(base.upper_bound) + 1, *shape)
     kind = type(base).__name__.lstrip("_").lower()
     fixed = None if moving else Constant(constraint)
-    discrete = bool(base.is_discrete)
-    return Support(kind, shape, _free_shape(constraint, shape, discrete), fixed, discrete, rank)
+    if base.is_discrete:
+        return IntegerSupport(kind=kind, shape=shape, fixed=fixed)
+    free = tuple(biject_to(constraint).inverse_shape(shape))
+    return Support(kind=kind, shape=shape, free=free, fixed=fixed, rank=rank)
 
 
 def smaller(first: Space, second: Space) -> Space | None:
@@ -66,7 +81,7 @@ def smaller(first: Space, second: Space) -> Space | None:
 def _inside(inner: Space, outer: Space) -> bool:
     if isinstance(outer, Real):
         return True
-    if isinstance(inner, Support | Spin) or isinstance(outer, Support | Spin):
+    if isinstance(inner, _UNBOUNDED) or isinstance(outer, _UNBOUNDED):
         return False
     low, high = _bounds(inner)
     outer_low, outer_high = _bounds(outer)
@@ -87,9 +102,4 @@ def _bounds(space: Space) -> tuple[float, float]:
     return np.nan, np.nan
 
 
-def _free_shape(constraint: Any, shape: tuple[int, ...], discrete: bool) -> tuple[int, ...]:
-    if discrete:
-        return shape
-    from numpyro.distributions import biject_to
-
-    return tuple(biject_to(constraint).inverse_shape(shape))
+_UNBOUNDED = (Support, IntegerSupport, Spin)

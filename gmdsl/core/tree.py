@@ -1,6 +1,5 @@
 """Small helpers on immutable modules and pytrees."""
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +19,6 @@ def strong(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(jnp.asarray(leaf), jnp.asarray(leaf).dtype), tree)
 
 
-def field_names(module: Any) -> tuple[str, ...]:
-    """Names of the settings of a module."""
-    return tuple(field.name for field in dataclasses.fields(module))
+def setting(module: Any, name: str) -> Any:
+    """A field of a module, by name."""
+    return getattr(module, name)

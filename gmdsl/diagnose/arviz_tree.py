@@ -50,8 +50,9 @@ def constrained(density: Density, position: np.ndarray) -> dict[str, np.ndarray]
 
 def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[str, Any]) -> Any:
     """A tree of the groups that hold something; dims and coords of the model name the axes."""
-    from xarray import DataTree
+    from xarray import Dataset, DataTree
 
+    described, basic = ("posterior", "sample_stats", "log_likelihood"), attributes()
     dims, coords = dict(model.dims), dict(model.coords)
     sampled = ("posterior", "sample_stats", "prior", "prior_predictive", "posterior_predictive", "log_likelihood")
     children = {}
@@ -61,8 +62,8 @@ def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[
         plain = group.removeprefix("warmup_")
         leading = ("chain", "draw") if plain in sampled or plain == "unconstrained_posterior" else ()
         named = {} if plain == "unconstrained_posterior" else dims
-        children[group] = DataTree(_dataset(arrays, leading, named, coords, attrs))
-    return DataTree.from_dict({f"/{group}": child for group, child in children.items()} | {"/": DataTree()})
+        children[f"/{group}"] = _dataset(arrays, leading, named, coords, attrs if group in described else basic)
+    return DataTree.from_dict({"/": Dataset(attrs=attrs), **children})
 
 
 def constants(model: Model) -> dict[str, dict[str, np.ndarray]]:
@@ -164,5 +165,3 @@ _density_batch = jax.jit(_density, static_argnums=0)
 
 def _log_densities(density: Density, position: np.ndarray) -> np.ndarray:
     return _in_batches(_density_batch, density.program, density.target, position)
-
-

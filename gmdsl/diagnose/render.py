@@ -87,14 +87,14 @@ def positions(graph: Any) -> dict[str, tuple[float, float]]:
     for row in sorted(rows, reverse=True):
         nodes = rows[row]
         middle = {n: _mean([x[c] for c in graph.successors(n) if c in x]) for n in nodes}
-        nodes.sort(key=lambda n: middle[n] if middle[n] is not None else 0.0)  # type: ignore[return-value]
+        nodes.sort(key=lambda n: middle[n])
         for i, node in enumerate(nodes):
             x[node] = 1.6 * (i - (len(nodes) - 1) / 2)
     return {node: (x[node], -float(level[node])) for node in graph}
 
 
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _picture(graph: Any) -> Any:

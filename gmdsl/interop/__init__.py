@@ -1,0 +1,1 @@
+"""Models and kernels of other libraries."""

@@ -107,7 +107,7 @@ class NumPyroProgram(Conditional):
         names, made, terms = dict(self.sites), {}, []
 
         def decide(msg: Any) -> Any:
-            variable = names.get(msg["name"])
+            variable = names.get(msg["name"], "")
             if variable in free:
                 made[variable], jacobian = to_support(msg["fn"].support, free[variable])
                 terms.extend([] if jacobian is None else [jacobian])

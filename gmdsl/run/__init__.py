@@ -1,0 +1,1 @@
+"""Running things: the driver of chains, starts, warm-up, predictive draws."""

@@ -6,6 +6,7 @@ What moves is a `Carry` per chain. The key of step i is `fold_in(chain_key, i)`,
 depend on how it is cut into blocks.
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
-from gmdsl.core.tree import strong
+from gmdsl.core.tree import replace, strong
 from gmdsl.run.warmup import FINISH, WINDOW, WINDOW_END
 
 _ARRAY = "<array>"
@@ -85,7 +86,7 @@ def make_kernel(program: Program, sampler: Sampler, mode: str, capacity: int, th
     Raises:
         SpecError: an adapter does not fit the sampler.
     """
-    given, arrays = _dissect(sampler)
+    given, arrays = _dissect(_floats(sampler))
     adapters = adapters_of(sampler)
     found: list[Settings] = []
 
@@ -218,6 +219,13 @@ def _started(sampler: Any, adapters: tuple[Adapter, ...], dim: int) -> tuple[Any
         state, sampler = adapter.start(sampler, dim)
         states.append(state)
     return sampler, states
+
+
+def _floats(sampler: Any) -> Any:
+    """Whole numbers given for fields declared `float` become floats: `step_size=1` can be tuned."""
+    declared = {f.name for f in dataclasses.fields(sampler) if f.type in (float, "float")}
+    whole = {n: float(v) for n in declared if isinstance(v := getattr(sampler, n), int) and not isinstance(v, bool)}
+    return replace(sampler, **whole) if whole else sampler
 
 
 def _dissect(sampler: Any) -> tuple[Settings, tuple[Any, ...]]:

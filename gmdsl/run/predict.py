@@ -100,7 +100,9 @@ def log_likelihood(model: Model, tree: Any) -> Any:
     scored = [c for f in model.factors if isinstance(f, Conditional) for c in f.children if c in model.observed]
     skipped = [name for name in model.observed if scored.count(name) != 1]
     if not set(scored) - set(skipped):
-        raise SpecError("log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first.")
+        raise SpecError(
+            "log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first."
+        )
     free, shape = _posterior(tree, model)
     target = density.target
     values = _pointwise(density.program, target.leaves, target.hoisted, free)

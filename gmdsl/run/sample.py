@@ -83,7 +83,9 @@ def _check_settings(
     model: Any, sampler: Any, chains: int, draws: int, warmup: int, thin: int, seed: int, chain_mode: Any
 ) -> None:
     if not isinstance(model, Model):
-        raise SpecError(f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy.")
+        raise SpecError(
+            f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
+        )
     if isinstance(sampler, type):
         raise SpecError(f"sample(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
     if not isinstance(sampler, Sampler):

@@ -38,7 +38,9 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
         values = init
     else:
         values = _last_draws(init, density, chains)
-    values = {name: value for name, value in values.items() if not (isinstance(init, Model) and name not in density.free)}
+    values = {
+        name: value for name, value in values.items() if not (isinstance(init, Model) and name not in density.free)
+    }
     missing = [name for name in density.free if name not in values]
     if missing:
         raise SpecError(f"sample(init=...): {missing[0]} has no start; give {', '.join(density.free)}.")
@@ -72,12 +74,16 @@ def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> Sta
         smooth = all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(slopes[name]))
         rows.append((np.isfinite(number) and smooth, name, number, smooth))
     rows.sort(key=lambda row: row[0])
-    table = "\n".join(f"  {name:<32} {number:>12.5g}  gradient {'finite' if ok else 'NOT finite'}" for _, name, number, ok in rows)
+    table = "\n".join(
+        f"  {name:<32} {number:>12.5g}  gradient {'finite' if ok else 'NOT finite'}" for _, name, number, ok in rows
+    )
     where = ", ".join(f"{name}={_short(value)}" for name, value in point.items())
-    what = "outside the support: the log-density is" if given else f"no usable start in {tries} tries: the last log-density is"
     total = float(sum(terms.values()))
-    advice = "Give another init=." if given else "Check the first factor below, or give init=."
-    return StartError(f"sample(...): start {what} {total:.5g} at {where}. {advice}\n{table}")
+    if given:
+        what = f"sample(init=...): the start is outside the support: the log-density is {total:.5g} at {where}."
+        return StartError(f"{what} Give another start.\n{table}")
+    what = f"sample(...): no usable start in {tries} tries: the last log-density is {total:.5g} at {where}."
+    return StartError(f"{what} Mend the first factor below, or give init=.\n{table}")
 
 
 def _last_draws(tree: Any, density: Density, chains: int) -> dict[str, np.ndarray]:

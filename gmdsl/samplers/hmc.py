@@ -56,7 +56,7 @@ class HMC(Sampler):
             raise SpecError(f"HMC(steps={self.steps}): at least one leapfrog step is needed. Try 10.")
 
     @property
-    def adapts(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
         return (self.metric, StepSize(self.target_accept))
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> HMCState:

@@ -1,4 +1,4 @@
-r"""Unadjusted Langevin dynamics, $x_{t+\Delta t} = x_t + \frac{\Delta t}{2} \nabla \log \pi(x_t) + \sqrt{\Delta t}\, e_t$.
+r"""Unadjusted Langevin: $x_{t+\Delta t} = x_t + \frac{\Delta t}{2} \nabla \log \pi(x_t) + \sqrt{\Delta t}\, e_t$.
 
 Nothing is rejected, so the law of the chain differs from the target by a bias of order $\Delta t$; on
 $N(\mu, s^2)$ its stationary variance is $s^2 / (1 - \Delta t / 4 s^2)$.

@@ -56,7 +56,7 @@ class NUTS(Sampler):
             raise SpecError(f"NUTS(max_tree_depth={self.max_tree_depth}): at least 1 is needed; 10 is usual.")
 
     @property
-    def adapts(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
         return (self.metric, StepSize(self.target_accept))
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> NUTSState:

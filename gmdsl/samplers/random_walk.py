@@ -41,7 +41,7 @@ class RandomWalk(Sampler):
     metric: Adapter = DiagonalMetric()
 
     @property
-    def adapts(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
         return (self.metric, StepSize(self.target_accept))
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> WalkState:

@@ -145,7 +145,7 @@ def pdb_hmm_drive_0(data):
 def hmm_log_likelihood(theta1, theta2, phi, lam, u, v):
     """Log-probability of the emissions; the first state has weight one."""
     transition = jnp.log(jnp.stack([theta1, theta2]))
-    emission = dist.Exponential(phi).log_prob(u[:, None]) + dist.Exponential(lam).log_prob(v[:, None])
+    emission = dist.Exponential(phi[None]).log_prob(u[:, None]) + dist.Exponential(lam[None]).log_prob(v[:, None])
     step = lambda state, seen: (logsumexp(state[:, None] + transition, axis=0) + seen, None)  # noqa: E731
     return logsumexp(jax.lax.scan(step, emission[0], emission[1:])[0])
 
@@ -189,7 +189,7 @@ def pdb_lotka_volterra(data):
     return model.condition(y=data["y"], y_init=data["y_init"])
 
 
-def lotka_volterra_log(theta, start, years=20, steps=40):
+def lotka_volterra_log(theta, start, years=20, steps=20):
     """Log populations after each year, by Runge and Kutta's rule of order four in log coordinates."""
     alpha, beta, gamma, delta = theta
     h = 1.0 / steps
