@@ -16,6 +16,7 @@ import numpy as np
 DATA = pathlib.Path(__file__).parent / "data"
 FALSE_ALARM = 1e-4  # chance that the largest |z| of a correct sampler exceeds its limit
 RMS_LIMIT = 1.6
+LEAST_ESS = 4000  # with it a bias of 0.1 sd is 6.3 standard errors
 
 
 class Case(NamedTuple):
@@ -33,7 +34,7 @@ class Score(NamedTuple):
     """What `score_moments` found.
 
     Attributes:
-        passed: whether both rules hold and every quantity of the truth was drawn.
+        passed: whether all rules hold and every quantity of the truth was drawn.
         worst: the name of the largest |z| and its value.
         rms: the root mean square of all z.
         limit: what |z| must stay below.
@@ -67,7 +68,7 @@ def threshold(count):
     return statistics.NormalDist().inv_cdf(1.0 - FALSE_ALARM / (2 * count))
 
 
-def score_moments(truth, draws):
+def score_moments(truth, draws, least_ess=LEAST_ESS):
     """Compares the mean and the mean squared deviation of every quantity with its truth.
 
     With m and s the true mean and sd, each quantity gives two z-scores: that of mean(x) - m, and that
@@ -75,14 +76,16 @@ def score_moments(truth, draws):
     that a bias cannot hide. Standard errors are sd / sqrt(ESS) with ArviZ's ESS for means, of x and of
     (x - m)^2 each, joined with the errors of the truth.
 
-    Passing needs two things. The largest |z| is below `threshold`: a correct sampler fails this with
-    probability 1e-4 per case. And the root mean square of all z is below 1.6, which sees many
-    small biases that agree; this rule is sharper than the first and has no such guarantee (six
-    independent numbers exceed it by chance in 2 % of seeds), so tests keep their seeds.
+    Passing needs three things. The largest |z| is below `threshold`: a correct sampler fails this with
+    probability 1e-4 per case. The root mean square of all z is below 1.6, which sees many small
+    biases that agree; this rule is sharper than the first and has no such guarantee (six independent
+    numbers exceed it by chance in 2 % of seeds), so tests keep their seeds. And every mean has an
+    effective sample size of at least `least_ess`: without it nothing fails, as errors become huge.
 
     Args:
         truth: name -> (mean, sd, error of the mean, error of the sd).
         draws: name -> array of shape (chain, draw).
+        least_ess: effective sample size that every mean needs.
     """
     missing = [name for name in truth if name not in draws]
     z, ess = {}, math.inf
@@ -96,7 +99,8 @@ def score_moments(truth, draws):
     limit = threshold(max(len(z), 1))
     worst = max(z.items(), key=lambda item: abs(item[1]), default=("nothing", math.inf))
     rms = math.sqrt(np.mean(np.square(list(z.values())))) if z else math.inf
-    passed = not missing and bool(z) and abs(worst[1]) < limit and rms < RMS_LIMIT
+    close = abs(worst[1]) < limit and rms < RMS_LIMIT
+    passed = close and bool(z) and not missing and ess >= least_ess
     return Score(passed, worst, rms, limit, ess, z)
 
 

@@ -1,0 +1,110 @@
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from scipy import stats
+
+import gmdsl as gm
+
+
+def test_a_likelihood_with_an_input_times_a_prior_is_a_joint(x64):
+    likelihood = gm.joint(mu=gm.input(gm.Real()), y=lambda mu: dist.Normal(mu, 1.0).expand([2]))
+    prior = gm.joint(mu=dist.Normal(3.0, 2.0))
+    for model in (prior * likelihood, likelihood * prior):
+        assert model.inputs == ()
+        assert model.capabilities().drawable
+        posterior = gm.compile(model.condition(y=[1.0, 2.0]))
+        exact = stats.norm(3.0, 2.0).logpdf(0.5) + stats.norm(0.5, 1.0).logpdf([1.0, 2.0]).sum()
+        np.testing.assert_allclose(posterior.log_density({"mu": 0.5}), exact, rtol=1e-12)
+
+
+def test_two_densities_of_one_variable_make_an_undirected_product(x64):
+    product = gm.joint(x=dist.Normal(0.0, 1.0)) * gm.joint(x=dist.Normal(2.0, 1.0))
+    offer = product.capabilities()
+    assert not offer.normalized
+    assert not offer.drawable
+    assert "x is the child of 2 factors" in offer.reasons["drawable"]
+    exact = stats.norm(0, 1).logpdf(0.7) + stats.norm(2, 1).logpdf(0.7)
+    np.testing.assert_allclose(gm.compile(product).log_density({"x": 0.7}), exact, rtol=1e-12)
+
+
+def test_a_cycle_between_two_conditionals_is_an_undirected_product(x64):
+    left = gm.joint(x=gm.input(gm.Real()), y=lambda x: dist.Normal(x, 1.0))
+    right = gm.joint(y=gm.input(gm.Real()), x=lambda y: dist.Normal(0.5 * y, 2.0))
+    product = left * right
+    assert not product.capabilities().normalized
+    density = gm.compile(product)
+    exact = stats.norm(1.0, 1.0).logpdf(3.0) + stats.norm(1.5, 2.0).logpdf(1.0)
+    np.testing.assert_allclose(density.log_density({"x": 1.0, "y": 3.0}), exact, rtol=1e-12)
+    np.testing.assert_allclose(density.target.log_density(density.unconstrain({"x": 1.0, "y": 3.0})), exact, rtol=1e-12)
+
+
+def test_the_smaller_of_two_nested_supports_wins_and_its_jacobian_enters_once(x64):
+    product = gm.joint(x=dist.Normal(0.0, 1.0)) * gm.energy(lambda x: x, x=gm.Positive())
+    assert product.spaces["x"] == gm.Positive()
+    assert not product.capabilities().normalized
+    u, density = 0.4, gm.compile(product)
+    x = np.exp(u)
+    np.testing.assert_allclose(density.constrain(np.array([u]))["x"], x)
+    np.testing.assert_allclose(density.target.log_density(np.array([u])), stats.norm.logpdf(x) - x + u, rtol=1e-12)
+
+
+def test_an_energy_on_the_wider_space_leaves_the_distribution_alone():
+    product = gm.joint(x=dist.HalfNormal(1.0)) * gm.energy(lambda x: x, x=gm.Real())
+    assert product.narrowed == ()
+    assert product.spaces["x"] == gm.Positive()
+
+
+def test_supports_that_are_not_nested_are_refused():
+    with pytest.raises(gm.SpecError, match=r"x lives in Positive\(\) on the left and in Interval"):
+        gm.joint(x=dist.HalfNormal(1.0)) * gm.energy(lambda x: x, x=gm.Interval(-1.0, 1.0))
+
+
+def test_shared_data_must_be_equal():
+    def model(values):
+        return gm.joint(s=gm.data(values), x=lambda s: dist.Normal(0.0, s.sum()))
+
+    same = model([1.0, 2.0]) * gm.joint(s=gm.data([1.0, 2.0]), y=lambda s: dist.Normal(s[0], 1.0))
+    assert same.free == ("x", "y")
+    with pytest.raises(gm.SpecError, match=r"the data 's' differs.*rename"):
+        model([1.0, 2.0]) * gm.joint(s=gm.data([1.0, 3.0]), y=lambda s: dist.Normal(s[0], 1.0))
+
+
+def test_what_is_observed_on_one_side_is_observed_in_the_whole():
+    left = gm.joint(x=dist.Normal(0.0, 1.0)).condition(x=1.0)
+    product = left * gm.energy(lambda x, z: x * z**2, x=gm.Real(), z=gm.Real())
+    assert product.free == ("z",)
+    with pytest.raises(gm.SpecError, match="the observed value 'x' differs"):
+        left * gm.joint(x=dist.Normal(0.0, 1.0)).condition(x=2.0)
+
+
+def test_a_name_has_one_role():
+    with pytest.raises(gm.SpecError, match="constant on one side and a variable on the other"):
+        gm.joint(s=gm.data(1.0), x=lambda s: dist.Normal(s, 1.0)) * gm.joint(s=dist.Normal(0.0, 1.0))
+    with pytest.raises(gm.SpecError, match="computed on one side and random on the other"):
+        gm.joint(a=dist.Normal(0, 1), t=lambda a: 2 * a) * gm.joint(t=dist.Normal(0, 1))
+
+
+def test_a_computed_variable_may_be_shared_when_it_is_the_same():
+    def part(name):
+        return gm.joint({"a": dist.Normal(0, 1), "t": lambda a: 2 * a, name: lambda t: dist.Normal(t, 1)})
+
+    product = part("u") * part("v").rename(a="a")
+    assert product.deterministic == ("t",)
+    with pytest.raises(gm.SpecError, match="computed in two ways"):
+        part("u") * gm.joint(a=dist.Normal(0, 1), t=lambda a: 3 * a)
+
+
+def test_inputs_are_checked_against_what_binds_them():
+    likelihood = gm.joint(mu=gm.input(gm.Real(2)), y=lambda mu: dist.Normal(mu, 1.0))
+    with pytest.raises(gm.SpecError, match=r"the input mu was declared \(2,\)"):
+        likelihood * gm.joint(mu=dist.Normal(0.0, 1.0))
+
+
+def test_products_are_sums_of_log_densities_for_experts():
+    ring = gm.energy(lambda x: (x @ x - 1.0) ** 2, x=gm.Real(2))
+    tilt = gm.energy(lambda x: x[0], x=gm.Real(2))
+    value = float(gm.compile(ring * tilt).energy({"x": [2.0, 0.0]}))
+    assert value == 11.0
+    assert len(set((ring * ring).graph)) == 3  # one variable, two factors of the same name kept apart
+    assert jax.tree.structure(ring * tilt) == jax.tree.structure(ring * tilt)
