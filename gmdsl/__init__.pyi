@@ -30,6 +30,7 @@ from .core.space import Real as Real
 from .core.space import Simplex as Simplex
 from .core.space import Space as Space
 from .core.space import Spin as Spin
+from .core.tree import replace as replace
 from .diagnose.check import Report as Report
 from .diagnose.check import check as check
 from .diagnose.render import render as render

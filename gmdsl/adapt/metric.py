@@ -1,7 +1,8 @@
 """The inverse mass from the draws of the warm-up windows: diagonal, or dense.
 
 Each window of Stan's schedule is estimated on its own; at its end the estimate replaces the
-sampler's `inverse_mass` and the next window starts from nothing.
+sampler's `inverse_mass` and the next window starts from nothing. Estimates are shrunk a little
+towards the last ones.
 
 Reference:
     Stan Reference Manual, *HMC algorithm parameters*, "automatic parameter tuning".
@@ -67,6 +68,7 @@ def _update(state: Moments, sampler: Sampler, position: Any, stats: Stats) -> tu
     end = stats.get("warmup_window_end", False)
     state = jax.tree.map(lambda a, b: jnp.where(inside, a, b), add(state, position), state)
     old = setting(sampler, "inverse_mass")
-    metric = jnp.where(end, covariance(state), old).astype(old.dtype)
+    scale = jnp.diagonal(old) if old.ndim == 2 else old
+    metric = jnp.where(end, covariance(state, scale), old).astype(old.dtype)
     state = jax.tree.map(lambda leaf: jnp.where(end, 0.0, leaf), state)
     return state, replace(sampler, inverse_mass=metric)

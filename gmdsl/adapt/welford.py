@@ -33,9 +33,13 @@ def add(moments: Moments, x: Float[Array, " dim"]) -> Moments:
     return Moments(count, mean, moments.scatter + spread)
 
 
-def covariance(moments: Moments) -> Float[Array, " dim"] | Float[Array, "dim dim"]:
-    """The estimated variance or covariance, shrunk towards a small multiple of the identity as in Stan."""
+def covariance(moments: Moments, scale: Float[Array, " dim"]) -> Float[Array, " dim"] | Float[Array, "dim dim"]:
+    """The estimated variance or covariance, shrunk as in Stan towards a thousandth of `scale`.
+
+    Stan shrinks towards 0.001 in the units of the target; a scale that follows earlier estimates
+    makes the result independent of units.
+    """
     n = moments.count
     raw = moments.scatter / jnp.maximum(n - 1.0, 1.0)
-    unit = jnp.eye(raw.shape[0]) if raw.ndim == 2 else jnp.ones_like(raw)
-    return (n / (n + 5.0)) * raw + 1e-3 * (5.0 / (n + 5.0)) * unit
+    floor = jnp.diag(scale) if raw.ndim == 2 else scale
+    return (n / (n + 5.0)) * raw + 1e-3 * (5.0 / (n + 5.0)) * floor

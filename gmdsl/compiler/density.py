@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -141,12 +142,16 @@ class Density:
             if name not in values:
                 raise SpecError(f"{verb}(...): {name} is missing; the free variables are {', '.join(self.free)}.")
             value = jnp.asarray(values[name])
+            if dtype.kind == "i" and value.dtype.kind == "f":
+                raise SpecError(
+                    f"{verb}(...): {name} is {value.dtype}, but its values are whole numbers. Pass integers."
+                )
             if value.shape != shape:
                 raise SpecError(
                     f"{verb}(...): {name} has shape {value.shape}, but was declared {shape}."
                     " Pass one point; for many, use jax.vmap."
                 )
-            point[name] = value if value.dtype == dtype else value.astype(dtype)
+            point[name] = jax.lax.convert_element_type(value, dtype)  # strong type, whatever came in
         return point
 
 

@@ -7,6 +7,7 @@ Besides the stats of the sampler, `update` sees two flags of the driver's schedu
 """
 
 import abc
+import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -50,7 +51,7 @@ def adapters_of(sampler: Sampler) -> tuple[Adapter, ...]:
     """
     declared = sampler.adapts
     adapters = () if declared is None else declared if isinstance(declared, tuple | list) else (declared,)
-    fields = set(type(sampler).__dataclass_fields__)
+    fields = {field.name for field in dataclasses.fields(sampler)}
     for adapter in adapters:
         missing = [name for name in adapter.tunes if name not in fields]
         if missing:

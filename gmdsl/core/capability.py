@@ -56,7 +56,7 @@ def capabilities(model: Any) -> Capabilities:
 def _not_directed(model: Any) -> str | None:
     energies = [f.name for f in model.factors if isinstance(f, Energy)]
     if energies:
-        return f"{energies[0]} is an energy: its normalising constant is unknown"
+        return f"{energies[0]} is unnormalised: its normalising constant is unknown"
     makers: dict[str, int] = {}
     for factor in model.factors:
         if not isinstance(factor, Deterministic):

@@ -73,10 +73,12 @@ def _refuse(model: Any, name: str, operation: str) -> None:
             f"{operation}: {name} is computed from {', '.join(above)}, it has no density of its own."
             f" Condition on {above[0] if above else 'a random variable'}, or give {name} a distribution."
         )
-    if name in model.data or name in dict(model.constants):
+    if name in model.data:
         raise SpecError(f"{operation}: {name} is data. New values of data go through gm.compile(model).with_data(...).")
+    if name in dict(model.constants):
+        raise SpecError(f"{operation}: {name} is the constant {dict(model.constants)[name]}. Declare the model anew.")
     if name in model.params:
-        raise SpecError(f"{operation}: {name} is a parameter, not a random variable. gm.fit sets it.")
+        raise SpecError(f"{operation}: {name} is a parameter, not a random variable. Give it a prior to observe it.")
     if name in model.observed:
         raise SpecError(f"{operation}: {name} is already observed. Condition the model from before, or use with_data.")
     if name not in model.spaces and name not in dict(model.inputs):

@@ -34,8 +34,9 @@ def velocity(inverse_mass: InverseMass, momentum: Float[Array, " dim"]) -> Float
 
 
 def kinetic(inverse_mass: InverseMass, momentum: Float[Array, " dim"]) -> Float[Array, ""]:
-    """Kinetic energy of a momentum."""
-    return 0.5 * jnp.dot(momentum, velocity(inverse_mass, momentum))
+    """Kinetic energy of a momentum; infinite where the sum of a matrix product overflows."""
+    energy = 0.5 * jnp.dot(momentum, velocity(inverse_mass, momentum))
+    return jnp.where(energy >= 0.0, energy, jnp.inf)
 
 
 def mahalanobis(inverse_mass: InverseMass, step: Float[Array, " dim"]) -> Float[Array, ""]:

@@ -144,6 +144,7 @@ class Model(eqx.Module):
             role = "observed" if name in self.observed else "computed" if name in self.deterministic else "free"
             lines.append(f"  {name}: {describe(space)}, {role}")
         lines += [f"  {name}: data {getattr(value, 'shape', ())}" for name, value in self.data.items()]
+        lines += [f"  {name}: {value}" for name, value in self.constants]
         lines += [f"  {name}: parameter in {describe(p.space)}" for name, p in self.params.items()]
         lines += [f"  {name}: input in {describe(space)}" for name, space in self.inputs]
         return "Model\n" + "\n".join(lines)

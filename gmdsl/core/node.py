@@ -18,7 +18,7 @@ class Data(eqx.Module):
 
 
 class Param(eqx.Module):
-    """A number or array that `gm.fit` learns, held unconstrained; elsewhere a constant."""
+    """A learnable number or array, held unconstrained; a constant while a density is evaluated."""
 
     free: Any
     space: Space = eqx.field(static=True)
@@ -49,7 +49,7 @@ def data(array: Any) -> Data:
         array: numbers, any shape. NaN is refused.
 
     Raises:
-        SpecError: the array is empty of numbers or holds NaN.
+        SpecError: it is not an array of numbers, or holds NaN.
 
     >>> data([1.0, 2.0]).value
     array([1., 2.])
@@ -58,7 +58,7 @@ def data(array: Any) -> Data:
 
 
 def param(init: Any, space: Space | None = None) -> Param:
-    """A node that `gm.fit` learns.
+    """A learnable node: a leaf of the model, held unconstrained; for a sampler a constant at its value.
 
     Args:
         init: its first value, inside the space.

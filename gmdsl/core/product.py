@@ -12,7 +12,7 @@ import numpy as np
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic
 from gmdsl.core.function import fingerprint
-from gmdsl.core.space import Space, describe
+from gmdsl.core.space import Space, contains, describe
 from gmdsl.core.support import smaller
 
 
@@ -31,8 +31,9 @@ def product(first: Any, second: Any) -> Any:
     factors = first.factors + tuple(f for f in second.factors if not _already(f, first.factors))
     bound = {*spaces, *data, *params, *constants}
     inputs = {**dict(first.inputs), **dict(second.inputs)}
-    for name, space in inputs.items():
-        _check_bound(name, space, spaces.get(name), data.get(name))
+    for side in (first, second):
+        for name, space in side.inputs:
+            _check_bound(name, space, spaces.get(name), data.get(name, constants.get(name)))
     return dataclasses.replace(
         first,
         factors=factors,
@@ -111,9 +112,14 @@ def _already(factor: Any, factors: tuple[Any, ...]) -> bool:
 
 
 def _check_bound(name: str, wanted: Space, space: Space | None, value: Any) -> None:
-    shape = space.shape if space is not None else None if value is None else np.shape(value)
-    if shape is not None and shape != wanted.shape:
+    """What binds an input must lie in the space that the input was declared with."""
+    if space is not None and smaller(space, wanted) != space:
         raise SpecError(
-            f"product: the input {name} was declared {wanted.shape}, but the other side gives it shape {shape}."
-            " Declare the input with that shape."
+            f"product: the input {name} was declared {describe(wanted)}, but the other side gives it {describe(space)}."
+            " Declare the input with that space."
+        )
+    if value is not None and (np.shape(value) != wanted.shape or not contains(wanted, np.asarray(value))):
+        raise SpecError(
+            f"product: the input {name} was declared {describe(wanted)}, but the other side gives it a value of shape"
+            f" {np.shape(value)} that does not lie there. Mend the value or the declaration."
         )

@@ -10,10 +10,14 @@ from gmdsl.core.function import Constant
 from gmdsl.core.space import (
     Binary,
     Categorical,
+    Circle,
+    CorrCholesky,
+    Integer,
     IntegerSupport,
     Interval,
     Ordered,
     Positive,
+    PositiveDefinite,
     Real,
     Simplex,
     Space,
@@ -38,6 +42,7 @@ def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
         id(constraints.real_matrix): Real,
         id(constraints.positive): Positive,
         id(constraints.boolean): Binary,
+        id(constraints.circular): Circle,
     }.get(id(base))
     if named is not None:
         return named(*shape)
@@ -45,6 +50,10 @@ def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
         return Simplex(shape[0])
     if len(shape) == 1 and base is constraints.ordered_vector:
         return Ordered(shape[0])
+    if len(shape) == 2 and base is constraints.corr_cholesky:
+        return CorrCholesky(shape[0])
+    if len(shape) == 2 and base is constraints.positive_definite:
+        return PositiveDefinite(shape[0])
     leaves = jax.tree.leaves(base)
     moving = any(isinstance(leaf, Tracer) for leaf in leaves)
     if not moving and all(np.ndim(leaf) == 0 for leaf in leaves):
@@ -79,7 +88,7 @@ def smaller(first: Space, second: Space) -> Space | None:
 
 
 def _inside(inner: Space, outer: Space) -> bool:
-    if isinstance(outer, Real):
+    if isinstance(outer, Real) or (isinstance(outer, Integer) and inner.discrete):
         return True
     if isinstance(inner, _UNBOUNDED) or isinstance(outer, _UNBOUNDED):
         return False

@@ -7,6 +7,7 @@ Reference:
     ArviZ, *InferenceData schema specification*.
 """
 
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
@@ -98,7 +99,7 @@ def attributes() -> dict[str, Any]:
 def _attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> dict[str, Any]:
     extra = {
         "sampler": type(sampler).__name__,
-        "sampler_settings": json.dumps(repr(sampler)),
+        "sampler_settings": json.dumps({f.name: _plain(getattr(sampler, f.name)) for f in dataclasses.fields(sampler)}),
         "seed": seed,
         "thin": thin,
         "chain_mode": run.kernel.mode,
@@ -112,6 +113,13 @@ def _attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin
     if sampler.bias:
         extra["bias"] = sampler.bias
     return {**attributes(), **extra}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON."""
+    if isinstance(value, ARRAYS):
+        return np.asarray(value).tolist()
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
 def _dataset(arrays: dict[str, Any], leading: Any, dims: Any, coords: Any, attrs: dict[str, Any]) -> Any:
@@ -135,13 +143,14 @@ def _slot(position: np.ndarray, slot: Any) -> np.ndarray:
     return position[..., slot.start : slot.stop].reshape(*position.shape[:-1], *slot.space.free_shape)
 
 
-_BATCH = 1000
+_BATCH = 1000  # points in a batch; fixed, so that another number of draws compiles nothing
+_NUMBERS = 2**22  # numbers in a batch at most
 
 
 def _in_batches(function: Any, program: Any, target: Any, position: np.ndarray) -> Any:
     """A function of flat points over all draws, in batches of one size so that it compiles once."""
     flat = position.reshape(-1, position.shape[-1])
-    size = min(_BATCH, len(flat))
+    size = max(1, min(_BATCH, _NUMBERS // max(flat.shape[1], 1)))
     padded = np.concatenate([flat, np.repeat(flat[-1:], -len(flat) % size, axis=0)])
     parts = [
         jax.tree.map(np.asarray, function(program, target.leaves, target.hoisted, padded[i : i + size]))

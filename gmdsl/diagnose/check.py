@@ -148,7 +148,7 @@ def _divergences(stats: Any) -> Finding | None:
         return Finding("divergences", "ok", f"0 of {total} draws")
     chains = int((diverging.sum(axis=1) > 0).sum())
     advice = "Reparametrise (a non-centred form), or raise target_accept towards 0.99."
-    evidence = f"{count} of {total} draws ({100 * count / total:.2g} %) in {chains} chains"
+    evidence = f"{count} of {total} draws ({_percent(count / total)}) in {chains} chains"
     return Finding("divergences", "suspect", evidence, advice)
 
 
@@ -157,9 +157,9 @@ def _depth(stats: Any) -> Finding | None:
         return None
     share = float(stats["reached_max_treedepth"].values.mean())
     if share <= 0.01:
-        return Finding("tree depth", "ok", f"{100 * share:.2g} % of draws at the limit")
+        return Finding("tree depth", "ok", f"{_percent(share)} of draws at the limit")
     advice = "Raise max_tree_depth, or use a dense metric."
-    return Finding("tree depth", "suspect", f"{100 * share:.2g} % of draws at the limit: slow, not wrong", advice)
+    return Finding("tree depth", "suspect", f"{_percent(share)} of draws at the limit: slow, not wrong", advice)
 
 
 def _nan_evaluations(stats: Any) -> Finding | None:
@@ -169,7 +169,7 @@ def _nan_evaluations(stats: Any) -> Finding | None:
     if share == 0:
         return Finding("NaN evaluations", "ok", "the log-density was never NaN")
     advice = "The target is cut there. Guard the term that gives NaN, or declare the support."
-    return Finding("NaN evaluations", "suspect", f"{100 * share:.2g} % of proposals, all rejected", advice)
+    return Finding("NaN evaluations", "suspect", f"{_percent(share)} of proposals, all rejected", advice)
 
 
 def _bias(posterior: Any) -> Finding | None:
@@ -203,6 +203,10 @@ def _ess(moving: Any) -> list[Finding]:
         evidence = f"at least {worst:.0f} ({name})" if enough else f"{worst:.0f} for {name}, below {needed}"
         findings.append(Finding(f"ESS {method}", "ok" if enough else "suspect", evidence, advice))
     return findings
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _extreme(values: Any, pick: Any) -> tuple[str, float]:

@@ -1,9 +1,11 @@
 """A NumPyro model as a gmdsl model: one conditional over all its sample sites.
 
 The model function is traced by NumPyro's handlers at each evaluation; its supports, plates, masks
-and scales are NumPyro's. Arrays among the arguments are data: new ones of one shape compile nothing.
+and scales are NumPyro's. Arrays among the arguments are data of the model: new ones of one shape
+compile nothing.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,21 +18,37 @@ from jaxtyping import Array, Float
 from gmdsl.core.conditional import Conditional, from_support, to_support
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Call, Deterministic, Values
-from gmdsl.core.function import Function
+from gmdsl.core.function import ARRAYS, Function
 from gmdsl.core.model import Model
+from gmdsl.core.node import as_numbers
 from gmdsl.core.space import Real, Space
 from gmdsl.core.support import space_of
 
 
 class Traced(eqx.Module):
-    """A NumPyro model function with its arguments."""
+    """A NumPyro model function with its arguments by name.
+
+    Attributes:
+        function: the model function.
+        arguments: values of the arguments; those that are data of the model are looked up instead.
+        data: names of the arguments that are data of the model.
+    """
 
     function: Function
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    arguments: dict[str, Any]
+    data: tuple[str, ...] = eqx.field(static=True)
 
-    def run(self, decide: Callable[[Any], Any], key: Array | None = None) -> dict[str, Any]:
-        """The sites of one execution; `decide` gives the value of a sample site, or None."""
+    def run(
+        self, values: Values, decide: Callable[[Any], Any], key: Array | None = None, *, redraw: bool = False
+    ) -> Any:
+        """The sites of one execution.
+
+        Args:
+            values: where the data are looked up.
+            decide: gives the value of a sample site, or None to leave it alone.
+            key: for sites that are drawn.
+            redraw: whether observed sites are drawn anew.
+        """
         from numpyro import handlers
         from numpyro.primitives import Messenger
 
@@ -41,9 +59,11 @@ class Traced(eqx.Module):
                     if value is not None:
                         msg["value"] = value
 
+        function = handlers.uncondition(self.function.function) if redraw else self.function.function
+        arguments = {**self.arguments, **{name: values[name] for name in self.data}}
         seed = jax.random.key(0) if key is None else key
         with handlers.block(), handlers.trace() as sites, Decide(lambda: None), handlers.seed(rng_seed=seed):
-            self.function(*self.args, **self.kwargs)
+            function(**arguments)
         return sites
 
 
@@ -68,7 +88,7 @@ class NumPyroProgram(Conditional):
 
     @property
     def parents(self) -> tuple[str, ...]:
-        return ()
+        return self.traced.data
 
     @property
     def children(self) -> tuple[str, ...]:
@@ -89,18 +109,11 @@ class NumPyroProgram(Conditional):
         if shape:
             keys = jax.random.split(key, shape[0])
             return jax.vmap(lambda k: self.draw(k, values, shape[1:]))(keys)
-        names = dict(self.sites)
-
-        def decide(msg: Any) -> Any:
-            if msg["name"] in names and names[msg["name"]] in values:
-                return values[names[msg["name"]]]
-            return msg["fn"](rng_key=msg["kwargs"]["rng_key"]) if msg["is_observed"] and msg["name"] in names else None
-
-        found = _Resampled(self.traced).run(decide, key)
+        found = self.traced.run(values, self._known(values), key, redraw=True)
         return {variable: found[site]["value"] for site, variable in self.sites}
 
     def pointwise(self, values: Values) -> dict[str, Array]:
-        found = self.traced.run(self._known(values))
+        found = self.traced.run(values, self._known(values))
         return {v: _log_prob(found[site], total=False) for site, v in self.sites}
 
     def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
@@ -114,16 +127,19 @@ class NumPyroProgram(Conditional):
                 return made[variable]
             return values.get(variable)
 
-        found = self.traced.run(decide)
+        found = self.traced.run(values, decide)
         terms += [_log_prob(site, total=True) for site in found.values() if site["type"] == "sample"]
         return made, sum(terms, jnp.zeros(()))
 
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        found = self.traced.run(self._known(values))
+        found = self.traced.run(values, self._known(values))
         return {v: from_support(found[s]["fn"].support, values[v]) for s, v in self.sites if v in children}
 
     def rename(self, names: Mapping[str, str]) -> "NumPyroProgram":
         sites = tuple((site, names.get(variable, variable)) for site, variable in self.sites)
+        if set(names) & set(self.traced.data):
+            taken = sorted(set(names) & set(self.traced.data))[0]
+            raise SpecError(f"rename({taken}=...): {taken} is an argument of {self.label}. Rename it there.")
         return NumPyroProgram(self.traced, sites, self.label, self.proper)
 
     def _known(self, values: Values) -> Callable[[Any], Any]:
@@ -131,30 +147,16 @@ class NumPyroProgram(Conditional):
         return lambda msg: values.get(names.get(msg["name"]))
 
 
-class _Resampled:
-    """A traced model whose observed sites are drawn anew."""
-
-    def __init__(self, traced: Traced):
-        self.traced = traced
-
-    def run(self, decide: Callable[[Any], Any], key: Array) -> dict[str, Any]:
-        from numpyro import handlers
-
-        function = Function.__new__(Function)
-        function.function = handlers.uncondition(self.traced.function.function)
-        function.key, function._pins = ("uncondition", self.traced.function.key), []
-        return Traced(function, self.traced.args, self.traced.kwargs).run(decide, key)
-
-
 class _Site(eqx.Module):
-    """The value of a deterministic site, given the sample sites in order."""
+    """The value of a deterministic site, given the data and the sample sites it may depend on."""
 
     program: NumPyroProgram
     site: str = eqx.field(static=True)
+    reads: tuple[str, ...] = eqx.field(static=True)
 
     def __call__(self, *values: Any) -> Any:
-        known = dict(zip(self.program.children, values, strict=True))
-        return self.program.traced.run(self.program._known(known))[self.site]["value"]
+        known = dict(zip(self.reads, values, strict=True))
+        return self.program.traced.run(known, self.program._known(known))[self.site]["value"]
 
 
 def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> Model:
@@ -162,7 +164,7 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
     Args:
         model: the function, with `numpyro.sample` statements.
-        args: its arguments; arrays become traced data.
+        args: its arguments; arrays become data of the model, by the name of the argument.
         kwargs: its keyword arguments.
 
     Raises:
@@ -176,26 +178,38 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     ('p',)
     """
     label = getattr(model, "__name__", "model")
-    copied = jax.tree.map(lambda leaf: np.array(leaf) if isinstance(leaf, np.ndarray) else leaf, (args, kwargs))
-    traced = Traced(Function(model), *copied)
-    found = traced.run(lambda msg: None)
-    params = [name for name, site in found.items() if site["type"] == "param"]
-    if params:
-        raise SpecError(f"from_numpyro_model({label}): {params[0]} is a numpyro.param site. Declare it by gm.param.")
-    samples = {n: s for n, s in found.items() if s["type"] == "sample"}
-    named = {n: s for n, s in samples.items() if type(s["fn"]).__name__ != "Unit"}
-    if not named:
-        raise SpecError(f"from_numpyro_model({label}): no sample site was found. Add numpyro.sample statements.")
-    program = NumPyroProgram(traced, tuple((n, n) for n in named), label, proper=len(named) == len(samples))
+    arguments = dict(inspect.signature(model).bind(*args, **kwargs).arguments)
+    function = Function(model)
+    found = Traced(function, arguments, ()).run({}, lambda msg: None)
+    named = _named_sites(label, found)
+    data = {
+        name: as_numbers(f"{label}({name}=...)", value)
+        for name, value in arguments.items()
+        if isinstance(value, ARRAYS) and name not in found
+    }
+    traced = Traced(function, {n: v for n, v in arguments.items() if n not in data}, tuple(data))
+    proper = len(named) == sum(site["type"] == "sample" for site in found.values())
+    program = NumPyroProgram(traced, tuple((n, n) for n in named), label, proper)
     spaces: dict[str, Space] = {n: _space(s) for n, s in named.items()}
     factors: list[Any] = [program]
-    bindings = tuple(("", n) for n in named)
+    reads = (*data, *(n for n, s in named.items() if not s["is_observed"]))
     for name, site in found.items():
         if site["type"] == "deterministic":
             spaces[name] = Real(*np.shape(site["value"]))
-            factors.append(Deterministic(name, Call(_Site(program, name), bindings)))
-    observed = {n: np.asarray(s["value"]) for n, s in named.items() if s["is_observed"]}
-    return Model(factors=tuple(factors), declared=tuple(spaces.items()), observed=observed)
+            factors.append(Deterministic(name, Call(_Site(program, name, reads), tuple(("", n) for n in reads))))
+    observed = {n: as_numbers(f"{label}: {n}", s["value"]) for n, s in named.items() if s["is_observed"]}
+    return Model(factors=tuple(factors), declared=tuple(spaces.items()), observed=observed, data=data)
+
+
+def _named_sites(label: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The sample sites that are variables; `numpyro.factor` statements are not."""
+    params = [name for name, site in found.items() if site["type"] == "param"]
+    if params:
+        raise SpecError(f"from_numpyro_model({label}): {params[0]} is a numpyro.param site. Declare it by gm.param.")
+    named = {n: s for n, s in found.items() if s["type"] == "sample" and type(s["fn"]).__name__ != "Unit"}
+    if not named:
+        raise SpecError(f"from_numpyro_model({label}): no sample site was found. Add numpyro.sample statements.")
+    return named
 
 
 def _space(site: Any) -> Space:

@@ -37,51 +37,49 @@ class Run:
     times: dict[str, float] = field(default_factory=dict)
 
 
-def run_chains(
-    density: Density,
-    sampler: Sampler,
-    *,
-    chains: int,
-    draws: int,
-    warmup: int,
-    seed: int,
-    init: Any,
-    thin: int,
-    progress: bool,
-    mode: str,
-) -> Run:
+@dataclass(frozen=True)
+class RunPlan:
+    """How long and how wide a run is: the settings of `gm.sample` of the same names."""
+
+    chains: int
+    draws: int
+    warmup: int
+    seed: int
+    thin: int
+    mode: str
+
+
+def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool) -> Run:
     """Runs all chains for `warmup` records and then `draws` records of `thin` steps each."""
     began = time.perf_counter()
-    kernel, arrays = make_kernel(density.program, sampler, mode, CAPACITY, thin)
-    keys = _keys(seed, chains)
-    carries = _start(density, kernel, arrays, keys, init, chains, seed)
+    kernel, arrays = make_kernel(density.program, sampler, plan.mode, CAPACITY, plan.thin)
+    keys = _keys(plan.seed, plan.chains)
+    carries = _start(density, kernel, arrays, keys, init, plan)
     target = density.target
     check_step(kernel, sampler, target.leaves, target.hoisted, keys[0], carries)
-    total, phases = warmup + draws, schedule(warmup * thin)
-    phases = np.concatenate([phases, np.zeros((draws + CAPACITY) * thin, np.int8)])
+    total, phases = plan.warmup + plan.draws, schedule(plan.warmup * plan.thin)
+    phases = np.concatenate([phases, np.zeros((plan.draws + CAPACITY) * plan.thin, np.int8)])
     blocks: list[Any] = []
     done, interrupted, first_block = 0, False, 0.0
-    with Progress(type(sampler).__name__, warmup, draws, chains, show=progress) as bar:
+    with Progress(type(sampler).__name__, plan.warmup, plan.draws, plan.chains, show=progress) as bar:
         try:
             while done < total:
-                records = min(CAPACITY, total - done)
-                window = phases[done * thin : (done + CAPACITY) * thin]
+                records, first = min(CAPACITY, total - done), done * plan.thin
                 carries, record = run_block(
                     kernel, target.leaves, target.hoisted, keys, carries,
-                    jnp.int32(done * thin), jnp.int32(records), window,
+                    jnp.int32(first), jnp.int32(records), phases[first : first + CAPACITY * plan.thin],
                 )  # fmt: skip
-                block = jax.tree.map(lambda a, n=records: np.asarray(a)[:, :n], record)
-                blocks.append(block)
+                blocks.append(jax.tree.map(lambda a, n=records: np.asarray(a)[:, :n], record))
                 done += records
                 first_block = first_block or time.perf_counter() - began
-                bar.advance(records, block.stats)
+                bar.advance(records, blocks[-1].stats)
         except KeyboardInterrupt:
             interrupted = True
-    record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks) if blocks else None
-    times = {"first_block": first_block, "total": time.perf_counter() - began}
-    if record is None:
+    if not blocks:
         raise KeyboardInterrupt("sample(...): interrupted before the first block of draws was complete.")
-    return Run(record.position, record.stats, min(warmup, done), done, interrupted, kernel, carries, times)
+    record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks)
+    times = {"first_block": first_block, "total": time.perf_counter() - began}
+    return Run(record.position, record.stats, min(plan.warmup, done), done, interrupted, kernel, carries, times)
 
 
 def choose_mode(sampler: Sampler, chains: int, asked: str | None) -> str:
@@ -96,8 +94,8 @@ def _keys(seed: int, chains: int) -> jax.Array:
     return jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(chains))
 
 
-def _start(density: Density, kernel: Kernel, arrays: Any, keys: Any, init: Any, chains: int, seed: int) -> Carry:
-    target, dim = density.target, density.dim
+def _start(density: Density, kernel: Kernel, arrays: Any, keys: Any, init: Any, plan: RunPlan) -> Carry:
+    target, dim, chains, seed = density.target, density.dim, plan.chains, plan.seed
     x = given_starts(density, init, chains, seed)
     given = x is not None
     if x is None:

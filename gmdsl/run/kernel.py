@@ -168,6 +168,7 @@ def check_step(kernel: Kernel, sampler: Sampler, leaves: Any, hoisted: Any, key:
         return kernel.started.sampler(carry.sampler).step(key, target, carry.state)
 
     name = type(sampler).__name__
+    _check_pair(sampler)
     result = jax.eval_shape(once, key, leaves, hoisted, carry)
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
         raise SpecError(f"{name}.step(...): it must return (state, stats) with stats a dict. Return both.")
@@ -179,6 +180,43 @@ def check_step(kernel: Kernel, sampler: Sampler, leaves: Any, hoisted: Any, key:
             raise SpecError(
                 f"{name}.step(...): a part of the state went in as {old.dtype}{list(old.shape)} and came out as"
                 f" {new.dtype}{list(new.shape)}. Return what came in."
+            )
+    _check_adapters(kernel, name, result[1], carry)
+
+
+def _check_pair(sampler: Sampler) -> None:
+    own = [c for c in type(sampler).__mro__ if c is not Sampler and issubclass(c, Sampler)]
+    given = [method for method in ("init", "position") if any(method in c.__dict__ for c in own)]
+    if len(given) == 1:
+        other = "position" if given == ["init"] else "init"
+        raise SpecError(
+            f"{type(sampler).__name__}.{given[0]}(...): a sampler that gives {given[0]} must give {other} too."
+            f" Add {other}(...), or let x be the state."
+        )
+
+
+def _check_adapters(kernel: Kernel, name: str, stats: Any, carry: Carry) -> None:
+    """Refuses an adapter that needs a stat which the step does not give, or whose state changes type."""
+    flag = jax.ShapeDtypeStruct((), jnp.bool_)
+    stats = {**stats, "warmup_window": flag, "warmup_window_end": flag}
+    for adapter, state in zip(kernel.adapters, carry.adapters, strict=True):
+        rule = type(adapter).__name__
+        missing = [need for need in adapter.needs if need not in stats]
+        if missing:
+            raise SpecError(
+                f"{name}.step(...): {rule} needs the stat {missing[0]!r}, but the step gives"
+                f" {', '.join(list(stats)[:-2]) or 'none'}. Return it in the stats, or drop the adapter."
+            )
+
+        def once(state: Any, arrays: Any, stats: Any, position: Any, adapter: Adapter = adapter) -> Any:
+            return adapter.update(state, kernel.started.sampler(arrays), position, None, stats)[0]
+
+        x = jax.ShapeDtypeStruct((kernel.program.plan.dim,), dtype_of(Real()))
+        new = jax.eval_shape(once, state, carry.sampler, stats, x)
+        kinds = [jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree) for tree in (state, new)]
+        if kinds[0] != kinds[1]:
+            raise SpecError(
+                f"{rule}.update(...): its state went in as {kinds[0]} and came out as {kinds[1]}. Keep one."
             )
 
 

@@ -73,7 +73,7 @@ def predict(tree: Any, model: Model, *, seed: int = 0) -> Any:
         raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
     _refuse_energies("predict", model, tuple(model.observed))
     program, leaves = split(model)
-    free, shape = _posterior(tree, model)
+    free, shape = _posterior("predict", tree, model)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
     values = _completed(program, tuple(model.observed), leaves, keys, free)
     drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
@@ -103,7 +103,7 @@ def log_likelihood(model: Model, tree: Any) -> Any:
         raise SpecError(
             "log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first."
         )
-    free, shape = _posterior(tree, model)
+    free, shape = _posterior("log_likelihood", tree, model)
     target = density.target
     values = _pointwise(density.program, target.leaves, target.hoisted, free)
     kept = {n: np.asarray(v).reshape(*shape, *v.shape[1:]) for n, v in values.items() if n not in skipped}
@@ -141,15 +141,15 @@ _completed = jax.jit(_one_completed, static_argnums=(0, 1))
 _pointwise = jax.jit(_all_pointwise, static_argnums=0)
 
 
-def _posterior(tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+def _posterior(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
     """The free variables of all draws, flattened over (chain, draw), and that shape."""
     if "posterior" not in tree.children:
-        raise SpecError("predict(...): the tree has no posterior. Pass the result of gm.sample.")
+        raise SpecError(f"{operation}(...): the tree has no posterior. Pass the result of gm.sample.")
     posterior = tree["posterior"]
     free = {}
     for name in model.free:
         if name not in posterior:
-            raise SpecError(f"predict(...): the tree has no {name}; it was sampled from another model.")
+            raise SpecError(f"{operation}(...): the tree has no {name}; it was sampled from another model.")
         free[name] = np.asarray(posterior[name].transpose("chain", "draw", ...))
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     return {name: value.reshape(-1, *value.shape[2:]) for name, value in free.items()}, shape

@@ -7,7 +7,8 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
 from gmdsl.diagnose.arviz_tree import build_tree
-from gmdsl.run.chains import choose_mode, run_chains
+from gmdsl.run.chains import RunPlan, choose_mode, run_chains
+from gmdsl.run.predict import log_likelihood as add_log_likelihood
 
 
 def sample(
@@ -29,24 +30,23 @@ def sample(
     Args:
         model: what to sample; conditioned on what is observed.
         sampler: how, such as `gm.NUTS()`.
-        chains: independent chains from dispersed starts.
+        chains: independent chains.
         draws: draws kept per chain.
-        warmup: draws before them, in which the sampler adapts; kept apart in `warmup_*` groups.
+        warmup: draws before them, in which the sampler adapts; kept in `warmup_*` groups.
         seed: the same seed gives the same draws (same machine, same versions).
-        init: where chains start: a dict of values (one start, or one per chain along the first
-            axis), a tree of earlier draws, a model to draw from, or nothing (uniform on (-2, 2) in
-            unconstrained coordinates, checked, up to 100 tries).
+        init: a dict of values (one start, or one per chain along the first axis), a tree of earlier
+            draws, a model to draw from, or None: uniform on (-2, 2) unconstrained, up to 100 tries.
         thin: steps per draw that is kept.
         progress: whether to show a progress bar.
         chain_mode: "vmap" (chains side by side) or "map" (one after the other); chosen when None.
         log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
 
     Returns:
-        An `xarray.DataTree` in ArviZ's schema: `posterior`, `sample_stats`, their `warmup_` twins,
-        `unconstrained_posterior`, `observed_data`, `constant_data`. Ctrl-C returns what was drawn so far.
+        An `xarray.DataTree` in ArviZ's schema (`posterior`, `sample_stats`, `warmup_*`,
+        `unconstrained_posterior`, `observed_data`...). Ctrl-C returns what was drawn so far.
 
     Raises:
-        SpecError: a model without continuous variables, settings out of range, a sampler that breaks the contract.
+        SpecError: discrete variables, settings out of range, a sampler that breaks the contract.
         StartError: the log-density or its gradient is not finite at the starts.
 
     >>> import gmdsl as gm
@@ -59,24 +59,10 @@ def sample(
     density = Density(model)
     _check_continuous(density, sampler)
     mode = choose_mode(sampler, chains, chain_mode)
-    run = run_chains(
-        density,
-        sampler,
-        chains=chains,
-        draws=draws,
-        warmup=warmup,
-        seed=seed,
-        init=init,
-        thin=thin,
-        progress=progress,
-        mode=mode,
-    )
+    plan = RunPlan(chains=chains, draws=draws, warmup=warmup, seed=seed, thin=thin, mode=mode)
+    run = run_chains(density, sampler, plan, init=init, progress=progress)
     tree = build_tree(density, sampler, run, seed=seed, thin=thin, draws=draws)
-    if log_likelihood:
-        from gmdsl.run.predict import log_likelihood as add
-
-        tree = add(model, tree)
-    return tree
+    return add_log_likelihood(model, tree) if log_likelihood else tree
 
 
 def _check_settings(
@@ -105,7 +91,7 @@ def _check_continuous(density: Density, sampler: Sampler) -> None:
     if discrete:
         raise SpecError(
             f"sample(..., {name}()): {discrete[0]} is discrete, and {name} moves real numbers only."
-            f" Sum it out by .marginalize({discrete[0]!r}), observe it, or give it a block of its own."
+            f" Marginalise it (sum {discrete[0]} out in the density of its children), or observe it."
         )
     if not density.free:
         raise SpecError("sample(...): every variable is observed; there is nothing to sample.")

@@ -5,7 +5,7 @@ $N(\mu, s^2)$ its stationary variance is $s^2 / (1 - \Delta t / 4 s^2)$.
 
 Reference:
     Roberts and Tweedie, *Exponential convergence of Langevin distributions and their discrete
-    approximations*, 1996; the tutorial's section "Langevin Dynamics".
+    approximations*, 1996.
 """
 
 from typing import ClassVar

@@ -20,7 +20,7 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import draw_momentum, kinetic
+from gmdsl.core.metric import InverseMass, draw_momentum, kinetic, velocity
 from gmdsl.core.sampler import Sampler, Stats
 
 
@@ -71,9 +71,9 @@ class NUTS(Sampler):
         key_momentum, key_tree = jax.random.split(key)
         momentum = draw_momentum(key_momentum, self.inverse_mass, target.dim)
         start = IntegratorState(state.position, momentum, -state.log_density, -state.score)
-        _, leap = velocity_verlet(lambda x: -target.log_density(x), kinetic)
+        _, leap = velocity_verlet(lambda x: -target.log_density(x), _kinetic)
         tree = build_tree(
-            leap, kinetic, start, self.inverse_mass, self.step_size, key_tree, max_tree_depth=self.max_tree_depth
+            leap, _kinetic, start, self.inverse_mass, self.step_size, key_tree, max_tree_depth=self.max_tree_depth
         )
         new = NUTSState(tree.z_proposal, -tree.z_proposal_pe, -tree.z_proposal_grad)
         before = kinetic(self.inverse_mass, momentum) - state.log_density
@@ -88,3 +88,10 @@ class NUTS(Sampler):
             "energy_error": tree.z_proposal_energy - before,
         }
         return new, {name: jnp.asarray(value) for name, value in stats.items()}
+
+
+def _kinetic(inverse_mass: InverseMass, momentum: Float[Array, " dim"]) -> Float[Array, ""]:
+    return kinetic(inverse_mass, momentum)
+
+
+_kinetic._kinetic_grad = velocity  # ty: ignore[missing-attribute]  (where NumPyro looks for the gradient)

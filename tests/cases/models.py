@@ -172,9 +172,7 @@ def pdb_logmesquite_logvash(data):
     one, two, canopy, total = (np.asarray(data[k]) for k in ("diam1", "diam2", "canopy_height", "total_height"))
     area = one * two
     X = columns(np.log(area * canopy), np.log(area), np.log(one / two), np.log(total), data["group"])
-    return regression(
-        X, np.log(data["weight"]), beta=flat(constraints.real, (6,)), sigma=flat(constraints.positive)
-    )
+    return regression(X, np.log(data["weight"]), beta=flat(constraints.real, (6,)), sigma=flat(constraints.positive))
 
 
 def pdb_lotka_volterra(data):

@@ -17,6 +17,7 @@ DATA = pathlib.Path(__file__).parent / "data"
 FALSE_ALARM = 1e-4  # chance that the largest |z| of a correct sampler exceeds its limit
 RMS_LIMIT = 1.6
 LEAST_ESS = 4000  # with it a bias of 0.1 sd is 6.3 standard errors
+MOST_RHAT = 1.01
 
 
 class Case(NamedTuple):
@@ -39,6 +40,7 @@ class Score(NamedTuple):
         rms: the root mean square of all z.
         limit: what |z| must stay below.
         ess: the least effective sample size of a mean.
+        rhat: the largest R-hat (ranks, and folded ranks).
         z: every z by name; "... (scale)" is that of the squared deviation.
     """
 
@@ -47,6 +49,7 @@ class Score(NamedTuple):
     rms: float
     limit: float
     ess: float
+    rhat: float
     z: dict
 
 
@@ -68,7 +71,7 @@ def threshold(count):
     return statistics.NormalDist().inv_cdf(1.0 - FALSE_ALARM / (2 * count))
 
 
-def score_moments(truth, draws, least_ess=LEAST_ESS):
+def score_moments(truth, draws, least_ess=LEAST_ESS, most_rhat=MOST_RHAT):
     """Compares the mean and the mean squared deviation of every quantity with its truth.
 
     With m and s the true mean and sd, each quantity gives two z-scores: that of mean(x) - m, and that
@@ -79,16 +82,18 @@ def score_moments(truth, draws, least_ess=LEAST_ESS):
     Passing needs three things. The largest |z| is below `threshold`: a correct sampler fails this with
     probability 1e-4 per case. The root mean square of all z is below 1.6, which sees many small
     biases that agree; this rule is sharper than the first and has no such guarantee (six independent
-    numbers exceed it by chance in 2 % of seeds), so tests keep their seeds. And every mean has an
-    effective sample size of at least `least_ess`: without it nothing fails, as errors become huge.
+    numbers exceed it by chance in 2 % of seeds), so tests keep their seeds. And the chains mix: every
+    mean has an effective sample size of at least `least_ess` and every R-hat is below 1.01; without
+    this a stuck chain passes, as the standard errors become huge.
 
     Args:
         truth: name -> (mean, sd, error of the mean, error of the sd).
         draws: name -> array of shape (chain, draw).
         least_ess: effective sample size that every mean needs.
+        most_rhat: what every R-hat must stay below.
     """
     missing = [name for name in truth if name not in draws]
-    z, ess = {}, math.inf
+    z, ess, rhat = {}, math.inf, 0.0
     for name, (mean, sd, mean_error, sd_error) in truth.items():
         if name in missing:
             continue
@@ -96,12 +101,13 @@ def score_moments(truth, draws, least_ess=LEAST_ESS):
         z[name], size = _z(x, mean, mean_error)
         z[f"{name} (scale)"], _ = _z((x - mean) ** 2, sd**2 + mean_error**2, 2.0 * sd * sd_error)
         ess = min(ess, size)
+        rhat = max(rhat, _rhat(x))
     limit = threshold(max(len(z), 1))
     worst = max(z.items(), key=lambda item: abs(item[1]), default=("nothing", math.inf))
     rms = math.sqrt(np.mean(np.square(list(z.values())))) if z else math.inf
     close = abs(worst[1]) < limit and rms < RMS_LIMIT
-    passed = close and bool(z) and not missing and ess >= least_ess
-    return Score(passed, worst, rms, limit, ess, z)
+    passed = close and bool(z) and not missing and ess >= least_ess and rhat < most_rhat
+    return Score(passed, worst, rms, limit, ess, rhat, z)
 
 
 def quantities(posterior, truth):
@@ -122,3 +128,10 @@ def _z(x, mean, error):
         return math.inf, 0.0
     size = float(az.ess(x, method="mean"))
     return float((x.mean() - mean) / math.sqrt(x.var() / size + error**2)), size
+
+
+def _rhat(x):
+    """R-hat of x (chain, draw); NaN and constants count as infinite."""
+    if not np.isfinite(x).all() or np.ptp(x) == 0.0:
+        return math.inf
+    return float(az.rhat(x))

@@ -4,7 +4,7 @@ Density pins hold all normalising constants, in constrained variables. Truths ar
 or quadrature) except for the differential equation, where they are 10,000 reference draws.
 """
 
-import jax.numpy as jnp
+import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
@@ -106,7 +106,7 @@ def test_one_chain_in_a_lower_mode_of_the_mixture_does_not_pass():
     start = {"mu": [[-2.7, 2.9]] * 3 + [[-2.45, -2.44]], "sigma": [[1.0, 1.0]] * 3 + [[4.1, 0.76]], "theta": 0.62}
     tree = gm.sample(declare(case), gm.NUTS(), chains=4, draws=500, warmup=300, init=start, progress=False)
     values = quantities(tree["posterior"], case.truth)
-    assert score_moments(case.truth, values, least_ess=0).passed
+    assert score_moments(case.truth, values, least_ess=0, most_rhat=float("inf")).passed
     assert not score_moments(case.truth, values).passed
 
 
@@ -114,21 +114,23 @@ def without_one_observation(data):
     return models.pdb_arK({**data, "y": data["y"][:-1]})
 
 
-def without_the_jacobian_of_tau(data):
-    return models.pdb_eight_schools_noncentered(data) * gm.energy(lambda tau: jnp.log(tau), tau=gm.Positive())
+def with_a_prior_of_tau_a_fifth_too_narrow(data):
+    ratio = gm.from_callable(
+        lambda tau: dist.HalfCauchy(4.0).log_prob(tau) - dist.HalfCauchy(5.0).log_prob(tau), tau=gm.Positive()
+    )
+    return models.pdb_eight_schools_noncentered(data) * ratio
 
 
-def with_the_noise_of_the_first_school_halved(data):
-    sigma = [data["sigma"][0] / 2, *data["sigma"][1:]]
-    return models.pdb_eight_schools_noncentered({**data, "sigma": sigma})
+def with_noise_a_tenth_too_small(data):
+    return models.pdb_eight_schools_noncentered({**data, "sigma": [0.9 * s for s in data["sigma"]]})
 
 
 @pytest.mark.parametrize(
     ("name", "faulty"),
     [
         ("pdb_arK", without_one_observation),
-        ("pdb_eight_schools_noncentered", without_the_jacobian_of_tau),
-        ("pdb_eight_schools_noncentered", with_the_noise_of_the_first_school_halved),
+        ("pdb_eight_schools_noncentered", with_a_prior_of_tau_a_fifth_too_narrow),
+        ("pdb_eight_schools_noncentered", with_noise_a_tenth_too_small),
     ],
 )
 def test_a_planted_mistake_in_the_model_is_rejected(name, faulty):

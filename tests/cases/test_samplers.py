@@ -77,9 +77,7 @@ EPSILON = 0.11
 
 def quartic():
     """The target of the golden path, U(q) = q'Pq / 2 + 0.05 sum q^4."""
-    model = gm.energy(
-        lambda q, P: 0.5 * q @ P @ q + 0.05 * jnp.sum(q**4), q=gm.Real(3), P=gm.data(GOLDEN.arrays["P"])
-    )
+    model = gm.energy(lambda q, P: 0.5 * q @ P @ q + 0.05 * jnp.sum(q**4), q=gm.Real(3), P=gm.data(GOLDEN.arrays["P"]))
     return gm.compile(model).target
 
 

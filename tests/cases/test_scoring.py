@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import xarray
 
 from .scoring import quantities, score_moments, threshold
 
 NAMES = ("a", "b", "c")
-TRUTH = {name: (1.0, 2.0, 0.0, 0.0) for name in NAMES}
+TRUTH = dict.fromkeys(NAMES, (1.0, 2.0, 0.0, 0.0))
 
 
 def correct_draws():
@@ -57,7 +58,7 @@ def test_a_quantity_that_was_not_drawn_is_rejected():
 
 def test_an_uncertain_truth_forgives_what_it_cannot_tell():
     draws = {name: x + 0.2 for name, x in correct_draws().items()}
-    assert score_moments({name: (1.0, 2.0, 0.2, 0.2) for name in NAMES}, draws).passed
+    assert score_moments(dict.fromkeys(NAMES, (1.0, 2.0, 0.2, 0.2)), draws).passed
 
 
 def test_the_threshold_keeps_the_false_alarm_rate_for_any_number_of_quantities():
@@ -66,10 +67,9 @@ def test_the_threshold_keeps_the_false_alarm_rate_for_any_number_of_quantities()
 
 
 def test_elements_of_vectors_go_by_their_number_from_one():
-    import xarray
-
     values = np.arange(24.0).reshape(2, 3, 4)
-    posterior = xarray.Dataset({"theta": (("chain", "draw", "school"), values), "mu": (("chain", "draw"), values[..., 0])})
+    theta = xarray.DataArray(values, dims=("chain", "draw", "school"))
+    posterior = xarray.Dataset({"theta": theta, "mu": theta[..., 0]})
     found = quantities(posterior, ["theta[2]", "mu", "absent"])
     assert list(found) == ["theta[2]", "mu"]
     np.testing.assert_array_equal(found["theta[2]"], values[..., 1])

@@ -15,10 +15,10 @@ def joint():
         (joint(), True, True, ""),
         (joint().condition(b=0.0), False, False, "b is observed below a"),
         (joint().condition(a=0.0), False, True, ""),
-        (gm.energy(lambda x: x**2, x=gm.Real()), False, False, "is an energy"),
+        (gm.energy(lambda x: x**2, x=gm.Real()), False, False, "is unnormalised"),
         (gm.joint(x=dist.ImproperUniform(constraints.real, (), ())), False, False, "cannot be drawn from"),
         (gm.joint(x=gm.input(gm.Real()), y=lambda x: dist.Normal(x, 1)), True, False, "inputs x are not bound"),
-        (joint() * gm.energy(lambda a: a**2, a=gm.Real()), False, False, "is an energy"),
+        (joint() * gm.energy(lambda a: a**2, a=gm.Real()), False, False, "is unnormalised"),
     ],
 )
 def test_each_kind_of_model_says_what_it_offers_and_why_not(model, normalized, drawable, reason):

@@ -42,7 +42,9 @@ def test_an_energy_may_use_data_parameters_and_numbers():
 
 
 def test_given_ties_modules_and_builtins_to_their_parents():
-    model = gm.joint(z=dist.Normal(0.0, 1.0).expand([2]), q=gm.given("z", Quadratic(jnp.eye(2))), e=gm.given("q", jnp.exp))
+    model = gm.joint(
+        z=dist.Normal(0.0, 1.0).expand([2]), q=gm.given("z", Quadratic(jnp.eye(2))), e=gm.given("q", jnp.exp)
+    )
     drawn = model.sample(jax.random.key(0))
     np.testing.assert_allclose(drawn["e"], np.exp(0.5 * np.sum(np.asarray(drawn["z"]) ** 2)), rtol=1e-6)
 

@@ -25,7 +25,9 @@ def test_parents_come_before_children(model):
 
 
 def test_a_cycle_is_found_and_walked_round():
-    factors = [Deterministic(a, call_by_name(eval(f"lambda {b}: {b}"))) for a, b in (("a", "b"), ("b", "c"), ("c", "a"))]
+    factors = [
+        Deterministic(a, call_by_name(eval(f"lambda {b}: {b}"))) for a, b in (("a", "b"), ("b", "c"), ("c", "a"))
+    ]
     loop = cycle(factors)
     assert loop[0] == loop[-1]
     assert set(loop) == {"a", "b", "c"}

@@ -26,3 +26,9 @@ def test_energies_and_lengths_are_quadratic_forms(inverse_mass, x64):
     np.testing.assert_allclose(velocity(jnp.asarray(inverse_mass), p), matrix @ p)
     np.testing.assert_allclose(kinetic(jnp.asarray(inverse_mass), p), 0.5 * p @ matrix @ p)
     np.testing.assert_allclose(mahalanobis(jnp.asarray(inverse_mass), p), p @ np.linalg.solve(matrix, p), rtol=1e-12)
+
+
+def test_a_kinetic_energy_that_overflows_is_infinite_and_never_negative():
+    inverse_mass = jnp.array([[0.0034, -0.0037], [-0.0037, 0.02]])
+    assert kinetic(inverse_mass, jnp.array([-1e20, -1e22])) == jnp.inf
+    assert jax.jit(kinetic)(inverse_mass, jnp.array([-1e20, -1e22])) == jnp.inf

@@ -97,7 +97,7 @@ def test_a_computed_variable_may_be_shared_when_it_is_the_same():
 
 def test_inputs_are_checked_against_what_binds_them():
     likelihood = gm.joint(mu=gm.input(gm.Real(2)), y=lambda mu: dist.Normal(mu, 1.0))
-    with pytest.raises(gm.SpecError, match=r"the input mu was declared \(2,\)"):
+    with pytest.raises(gm.SpecError, match=r"the input mu was declared Real\(2\)"):
         likelihood * gm.joint(mu=dist.Normal(0.0, 1.0))
 
 
@@ -108,3 +108,25 @@ def test_products_are_sums_of_log_densities_for_experts():
     assert value == 11.0
     assert len(set((ring * ring).graph)) == 3  # one variable, two factors of the same name kept apart
     assert jax.tree.structure(ring * tilt) == jax.tree.structure(ring * tilt)
+
+
+def test_an_input_keeps_its_space():
+    scale = gm.joint(a=gm.input(gm.Positive()), b=lambda a: dist.Normal(0.0, a))
+    assert (gm.joint(a=dist.HalfNormal(1.0)) * scale).capabilities().drawable
+    with pytest.raises(gm.SpecError, match=r"declared Positive\(\), but the other side gives it Real\(\)"):
+        gm.joint(a=dist.Normal(0.0, 1.0)) * scale
+    with pytest.raises(gm.SpecError, match="that does not lie there"):
+        gm.joint(a=gm.data(-1.0), c=lambda a: dist.Normal(a, 1.0)) * scale
+
+
+@pytest.mark.parametrize(
+    ("distribution", "space"),
+    [
+        (dist.VonMises(0.0, 1.0), gm.Circle()),
+        (dist.LKJCholesky(3, 1.0), gm.CorrCholesky(3)),
+        (dist.Poisson(1.0), gm.Integer()),
+    ],
+)
+def test_distributions_fit_the_spaces_of_their_kind(distribution, space):
+    product = gm.joint(a=distribution) * gm.energy(lambda a: 1.0 * a.sum(), a=space)
+    assert product.narrowed == ()

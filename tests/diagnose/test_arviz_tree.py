@@ -1,0 +1,73 @@
+import json
+
+import arviz as az
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+from gmdsl.diagnose.arviz_tree import constrained, model_digest
+
+SCHEMA = {
+    "lp", "acceptance_rate", "step_size", "diverging", "n_steps", "tree_depth", "reached_max_treedepth", "energy",
+    "energy_error",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    return gm.joint(
+        m=dist.HalfNormal(1.0), v=lambda m: dist.Normal(m, 1.0).expand([2, 3]), y=lambda v: dist.Normal(v, 1.0)
+    )
+
+
+@pytest.fixture(scope="module")
+def tree(model):
+    return gm.sample(model.condition(y=np.zeros((2, 3))), gm.NUTS(), draws=20, warmup=20, progress=False)
+
+
+def test_nuts_fills_arvizs_schema(tree):
+    assert set(tree["sample_stats"].data_vars) == SCHEMA
+    assert all(v.dims == ("chain", "draw") for v in tree["sample_stats"].data_vars.values())
+
+
+def test_arviz_reads_the_tree(tree):
+    summary = az.summary(tree)
+    assert len(summary) == 1 + 6
+    errors, _ = az.diagnose(tree, return_diagnostics=True)
+    assert isinstance(errors, bool)
+
+
+def test_the_tree_survives_netcdf_and_zarr(tree, tmp_path):
+    import xarray
+
+    from gmdsl.demo import save
+
+    save(tree, tmp_path / "run.zarr")
+    back = xarray.open_datatree(tmp_path / "run.zarr", engine="zarr", consolidated=False)
+    np.testing.assert_array_equal(back["posterior"]["v"].values, tree["posterior"]["v"].values)
+    assert back["posterior"].attrs["seed"] == 0
+
+
+def test_attributes_say_how_it_was_made(tree):
+    attrs = tree["posterior"].attrs
+    assert attrs["inference_library"] == "gmdsl"
+    assert attrs["sampler"] == "NUTS"
+    assert json.loads(attrs["sampler_settings"])["target_accept"] == 0.8
+    assert attrs["chain_mode"] == "map"
+    assert attrs["sampling_time"] > 0
+
+
+def test_digests_tell_models_and_data_apart(model):
+    first, second = model.condition(y=np.zeros((2, 3))), model.condition(y=np.ones((2, 3)))
+    assert model_digest(first) == model_digest(model.condition(y=np.zeros((2, 3))))
+    assert len({model_digest(m) for m in (model, first, second)}) == 3
+
+
+def test_batches_give_the_same_values_as_single_points(model):
+    density = gm.compile(model)
+    x = np.random.default_rng(0).normal(size=(3, 700, density.dim)).astype(np.float32)  # more than one batch
+    values = constrained(density, x)
+    one = density.constrain(x[2, 650])
+    np.testing.assert_allclose(values["v"][2, 650], one["v"], rtol=1e-6)
+    assert values["m"].shape == (3, 700)

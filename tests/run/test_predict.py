@@ -1,0 +1,82 @@
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+
+Y = np.array([1.4, 2.2, 1.9])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return gm.joint(
+        m=dist.Normal(0.0, 2.0),
+        shift=lambda m: m + 1.0,
+        y=lambda shift: dist.Normal(shift, 0.5).expand([3]),
+        dims={"y": ["obs"]},
+    ).condition(y=Y)
+
+
+@pytest.fixture(scope="module")
+def tree(model):
+    return gm.sample(model, gm.NUTS(), draws=2000, progress=False)
+
+
+def test_prior_draws_ignore_the_observations(model):
+    tree = gm.sample_prior(model, draws=20_000)
+    y = tree["prior_predictive"]["y"].values[0]
+    sd = np.sqrt(4.25)  # Var y = 4 + 1/4
+    assert np.abs(y.mean(axis=0) - 1.0).max() < 4.5 * sd / np.sqrt(20_000)
+    assert np.abs(y.var(axis=0) / 4.25 - 1).max() < 4.5 * np.sqrt(2 / 20_000)
+    np.testing.assert_allclose(tree["prior"]["shift"], tree["prior"]["m"] + 1.0, rtol=1e-5)
+    assert "y" not in tree["prior"]
+
+
+def test_posterior_predictive_draws_have_the_predictive_law(model, tree):
+    predicted = gm.predict(tree, model)["posterior_predictive"]["y"]
+    assert predicted.dims == ("chain", "draw", "obs")
+    precision = 1 / 4 + 3 / 0.25
+    mean = (Y - 1.0).sum() / 0.25 / precision + 1.0
+    variance = 1 / precision + 0.25
+    values = predicted.values.reshape(-1, 3)
+    assert abs(values.mean() - mean) < 0.04
+    assert np.abs(values.var(axis=0) / variance - 1).max() < 0.12
+    assert abs(np.corrcoef(values.T)[0, 1] - (1 / precision) / variance) < 0.06  # they share m
+
+
+def test_predicting_leaves_the_given_tree_alone(model, tree):
+    gm.predict(tree, model)
+    assert "posterior_predictive" not in tree.children
+
+
+def test_pointwise_log_likelihood_feeds_loo(model, tree):
+    import arviz as az
+
+    scored = gm.log_likelihood(model, tree)
+    shift = tree["posterior"]["shift"].values[..., None]
+    np.testing.assert_allclose(scored["log_likelihood"]["y"], dist.Normal(shift, 0.5).log_prob(Y), rtol=1e-4)
+    precision = 1 / 4 + 2 / 0.25
+    exact = 0.0
+    for i in range(3):
+        rest = np.delete(Y, i)
+        mean, variance = (rest - 1.0).sum() / 0.25 / precision + 1.0, 1 / precision + 0.25
+        exact += -0.5 * np.log(2 * np.pi * variance) - 0.5 * (Y[i] - mean) ** 2 / variance
+    np.testing.assert_allclose(az.loo(scored).elpd, exact, atol=0.15)
+
+
+def test_observations_in_an_energy_are_skipped_by_name_or_refused(model, tree):
+    mixed = gm.energy(lambda m, e: (m - e) ** 2, m=gm.Real(), e=gm.Real()).condition(e=0.0) * model
+    scored = gm.log_likelihood(mixed, gm.sample(mixed, gm.NUTS(), chains=1, draws=5, warmup=5, progress=False))
+    assert scored["log_likelihood"].attrs["skipped"] == "e"
+    with pytest.raises(gm.SpecError, match="e is in the energy"):
+        gm.predict(tree, mixed)
+    with pytest.raises(gm.SpecError, match="is in the energy"):
+        gm.sample_prior(mixed)
+
+
+def test_a_tree_of_another_model_is_refused(tree):
+    other = gm.joint(q=dist.Normal(0, 1), y=lambda q: dist.Normal(q, 1)).condition(y=0.0)
+    with pytest.raises(gm.SpecError, match="the tree has no q"):
+        gm.predict(tree, other)
+    with pytest.raises(gm.SpecError, match="observes nothing"):
+        gm.predict(tree, gm.joint(q=dist.Normal(0, 1)))

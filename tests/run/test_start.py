@@ -1,0 +1,76 @@
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+from gmdsl.run.start import given_starts, random_start
+
+
+@pytest.fixture
+def model():
+    return gm.joint(s=dist.HalfNormal(1.0), x=lambda s: dist.Normal(0.0, s).expand([2]))
+
+
+def test_random_starts_are_dispersed_and_repeatable():
+    starts = np.stack([random_start(0, c, 0, 50) for c in range(4)])
+    assert (np.abs(starts) <= 2).all()
+    assert starts.std() > 1.0
+    np.testing.assert_array_equal(starts[2], random_start(0, 2, 0, 50))
+    assert not np.array_equal(random_start(0, 0, 0, 5), random_start(0, 0, 1, 5))
+
+
+def test_one_start_serves_all_chains_or_each_has_its_own(model):
+    density = gm.compile(model)
+    same = given_starts(density, {"s": 2.0, "x": [1.0, -1.0]}, 3, 0)
+    np.testing.assert_allclose(same, np.tile([np.log(2.0), 1.0, -1.0], (3, 1)), rtol=1e-6)
+    own = given_starts(density, {"s": [1.0, 2.0], "x": np.zeros((2, 2))}, 2, 0)
+    np.testing.assert_allclose(own[:, 0], [0.0, np.log(2.0)], rtol=1e-6)
+
+
+def test_a_tree_and_a_model_can_give_starts(model):
+    density = gm.compile(model)
+    tree = gm.sample(model, gm.NUTS(), chains=2, draws=5, warmup=20, progress=False)
+    starts = given_starts(density, tree, 2, 0)
+    np.testing.assert_allclose(starts[:, 1:], tree["posterior"]["x"].values[:, -1], rtol=1e-5)
+    assert given_starts(density, tree, 3, 0).shape == (3, 3)
+    assert given_starts(density, model, 4, 0).shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ({"s": 1.0}, "x has no start"),
+        ({"s": 1.0, "x": [np.nan, 0.0]}, r"init=.*'x'.*NaN"),
+        ({"s": -1.0, "x": [0.0, 0.0]}, "outside the support; s was declared Positive"),
+        ({"s": 1.0, "x": [0.0]}, r"shape \(1,\), but x was declared \(2,\)"),
+        ({"s": 1.0, "x": [0.0, 0.0], "z": 1.0}, "there is no 'z'"),
+        (3.0, "a dict of values, a tree with a posterior, or a model"),
+    ],
+)
+def test_starts_that_cannot_be_meant_are_refused(model, init, message):
+    with pytest.raises(gm.SpecError, match=message):
+        gm.sample(model, gm.NUTS(), init=init, progress=False)
+
+
+def test_a_start_outside_the_support_is_an_error_with_a_table():
+    half = gm.energy(lambda x: jnp.where(x[0] > 50, 0.0, jnp.inf), x=gm.Real(2)) * gm.energy(
+        lambda x: x @ x, x=gm.Real(2), name="bowl"
+    )
+    with pytest.raises(gm.StartError, match="outside the support: the log-density is -inf at x=.0., 0.") as caught:
+        gm.sample(half, gm.NUTS(), init={"x": [0.0, 0.0]}, progress=False)
+    rows = str(caught.value).splitlines()[1:]
+    assert rows[0].split()[0] == "energy(x)"
+    assert rows[1].split()[0] == "bowl(x)"
+
+
+def test_a_density_that_is_nan_everywhere_names_its_factor():
+    broken = gm.energy(lambda x: jnp.nan * x, x=gm.Real(), name="broken")
+    with pytest.raises(gm.StartError, match=r"no usable start in 100 tries(.|\n)*broken\(x\) +nan"):
+        gm.sample(broken, gm.NUTS(), progress=False)
+
+
+def test_a_narrow_support_is_found_by_trying_again():
+    narrow = gm.energy(lambda x: jnp.where(x > 1.0, x, jnp.inf), x=gm.Real())
+    tree = gm.sample(narrow, gm.RandomWalk(), draws=100, warmup=100, progress=False)
+    assert (tree["posterior"]["x"].values > 1.0).all()

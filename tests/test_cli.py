@@ -1,0 +1,19 @@
+import pytest
+
+from gmdsl.cli import main
+
+
+def test_the_demo_prints_findings_and_writes_runs_and_pictures(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "out"), "--draws", "100", "--warmup", "200", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    for part in ("eight schools", "breast cancer", "theta = f(mu, tau, z)", "status:"):
+        assert part in printed
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    for model in ("eight_schools", "breast_cancer"):
+        assert {f"{model}.zarr", f"{model}_graph.svg", f"{model}_trace.png", f"{model}_rank.png"} <= names
+
+
+def test_no_command_prints_the_usage(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert "demo" in capsys.readouterr().err
