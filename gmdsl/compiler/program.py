@@ -21,7 +21,7 @@ from gmdsl.core.ancestral import known
 from gmdsl.core.conditional import Conditional, from_support, to_support
 from gmdsl.core.density import Target
 from gmdsl.core.factor import Deterministic, Energy
-from gmdsl.core.function import ARRAYS, Function
+from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
 from gmdsl.core.space import Real, Space, dtype_of
 
@@ -175,7 +175,6 @@ def split(model: Any) -> tuple[Program, Leaves]:
     Names of dimensions and labels play no part, so they do not distinguish programs.
     """
     bare = dataclasses.replace(model, dims=(), coords=())
-    bare = jax.tree.map(_refresh, bare, is_leaf=lambda leaf: isinstance(leaf, Function))
     flat, treedef = jax.tree.flatten(bare)
     statics = tuple(_ARRAY if isinstance(leaf, ARRAYS) else leaf for leaf in flat)
     leaves = tuple(jnp.asarray(leaf) for leaf in flat if isinstance(leaf, ARRAYS))
@@ -186,10 +185,6 @@ def split(model: Any) -> tuple[Program, Leaves]:
             _PROGRAMS.popitem(last=False)
     _PROGRAMS.move_to_end(key)
     return _PROGRAMS[key], leaves
-
-
-def _refresh(leaf: Any) -> Any:
-    return leaf.refreshed() if isinstance(leaf, Function) else leaf
 
 
 def _decode(space: Space, free: Any) -> tuple[Any, Any]:

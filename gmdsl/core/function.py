@@ -1,14 +1,18 @@
 """A user's function as a value: compared by what it computes, not by where it lives.
 
-Two lambdas with the same code, defaults, closure values and referenced globals are the same
-function, so a model that is rebuilt with the same lambdas hits the same compiled program. Closure
-values are snapshotted when the function is wrapped (a loop variable cannot change later), and
-arrays caught in a closure are digested by content, so a changed array gives a new program.
+Two lambdas with the same code, defaults, closure values and globals they read are the same
+function, so a model that is rebuilt with the same lambdas hits the same compiled program. What a
+function reads is snapshotted when it is wrapped: a loop variable, a global or an array that changes
+later does not reach a model that is declared already. Arrays count by content.
 """
 
+import builtins
+import copy
+import dis
 import functools
 import hashlib
 import inspect
+import sysconfig
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,14 +30,9 @@ class Function:
     """A plain function, hashable by its fingerprint; a pytree node without leaves."""
 
     def __init__(self, function: Callable[..., Any]):
-        self.function = _freeze_closure(function)
+        self.function = _frozen(function, {})
         self._pins: list[Any] = []
         self.key = fingerprint(self.function, self._pins)
-
-    def refreshed(self) -> "Function":
-        """The same function fingerprinted again, in case a global it reads was rebound."""
-        again = Function(self.function)
-        return self if again.key == self.key else again
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -134,9 +133,13 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
 
 
 def _function_key(function: types.FunctionType, recur: Callable[[Any], Any]) -> Any:
+    if _is_library(function):
+        cells = tuple((name, recur(value)) for name, value in _cells(function))
+        return ("library", function.__module__, function.__qualname__, cells)
     reads = tuple((name, recur(value)) for name, value in _reads(function))
     defaults = (recur(function.__defaults__), recur(function.__kwdefaults__))
-    return ("function", _code_key(function.__code__), defaults, reads)
+    where = id(function.__globals__) if _unbound(function) else None
+    return ("function", _code_key(function.__code__), defaults, reads, where)
 
 
 def _code_key(code: types.CodeType) -> Any:
@@ -148,25 +151,68 @@ def _code_key(code: types.CodeType) -> Any:
 
 
 def _reads(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """Every closure cell and global that a function (or a function inside it) can read."""
+    """Every closure cell and global that a function (or a function inside it) reads."""
     if not isinstance(function, types.FunctionType):
         return
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # a name that is bound later
-            continue
+    yield from _cells(function)
     for name in sorted(_global_names(function.__code__)):
         if name in function.__globals__:
             yield name, function.__globals__[name]
 
 
-def _global_names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _global_names(constant)
-    return names
+def _cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # a name that is bound later
+            continue
+
+
+@functools.lru_cache(maxsize=4096)
+def _global_names(code: types.CodeType) -> frozenset[str]:
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    inner = (_global_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return frozenset(names).union(*inner)
+
+
+def _unbound(function: types.FunctionType) -> bool:
+    """Whether a function reads a name that is bound only later (a helper defined below it)."""
+    read = _global_names(function.__code__)
+    return any(name not in function.__globals__ and not hasattr(builtins, name) for name in read)
+
+
+def _is_library(function: types.FunctionType) -> bool:
+    """Whether a function belongs to an installed package, whose globals do not change under a model."""
+    path = function.__code__.co_filename
+    return "site-packages" in path or "dist-packages" in path or path.startswith(_STANDARD_LIBRARY)
+
+
+def _frozen(function: Any, done: dict[int, Any]) -> Any:
+    """A copy of a user's function, and of the helpers it calls, that reads snapshots."""
+    if not isinstance(function, types.FunctionType) or _is_library(function):
+        return function
+    if id(function) in done:
+        return done[id(function)]
+    if _unbound(function) or len(list(_cells(function))) < len(function.__closure__ or ()):
+        return function
+    space: dict[str, Any] = {"__builtins__": builtins, "__name__": function.__module__}
+    cells = tuple(types.CellType() for _ in function.__closure__ or ())
+    copied = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells)
+    copied.__kwdefaults__, copied.__qualname__ = function.__kwdefaults__, function.__qualname__
+    done[id(function)] = copied
+    for name in _global_names(function.__code__) & function.__globals__.keys():
+        space[name] = _snapshot(function.__globals__[name], done)
+    for cell, (_, value) in zip(cells, _cells(function), strict=True):
+        cell.cell_contents = _snapshot(value, done)
+    return copied
+
+
+def _snapshot(value: Any, done: dict[int, Any]) -> Any:
+    if isinstance(value, types.FunctionType):
+        return _frozen(value, done)
+    if isinstance(value, np.ndarray) or _risky(value) == "mutable object":
+        return copy.deepcopy(value)
+    return value
 
 
 def _risky(value: Any) -> str | None:
@@ -183,22 +229,4 @@ def _flat(value: Any) -> list[Any]:
     return jax.tree.leaves(list(value) if isinstance(value, set) else value)
 
 
-def _freeze_closure(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A copy of a function whose closure cells hold what they hold now."""
-    if not isinstance(function, types.FunctionType) or not function.__closure__:
-        return function
-    try:
-        cells = tuple(types.CellType(_snapshot(cell.cell_contents)) for cell in function.__closure__)
-    except ValueError:  # an empty cell: a name bound later; leave the function as it is
-        return function
-    if any(cell.cell_contents is function for cell in cells):
-        return function
-    frozen = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
-    )
-    frozen.__kwdefaults__ = function.__kwdefaults__
-    return frozen
-
-
-def _snapshot(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray) else value
+_STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]

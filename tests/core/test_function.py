@@ -46,13 +46,42 @@ def test_an_array_changed_after_wrapping_does_not_reach_the_function():
     assert wrapped(1.0).tolist() == [1.0, 1.0]
 
 
-def test_a_rebound_global_is_seen_when_refreshed():
+def test_a_global_that_is_rebound_later_does_not_reach_the_function():
     namespace = {"SCALE": 2.0}
     exec("def f(x):\n    return SCALE * x", namespace)
-    wrapped = Function(namespace["f"])
-    assert wrapped.refreshed() is wrapped
+    before = Function(namespace["f"])
     namespace["SCALE"] = 3.0
-    assert wrapped.refreshed() != wrapped
+    after = Function(namespace["f"])
+    assert before != after
+    assert (before(1.0), after(1.0)) == (2.0, 3.0)
+
+
+def test_helpers_are_snapshotted_with_what_they_read_and_may_be_recursive():
+    namespace = {"BASE": 1.0}
+    exec("def g(n):\n    return BASE if n == 0 else 2 * g(n - 1)\ndef f(n):\n    return g(n)", namespace)
+    wrapped = Function(namespace["f"])
+    namespace["BASE"] = 100.0
+    namespace.pop("g")
+    assert wrapped(3) == 8.0
+
+
+def test_a_helper_defined_later_is_found_when_called():
+    namespace = {}
+    exec("def f(x):\n    return late(x)", namespace)
+    wrapped = Function(namespace["f"])
+    exec("def late(x):\n    return x + 1", namespace)
+    assert wrapped(1) == 2
+    other = {}
+    exec("def f(x):\n    return late(x)", other)
+    assert Function(other["f"]) != wrapped
+
+
+def test_library_functions_count_by_name_and_what_they_close_over():
+    from jax.scipy.special import logsumexp
+
+    assert Function(lambda x: logsumexp(x)) == Function(lambda x: logsumexp(x))
+    assert Function(jax.vmap(make(1.0))) == Function(jax.vmap(make(1.0)))
+    assert Function(jax.vmap(make(1.0))) != Function(jax.vmap(make(2.0)))
 
 
 def test_helpers_are_compared_by_what_they_do():
