@@ -8,7 +8,16 @@ import jax.numpy as jnp
 
 
 def replace(module: Any, **fields: Any) -> Any:
-    """The same module with some fields changed, without running its checks again (values may be traced)."""
+    """The same module with some fields changed; its checks are not run again, because values may be traced.
+
+    Args:
+        module: a sampler, an adapter or any other module.
+        fields: new values by name of the field.
+
+    >>> import gmdsl as gm
+    >>> gm.replace(gm.HMC(), steps=5).steps
+    5
+    """
     names = tuple(fields)
     none = lambda leaf: leaf is None  # noqa: E731
     return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, [fields[n] for n in names], is_leaf=none)

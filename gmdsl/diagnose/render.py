@@ -97,14 +97,14 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _picture(graph: Any) -> Any:
-    from matplotlib.figure import Figure
+def draw_graph(graph: Any, axes: Any) -> None:
+    """Draws the graph of a model on Matplotlib axes.
 
+    Args:
+        graph: `model.graph`.
+        axes: where to draw; its limits and frame are set.
+    """
     at = positions(graph)
-    width = max(x for x, _ in at.values()) - min(x for x, _ in at.values()) + 2.5
-    height = max(y for _, y in at.values()) - min(y for _, y in at.values()) + 1.5
-    figure = Figure(figsize=(0.85 * width, 0.8 * height))
-    axes = figure.add_subplot()
     axes.set_aspect("equal")
     axes.axis("off")
     for start, end in graph.edges:
@@ -114,6 +114,16 @@ def _picture(graph: Any) -> Any:
     xs, ys = zip(*at.values(), strict=True)
     axes.set_xlim(min(xs) - 1.2, max(xs) + 2.2)
     axes.set_ylim(min(ys) - 0.6, max(ys) + 0.6)
+
+
+def _picture(graph: Any) -> Any:
+    from matplotlib.figure import Figure
+
+    at = positions(graph)
+    width = max(x for x, _ in at.values()) - min(x for x, _ in at.values()) + 3.4
+    height = max(y for _, y in at.values()) - min(y for _, y in at.values()) + 1.2
+    figure = Figure(figsize=(0.85 * width, 0.8 * height))
+    draw_graph(graph, figure.add_subplot())
     return figure
 
 

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler
-from gmdsl.run.kernel import Carry, Kernel, check_step, make_kernel, run_block, start_chains
+from gmdsl.run.kernel import Carry, Kernel, make_kernel, run_block, start_chains
 from gmdsl.run.progress import Progress
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
 from gmdsl.run.warmup import schedule
@@ -56,7 +57,6 @@ def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, 
     keys = _keys(plan.seed, plan.chains)
     carries = _start(density, kernel, arrays, keys, init, plan)
     target = density.target
-    check_step(kernel, sampler, target.leaves, target.hoisted, keys[0], carries)
     total, phases = plan.warmup + plan.draws, schedule(plan.warmup * plan.thin)
     phases = np.concatenate([phases, np.zeros((plan.draws + CAPACITY) * plan.thin, np.int8)])
     blocks: list[Any] = []
@@ -75,6 +75,8 @@ def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, 
                 bar.advance(records, blocks[-1].stats)
         except KeyboardInterrupt:
             interrupted = True
+        except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
+            raise SpecError(str(error)) from None
     if not blocks:
         raise KeyboardInterrupt("sample(...): interrupted before the first block of draws was complete.")
     record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks)

@@ -84,8 +84,9 @@ def make_kernel(program: Program, sampler: Sampler, mode: str, capacity: int, th
     """The kernel of a sampler on a program, and the arrays of the sampler.
 
     Raises:
-        SpecError: an adapter does not fit the sampler.
+        SpecError: an adapter does not fit the sampler, or it gives one of init and position only.
     """
+    _check_pair(sampler)
     given, arrays = _dissect(_floats(sampler))
     adapters = adapters_of(sampler)
     found: list[Settings] = []
@@ -155,33 +156,25 @@ def run_block(
     return jax.lax.map(lambda args: one_chain(*args), (keys, carries))
 
 
-def check_step(kernel: Kernel, sampler: Sampler, leaves: Any, hoisted: Any, key: Array, carries: Carry) -> None:
-    """Refuses a sampler whose `step` changes the structure, shapes or dtypes of its state.
-
-    Raises:
-        SpecError: naming the sampler and what changed.
-    """
-    carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), carries)
-
-    def once(key: Array, leaves: Any, hoisted: Any, carry: Carry) -> Any:
-        target = FlatTarget(kernel.program, leaves, hoisted)
-        return kernel.started.sampler(carry.sampler).step(key, target, carry.state)
-
+def _checked(sampler: Any, before: Any, result: Any) -> tuple[Any, dict[str, Any]]:
+    """What a step returned, refused while tracing when the state changes structure, shape or dtype."""
     name = type(sampler).__name__
-    _check_pair(sampler)
-    result = jax.eval_shape(once, key, leaves, hoisted, carry)
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
         raise SpecError(f"{name}.step(...): it must return (state, stats) with stats a dict. Return both.")
-    before, after = jax.tree.structure(carry.state), jax.tree.structure(result[0])
-    if before != after:
-        raise SpecError(f"{name}.step(...): the state went in as {before} and came out as {after}. Keep one structure.")
-    for old, new in zip(jax.tree.leaves(carry.state), jax.tree.leaves(result[0]), strict=True):
-        if old.shape != new.shape or old.dtype != new.dtype:
+    old, new = jax.tree.structure(before), jax.tree.structure(result[0])
+    if old != new:
+        raise SpecError(f"{name}.step(...): the state went in as {old} and came out as {new}. Keep one structure.")
+    for given, back in zip(_kinds(before), _kinds(result[0]), strict=True):
+        if given != back:
             raise SpecError(
-                f"{name}.step(...): a part of the state went in as {old.dtype}{list(old.shape)} and came out as"
-                f" {new.dtype}{list(new.shape)}. Return what came in."
+                f"{name}.step(...): a part of the state went in as {given} and came out as {back}. Return what came in."
             )
-    _check_adapters(kernel, name, result[1], carry)
+    return result
+
+
+def _kinds(tree: Any) -> list[str]:
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    return [f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves]
 
 
 def _check_pair(sampler: Sampler) -> None:
@@ -195,38 +188,29 @@ def _check_pair(sampler: Sampler) -> None:
         )
 
 
-def _check_adapters(kernel: Kernel, name: str, stats: Any, carry: Carry) -> None:
-    """Refuses an adapter that needs a stat which the step does not give, or whose state changes type."""
-    flag = jax.ShapeDtypeStruct((), jnp.bool_)
-    stats = {**stats, "warmup_window": flag, "warmup_window_end": flag}
-    for adapter, state in zip(kernel.adapters, carry.adapters, strict=True):
-        rule = type(adapter).__name__
-        missing = [need for need in adapter.needs if need not in stats]
-        if missing:
-            raise SpecError(
-                f"{name}.step(...): {rule} needs the stat {missing[0]!r}, but the step gives"
-                f" {', '.join(list(stats)[:-2]) or 'none'}. Return it in the stats, or drop the adapter."
-            )
-
-        def once(state: Any, arrays: Any, stats: Any, position: Any, adapter: Adapter = adapter) -> Any:
-            return adapter.update(state, kernel.started.sampler(arrays), position, None, stats)[0]
-
-        x = jax.ShapeDtypeStruct((kernel.program.plan.dim,), dtype_of(Real()))
-        new = jax.eval_shape(once, state, carry.sampler, stats, x)
-        kinds = [jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree) for tree in (state, new)]
-        if kinds[0] != kinds[1]:
-            raise SpecError(
-                f"{rule}.update(...): its state went in as {kinds[0]} and came out as {kinds[1]}. Keep one."
-            )
+def _updated(adapter: Adapter, state: Any, sampler: Any, position: Any, score: Any, stats: Any) -> tuple[Any, Any]:
+    """One update, refused while tracing when a stat is missing or the state of the adapter changes type."""
+    rule = type(adapter).__name__
+    missing = [need for need in adapter.needs if need not in stats]
+    if missing:
+        listed = ", ".join(name for name in stats if not name.startswith("warmup_")) or "none"
+        raise SpecError(
+            f"{type(sampler).__name__}.step(...): {rule} needs the stat {missing[0]!r}, but the step gives {listed}."
+            " Return it in the stats, or drop the adapter."
+        )
+    new, sampler = adapter.update(state, sampler, position, score, stats)
+    if jax.tree.structure(new) != jax.tree.structure(state) or _kinds(new) != _kinds(state):
+        raise SpecError(f"{rule}.update(...): its state went in as {_kinds(state)} and came out as {_kinds(new)}.")
+    return new, sampler
 
 
 def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: Array, phase: Array) -> Any:
     sampler = kernel.started.sampler(carry.sampler)
-    state, stats = sampler.step(jax.random.fold_in(key, index), target, carry.state)
-    if hasattr(sampler, "step_size") and "step_size" not in stats:
-        stats = {**stats, "step_size": sampler.step_size}
+    result = sampler.step(jax.random.fold_in(key, index), target, carry.state)
+    state, stats = _checked(sampler, carry.state, result)
     position = sampler.position(state)
-    record = Record(position, {name: jnp.asarray(value) for name, value in stats.items()})
+    kept = {"step_size": sampler.step_size, **stats} if hasattr(sampler, "step_size") else stats
+    record = Record(position, {name: jnp.asarray(value) for name, value in kept.items()})
     arrays, states = carry.sampler, carry.adapters
     if kernel.adapters:
         flags = {"warmup_window": phase >= WINDOW, "warmup_window_end": phase == WINDOW_END}
@@ -240,7 +224,7 @@ def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: A
 def _tune(kernel: Kernel, position: Any, score: Any, stats: Any, phase: Array, arrays: Any, states: Any) -> Any:
     sampler, new = kernel.started.sampler(arrays), []
     for adapter, state in zip(kernel.adapters, states, strict=True):
-        state, sampler = adapter.update(state, sampler, position, score, stats)
+        state, sampler = _updated(adapter, state, sampler, position, score, stats)
         new.append(state)
     finished = sampler
     for adapter, state in zip(kernel.adapters, new, strict=True):

@@ -66,7 +66,7 @@ def test_nuts_recovers_the_exact_moments_in_single_precision(name):
 # Seed 1 for the mixture: one of the four starts of seed 0 ends in a lower mode, and four chains cannot weigh modes.
 LONG = {
     "pdb_gp_regr": (DENSE, 1500, 0),
-    "pdb_hmm_drive_0": (gm.NUTS(), 2000, 0),
+    "pdb_hmm_drive_0": (DENSE, 2000, 0),  # a wild first step under a dense metric once ended at energy -inf
     "pdb_kidscore_momiq": (DENSE, 1500, 0),
     "pdb_logearn_height": (DENSE, 3500, 0),
     "pdb_logmesquite_logvash": (DENSE, 1500, 0),
