@@ -6,6 +6,7 @@ compile nothing.
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -177,6 +178,7 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     >>> gm.from_numpyro_model(coin, np.array([1, 0, 1])).free
     ('p',)
     """
+    _bind_submodules()
     label = getattr(model, "__name__", "model")
     arguments = dict(inspect.signature(model).bind(*args, **kwargs).arguments)
     function = Function(model)
@@ -199,6 +201,18 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
             factors.append(Deterministic(name, Call(_Site(program, name, reads), tuple(("", n) for n in reads))))
     observed = {n: as_numbers(f"{label}: {n}", s["value"]) for n, s in named.items() if s["is_observed"]}
     return Model(factors=tuple(factors), declared=tuple(spaces.items()), observed=observed, data=data)
+
+
+def _bind_submodules() -> None:
+    """Binds NumPyro's loaded submodules to their packages.
+
+    When ArviZ is imported first, it leaves a lazy `numpyro` behind; importing `numpyro.distributions`
+    through it loads the submodules without binding them, and `numpyro.factor` then fails.
+    """
+    for name, module in list(sys.modules.items()):
+        package, _, child = name.rpartition(".")
+        if name.startswith("numpyro.") and package in sys.modules and not hasattr(sys.modules[package], child):
+            setattr(sys.modules[package], child, module)
 
 
 def _named_sites(label: str, found: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,13 @@
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from numpyro.infer.util import log_density
+from numpyro.infer.util import log_density, potential_energy
 
 import gmdsl as gm
 
@@ -30,8 +33,6 @@ def test_the_log_density_is_numpyros(x64):
 
 
 def test_the_flat_density_has_numpyros_jacobian(x64):
-    from numpyro.infer.util import potential_energy
-
     density = gm.compile(gm.from_numpyro_model(schools, Y, ERRORS))
     x = density.unconstrain(POINT)
     free = {"mu": 1.0, "tau": np.log(2.0), "z": POINT["z"]}
@@ -110,3 +111,13 @@ def test_data_arguments_keep_their_names():
     with pytest.raises(gm.SpecError, match="errors is an argument of schools"):
         gm.from_numpyro_model(schools, Y, ERRORS).rename(errors="e")
     assert gm.from_numpyro_model(schools, Y, ERRORS).rename(mu="m").free == ("m", "tau", "z")
+
+
+def test_it_works_when_arviz_was_imported_first():
+    code = (
+        "import arviz, numpyro.distributions as dist, gmdsl as gm, numpyro\n"
+        "def f():\n    x = numpyro.sample('x', dist.Normal(0.0, 1.0))\n    numpyro.factor('tilt', x)\n"
+        "print(gm.from_numpyro_model(f).free)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "('x',)"
