@@ -115,6 +115,9 @@ class Density:
                 raise unknown_name(operation, name, [*data, *observed], "data and observed values")
         return Density(dataclasses.replace(self.model, data=data, observed=observed))
 
+    def __repr__(self) -> str:
+        return f"Density\n{explain(self)}"
+
     def explain(self) -> str:
         """What the compiler did: which variables move, where their supports come from, what is constant."""
         return explain(self)

@@ -23,7 +23,7 @@ from gmdsl.core.node import Data, Given, Input, Param
 from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node
 from gmdsl.core.space import Space
 
-RESERVED = ("dims", "coords")
+RESERVED = ("dims", "coords", "chain", "draw")
 
 
 def energy(function: Callable[..., Any], /, *, name: str | None = None, **variables: Any) -> Model:
@@ -102,6 +102,17 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
     return _assemble(calls, fixed, dims, coords)
 
 
+def check_name(name: Any) -> None:
+    """Refuses names that trees of results cannot hold.
+
+    Raises:
+        SpecError: a reserved name, a name with '/', or something that is not a string.
+    """
+    if name in RESERVED or not isinstance(name, str) or "/" in name:
+        listed = ", ".join(RESERVED)
+        raise SpecError(f"{name}: a name is a string without '/', and {listed} are reserved. Rename it.")
+
+
 class _Fixed:
     """The nodes that are not random, sorted by kind."""
 
@@ -112,8 +123,7 @@ class _Fixed:
         self.constants: dict[str, Any] = {}
 
     def take(self, name: str, value: Any) -> bool:
-        if name in RESERVED or not isinstance(name, str) or "/" in name:
-            raise SpecError(f"{name}: the names 'dims' and 'coords' are reserved, and '/' is not allowed. Rename it.")
+        check_name(name)
         if isinstance(value, Data):
             self.data[name] = value.value
         elif isinstance(value, Param):
@@ -164,6 +174,7 @@ def _assemble(calls: dict[str, Call], fixed: _Fixed, dims: Any, coords: Any) -> 
 def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any], sign: float) -> Model:
     fixed, spaces = _Fixed(), {}
     for node, value in variables.items():
+        check_name(node)
         if isinstance(value, Space):
             spaces[node] = value
         elif not fixed.take(node, value):
@@ -252,6 +263,11 @@ def _canonical(value: Any) -> Any:
 
 def _checked_dims(dims: Any, coords: Any, shapes: dict[str, tuple[int, ...]]) -> tuple[tuple[str, Any], ...]:
     for name, labels in (dims or {}).items():
+        clash = [label for label in labels if label in shapes or label in RESERVED]
+        if clash and not isinstance(labels, str):
+            raise SpecError(
+                f"joint(dims=...): the dimension {clash[0]!r} of {name} has the name of a variable. Rename it."
+            )
         if name not in shapes:
             raise unknown_name(f"joint(dims={{{name!r}: ...}})", name, shapes)
         shape = shapes[name]

@@ -4,6 +4,7 @@ A model is spaces, factors and observed values. It is immutable and a pytree: th
 observations, parameters and modules are leaves, everything else is structure.
 """
 
+import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,7 @@ from gmdsl.core.ancestral import draw
 from gmdsl.core.capability import Capabilities, capabilities
 from gmdsl.core.condition import condition
 from gmdsl.core.factor import Deterministic, Factor
+from gmdsl.core.graph import factor_graph
 from gmdsl.core.node import Param
 from gmdsl.core.product import product
 from gmdsl.core.rename import rename
@@ -84,8 +86,6 @@ class Model(eqx.Module):
         >>> sorted(ring.graph)
         ['energy(x)', 'x']
         """
-        from gmdsl.core.graph import factor_graph
-
         return factor_graph(self)
 
     def condition(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
@@ -138,6 +138,13 @@ class Model(eqx.Module):
     def __mul__(self, other: "Model") -> "Model":
         return product(self, other) if isinstance(other, Model) else NotImplemented
 
+    def _repr_html_(self) -> str:
+        """A table of the variables and the factors, for notebooks."""
+        nodes = factor_graph(self).nodes(data=True)
+        variables = [(n, a["role"], a["space"]) for n, a in nodes if a["kind"] == "variable"]
+        factors = [(a["label"], a["role"], a["capability"]) for _, a in nodes if a["kind"] == "factor"]
+        return _table(("variable", "role", "space"), variables) + _table(("factor", "kind", "offers"), factors)
+
     def __repr__(self) -> str:
         lines = [f.name for f in self.factors]
         for name, space in self.declared:
@@ -148,3 +155,10 @@ class Model(eqx.Module):
         lines += [f"  {name}: parameter in {describe(p.space)}" for name, p in self.params.items()]
         lines += [f"  {name}: input in {describe(space)}" for name, space in self.inputs]
         return "Model\n" + "\n".join(lines)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    def line(tag: str, cells: tuple[str, ...]) -> str:
+        return "<tr>" + "".join(f"<{tag} style='text-align:left'>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+    return f"<table>{line('th', head)}{''.join(line('td', row) for row in rows)}</table>"

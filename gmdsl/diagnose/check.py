@@ -9,6 +9,7 @@ Reference:
     Betancourt, *A conceptual introduction to Hamiltonian Monte Carlo*, 2017 (divergences).
 """
 
+import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,12 @@ class Report:
             if finding.name == name:
                 return finding
         raise KeyError(name)
+
+    def _repr_html_(self) -> str:
+        """The report as preformatted text with the status in colour, for notebooks."""
+        color = {"ok": "#2a7d2a", "suspect": "#b36b00", "failed": "#b00020"}[self.status]
+        first, *rest = html.escape(str(self)).splitlines()
+        return f"<pre><b style='color:{color}'>{first}</b>\n{chr(10).join(rest)}</pre>"
 
     def __str__(self) -> str:
         width = max((len(f.name) for f in self.findings), default=0) + 2

@@ -15,13 +15,13 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler
-from gmdsl.run.kernel import Carry, Kernel, make_kernel, run_block, start_chains
+from gmdsl.run.kernel import WIDEST, Carry, Kernel, make_kernel, run_block, start_chains
 from gmdsl.run.progress import Progress
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
 from gmdsl.run.warmup import schedule
 
 CAPACITY = 250  # records in a block; a fixed number, so that other lengths compile nothing
-WIDEST = 128  # chains side by side at most before XLA's CPU code falls off a cliff
+NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
 
 
 @dataclass
@@ -53,21 +53,22 @@ class RunPlan:
 def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool) -> Run:
     """Runs all chains for `warmup` records and then `draws` records of `thin` steps each."""
     began = time.perf_counter()
-    kernel, arrays = make_kernel(density.program, sampler, plan.mode, CAPACITY, plan.thin)
+    size = capacity(plan.chains, density.dim)
+    kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin)
     keys = _keys(plan.seed, plan.chains)
     carries = _start(density, kernel, arrays, keys, init, plan)
     target = density.target
     total, phases = plan.warmup + plan.draws, schedule(plan.warmup * plan.thin)
-    phases = np.concatenate([phases, np.zeros((plan.draws + CAPACITY) * plan.thin, np.int8)])
+    phases = np.concatenate([phases, np.zeros((plan.draws + size) * plan.thin, np.int8)])
     blocks: list[Any] = []
     done, interrupted, first_block = 0, False, 0.0
     with Progress(type(sampler).__name__, plan.warmup, plan.draws, plan.chains, show=progress) as bar:
         try:
             while done < total:
-                records, first = min(CAPACITY, total - done), done * plan.thin
+                records, first = min(size, total - done), done * plan.thin
                 carries, record = run_block(
                     kernel, target.leaves, target.hoisted, keys, carries,
-                    jnp.int32(first), jnp.int32(records), phases[first : first + CAPACITY * plan.thin],
+                    jnp.int32(first), jnp.int32(records), phases[first : first + size * plan.thin],
                 )  # fmt: skip
                 blocks.append(jax.tree.map(lambda a, n=records: np.asarray(a)[:, :n], record))
                 done += records
@@ -85,10 +86,21 @@ def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, 
 
 
 def choose_mode(sampler: Sampler, chains: int, asked: str | None) -> str:
-    """How chains are batched: side by side, unless their work differs or there are very many."""
+    """How chains are batched: side by side (in tiles when many), unless their work differs."""
     if asked is not None:
         return asked
-    return "vmap" if sampler.lockstep and chains <= WIDEST else "map"
+    if not sampler.lockstep:
+        return "map"
+    return "vmap" if chains <= WIDEST else "tile"
+
+
+def capacity(chains: int, dim: int) -> int:
+    """Records in a block: fewer where positions are so large that buffers would not fit.
+
+    >>> capacity(4, 10), capacity(64, 100_000)
+    (250, 5)
+    """
+    return max(1, min(CAPACITY, NUMBERS // max(1, chains * dim)))
 
 
 def _keys(seed: int, chains: int) -> jax.Array:

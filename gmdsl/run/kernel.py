@@ -25,6 +25,8 @@ from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.tree import replace, strong
 from gmdsl.run.warmup import FINISH, WINDOW, WINDOW_END
 
+WIDEST = 128  # chains side by side at most before XLA's CPU code falls off a cliff
+
 _ARRAY = "<array>"
 _START = 0x7FFFFFFF  # the step index whose key starts a chain; no run is that long
 
@@ -66,7 +68,7 @@ class Kernel:
         given: structure of the sampler as the user made it.
         started: its structure once the adapters have filled in their fields.
         adapters: the rules that tune it during warm-up.
-        mode: "vmap" (chains side by side) or "map" (one after the other).
+        mode: "vmap" (chains side by side), "map" (one after the other) or "tile" (so many at a time).
         capacity: records in a block.
         thin: steps per record.
     """
@@ -153,7 +155,18 @@ def run_block(
 
     if kernel.mode == "vmap":
         return jax.vmap(one_chain)(keys, carries)
-    return jax.lax.map(lambda args: one_chain(*args), (keys, carries))
+    tile = tile_size(keys.shape[0]) if kernel.mode == "tile" else None
+    return jax.lax.map(lambda args: one_chain(*args), (keys, carries), batch_size=tile)
+
+
+def tile_size(chains: int) -> int:
+    """How many chains are run side by side at a time: a divisor of their number, where a good one exists.
+
+    >>> tile_size(1000), tile_size(10_000), tile_size(257)
+    (125, 125, 128)
+    """
+    divisors = [n for n in range(32, WIDEST + 1) if chains % n == 0]
+    return max(divisors, default=WIDEST)
 
 
 def _checked(sampler: Any, before: Any, result: Any) -> tuple[Any, dict[str, Any]]:

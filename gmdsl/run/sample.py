@@ -38,7 +38,7 @@ def sample(
             draws, a model to draw from, or None: uniform on (-2, 2) unconstrained, up to 100 tries.
         thin: steps per draw that is kept.
         progress: whether to show a progress bar.
-        chain_mode: "vmap" (chains side by side) or "map" (one after the other); chosen when None.
+        chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None.
         log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
 
     Returns:
@@ -81,8 +81,8 @@ def _check_settings(
             raise SpecError(f"sample({name}={value!r}): a whole number of at least {least} is needed.")
     if not isinstance(seed, int):
         raise SpecError(f"sample(seed={seed!r}): a whole number is needed, such as seed=0.")
-    if chain_mode not in (None, "vmap", "map"):
-        raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map' and None (chosen).")
+    if chain_mode not in (None, "vmap", "map", "tile"):
+        raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
 
 
 def _check_continuous(density: Density, sampler: Sampler) -> None:

@@ -40,3 +40,10 @@ def test_only_models_multiply(model):
         _ = model * 2.0
     with pytest.raises(TypeError):
         _ = jnp.ones(2) * model
+
+
+def test_a_notebook_shows_variables_and_factors_as_tables(model):
+    text = model._repr_html_()
+    assert text.count("<tr>") == 2 + 4 + 2  # two heads, four variables and constants, two factors
+    assert "p(y | mu, s)" in text
+    assert "parameter" in text

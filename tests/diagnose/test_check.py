@@ -103,3 +103,9 @@ def test_clean_runs_are_rarely_called_suspect():
         gm.check(fake(np.random.default_rng(100 + i).normal(size=(4, 500)))).status != "ok" for i in range(200)
     )
     assert flagged <= 4
+
+
+def test_a_notebook_shows_the_status_in_colour(good):
+    text = gm.check(fake(good))._repr_html_()
+    assert text.startswith("<pre><b style='color:#2a7d2a'>status: ok</b>")
+    assert text.count("\n") == str(gm.check(fake(good))).count("\n")

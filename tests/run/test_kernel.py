@@ -17,10 +17,20 @@ def posterior():
 def test_chains_side_by_side_equal_chains_one_after_the_other(posterior, sampler, x64):
     runs = [
         gm.sample(posterior, sampler, draws=30, warmup=20, chain_mode=mode, progress=False)["posterior"]
-        for mode in ("vmap", "map")
+        for mode in ("vmap", "map", "tile")
     ]
     for name in ("m", "s"):
-        np.testing.assert_allclose(runs[0][name].values, runs[1][name].values, rtol=1e-6, atol=1e-6)
+        for other in runs[1:]:
+            np.testing.assert_allclose(runs[0][name].values, other[name].values, rtol=1e-6, atol=1e-6)
+
+
+def test_many_chains_run_in_tiles_as_they_run_one_by_one(posterior, x64):
+    runs = [
+        gm.sample(posterior, gm.MALA(), chains=131, draws=5, warmup=0, chain_mode=mode, progress=False)
+        for mode in (None, "vmap")
+    ]
+    assert runs[0].attrs["chain_mode"] == "tile"
+    np.testing.assert_allclose(runs[0]["posterior"]["m"].values, runs[1]["posterior"]["m"].values, rtol=1e-9)
 
 
 def test_a_run_does_not_depend_on_how_it_is_cut_into_blocks(posterior, monkeypatch):
