@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from equinox import AbstractClassVar
 
 from gmdsl.adapt.welford import Moments, add, covariance, empty
 from gmdsl.core.adapter import Adapter
@@ -19,56 +20,41 @@ from gmdsl.core.sampler import Sampler, Stats
 from gmdsl.core.tree import replace, setting
 
 
-class DiagonalMetric(Adapter):
+class Metric(Adapter):
+    """Estimates `inverse_mass`; subclasses say whether all correlations are estimated."""
+
+    dense: AbstractClassVar[bool]
+    tunes: ClassVar[tuple[str, ...]] = ("inverse_mass",)
+
+    def start(self, sampler: Sampler, dim: int) -> tuple[Moments, Sampler]:
+        given = setting(sampler, "inverse_mass")
+        given = jnp.ones(dim) if given is None else jnp.asarray(given)
+        if self.dense and given.ndim == 1:
+            given = jnp.diag(given)
+        return empty(dim, self.dense), replace(sampler, inverse_mass=given)
+
+    def update(
+        self, state: Moments, sampler: Sampler, position: Any, score: Any, stats: Stats
+    ) -> tuple[Moments, Sampler]:
+        inside, end = stats.get("warmup_window", False), stats.get("warmup_window_end", False)
+        state = jax.tree.map(lambda a, b: jnp.where(inside, a, b), add(state, position), state)
+        old = setting(sampler, "inverse_mass")
+        scale = jnp.diagonal(old) if old.ndim == 2 else old
+        metric = jnp.where(end, covariance(state, scale), old).astype(old.dtype)
+        state = jax.tree.map(lambda leaf: jnp.where(end, 0.0, leaf), state)
+        return state, replace(sampler, inverse_mass=metric)
+
+    def finish(self, state: Moments, sampler: Sampler) -> Sampler:
+        return sampler
+
+
+class DiagonalMetric(Metric):
     """Tunes `inverse_mass` to the variances of the draws."""
 
-    tunes: ClassVar[tuple[str, ...]] = ("inverse_mass",)
-
-    def start(self, sampler: Sampler, dim: int) -> tuple[Moments, Sampler]:
-        return _start(sampler, dim, dense=False)
-
-    def update(
-        self, state: Moments, sampler: Sampler, position: Any, score: Any, stats: Stats
-    ) -> tuple[Moments, Sampler]:
-        return _update(state, sampler, position, stats)
-
-    def finish(self, state: Moments, sampler: Sampler) -> Sampler:
-        return sampler
+    dense: ClassVar[bool] = False
 
 
-class DenseMetric(Adapter):
+class DenseMetric(Metric):
     """Tunes `inverse_mass` to the covariance of the draws; for strongly correlated targets."""
 
-    tunes: ClassVar[tuple[str, ...]] = ("inverse_mass",)
-
-    def start(self, sampler: Sampler, dim: int) -> tuple[Moments, Sampler]:
-        return _start(sampler, dim, dense=True)
-
-    def update(
-        self, state: Moments, sampler: Sampler, position: Any, score: Any, stats: Stats
-    ) -> tuple[Moments, Sampler]:
-        return _update(state, sampler, position, stats)
-
-    def finish(self, state: Moments, sampler: Sampler) -> Sampler:
-        return sampler
-
-
-def _start(sampler: Sampler, dim: int, dense: bool) -> tuple[Moments, Sampler]:
-    given = setting(sampler, "inverse_mass")
-    if given is None:
-        given = jnp.ones(dim)
-    given = jnp.asarray(given)
-    if dense and given.ndim == 1:
-        given = jnp.diag(given)
-    return empty(dim, dense), replace(sampler, inverse_mass=given)
-
-
-def _update(state: Moments, sampler: Sampler, position: Any, stats: Stats) -> tuple[Moments, Sampler]:
-    inside = stats.get("warmup_window", False)
-    end = stats.get("warmup_window_end", False)
-    state = jax.tree.map(lambda a, b: jnp.where(inside, a, b), add(state, position), state)
-    old = setting(sampler, "inverse_mass")
-    scale = jnp.diagonal(old) if old.ndim == 2 else old
-    metric = jnp.where(end, covariance(state, scale), old).astype(old.dtype)
-    state = jax.tree.map(lambda leaf: jnp.where(end, 0.0, leaf), state)
-    return state, replace(sampler, inverse_mass=metric)
+    dense: ClassVar[bool] = True

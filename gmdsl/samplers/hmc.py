@@ -7,7 +7,7 @@ Reference:
     Duane et al., *Hybrid Monte Carlo*, 1987; Neal, *MCMC using Hamiltonian dynamics*, 2011.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,17 +19,10 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import draw_momentum, kinetic, velocity
+from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, metropolis
 
 DIVERGENCE = 1000.0  # energy error above which a trajectory is called divergent, as in Stan
-
-
-class HMCState(NamedTuple):
-    """Position, its log-density and score."""
-
-    position: Float[Array, " dim"]
-    log_density: Float[Array, ""]
-    score: Float[Array, " dim"]
 
 
 class HMC(Sampler):
@@ -59,13 +52,13 @@ class HMC(Sampler):
     def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
         return (self.metric, StepSize(self.target_accept))
 
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> HMCState:
-        return HMCState(x, *target.log_density_and_score(x))
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
+        return scored_point(target, x)
 
-    def position(self, state: HMCState) -> Float[Array, " dim"]:
+    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
         return state.position
 
-    def step(self, key: Array, target: Target, state: HMCState) -> tuple[HMCState, Stats]:
+    def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_momentum, key_jitter, key_accept = jax.random.split(key, 3)
         momentum = draw_momentum(key_momentum, self.inverse_mass, target.dim)
         factor = jax.random.uniform(key_jitter, (), momentum.dtype, -1.0, 1.0)
@@ -84,10 +77,10 @@ class HMC(Sampler):
 
 
 def leapfrog(
-    target: Target, inverse_mass: Array, step_size: Float[Array, ""], state: HMCState, momentum: Float[Array, " dim"]
-) -> tuple[HMCState, Float[Array, " dim"]]:
+    target: Target, inverse_mass: Array, step_size: Float[Array, ""], state: ScoredPoint, momentum: Float[Array, " dim"]
+) -> tuple[ScoredPoint, Float[Array, " dim"]]:
     """One step of the velocity Verlet integrator: half kick, drift, half kick."""
     momentum = momentum + 0.5 * step_size * state.score
     x = state.position + step_size * velocity(inverse_mass, momentum)
-    state = HMCState(x, *target.log_density_and_score(x))
+    state = scored_point(target, x)
     return state, momentum + 0.5 * step_size * state.score

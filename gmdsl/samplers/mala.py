@@ -8,7 +8,7 @@ Reference:
     Langevin diffusions*, 1998 (acceptance 0.574).
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +19,8 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.metric import draw_step, mahalanobis, velocity
+from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, metropolis
-
-
-class MALAState(NamedTuple):
-    """Position, its log-density and score."""
-
-    position: Float[Array, " dim"]
-    log_density: Float[Array, ""]
-    score: Float[Array, " dim"]
 
 
 class MALA(Sampler):
@@ -49,13 +42,13 @@ class MALA(Sampler):
     def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
         return (self.metric, StepSize(self.target_accept))
 
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> MALAState:
-        return MALAState(x, *target.log_density_and_score(x))
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
+        return scored_point(target, x)
 
-    def position(self, state: MALAState) -> Float[Array, " dim"]:
+    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
         return state.position
 
-    def step(self, key: Array, target: Target, state: MALAState) -> tuple[MALAState, Stats]:
+    def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_move, key_accept = jax.random.split(key)
         noise = jnp.sqrt(self.step_size) * draw_step(key_move, self.inverse_mass, target.dim)
         proposal = self.init(key, target, self._mean(state) + noise)
@@ -65,8 +58,8 @@ class MALA(Sampler):
         new, stats = metropolis(key_accept, state, proposal, log_ratio)
         return new, {**stats, "lp": new.log_density}
 
-    def _mean(self, state: MALAState) -> Float[Array, " dim"]:
+    def _mean(self, state: ScoredPoint) -> Float[Array, " dim"]:
         return state.position + 0.5 * self.step_size * velocity(self.inverse_mass, state.score)
 
-    def _log_move(self, start: MALAState, end: MALAState) -> Float[Array, ""]:
+    def _log_move(self, start: ScoredPoint, end: ScoredPoint) -> Float[Array, ""]:
         return -0.5 * mahalanobis(self.inverse_mass, end.position - self._mean(start)) / self.step_size

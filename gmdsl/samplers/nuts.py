@@ -9,7 +9,7 @@ Reference:
     accelerated probabilistic programming in NumPyro*, 2019 (the iterative tree).
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +21,8 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import InverseMass, draw_momentum, kinetic, velocity
+from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats
-
-
-class NUTSState(NamedTuple):
-    """Position, its log-density and score."""
-
-    position: Float[Array, " dim"]
-    log_density: Float[Array, ""]
-    score: Float[Array, " dim"]
 
 
 class NUTS(Sampler):
@@ -59,13 +52,13 @@ class NUTS(Sampler):
     def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
         return (self.metric, StepSize(self.target_accept))
 
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> NUTSState:
-        return NUTSState(x, *target.log_density_and_score(x))
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
+        return scored_point(target, x)
 
-    def position(self, state: NUTSState) -> Float[Array, " dim"]:
+    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
         return state.position
 
-    def step(self, key: Array, target: Target, state: NUTSState) -> tuple[NUTSState, Stats]:
+    def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         from numpyro.infer.hmc_util import IntegratorState, build_tree, velocity_verlet
 
         key_momentum, key_tree = jax.random.split(key)
@@ -75,7 +68,7 @@ class NUTS(Sampler):
         tree = build_tree(
             leap, _kinetic, start, self.inverse_mass, self.step_size, key_tree, max_tree_depth=self.max_tree_depth
         )
-        new = NUTSState(tree.z_proposal, -tree.z_proposal_pe, -tree.z_proposal_grad)
+        new = ScoredPoint(tree.z_proposal, -tree.z_proposal_pe, -tree.z_proposal_grad)
         before = kinetic(self.inverse_mass, momentum) - state.log_density
         stats = {
             "lp": new.log_density,

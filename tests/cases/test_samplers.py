@@ -8,7 +8,8 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.core.metric import kinetic
-from gmdsl.samplers.hmc import HMCState, leapfrog
+from gmdsl.core.point import scored_point
+from gmdsl.samplers.hmc import leapfrog
 
 from .scoring import load
 
@@ -85,7 +86,7 @@ def path(target, q, p, steps=20):
     """Positions, momenta and total energies after each leapfrog step."""
     inverse_mass = jnp.asarray(GOLDEN.arrays["inv_mass"])
     q = jnp.asarray(q)
-    state, p = HMCState(q, *target.log_density_and_score(q)), jnp.asarray(p)
+    state, p = scored_point(target, q), jnp.asarray(p)
     found = []
     for _ in range(steps):
         state, p = leapfrog(target, inverse_mass, jnp.asarray(EPSILON), state, p)
