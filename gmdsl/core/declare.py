@@ -207,11 +207,13 @@ def _call(verb: str, node: str, value: Any, names: list[str]) -> Call:
         call = call_by_order(value.function, value.variables)
     elif is_distribution(value):
         call = call_by_name(Constant(value))
+    elif isinstance(value, type):
+        raise SpecError(f"{node}: {value.__name__} is a class. Make one, as in {value.__name__}(...).")
     elif isinstance(value, eqx.Module) or (callable(value) and not _has_names(value)):
         if verb == "joint":
             raise SpecError(f'{node}: a module or builtin needs its parents. Write {node}=gm.given("parent", ...).')
         call = call_by_order(value, tuple(names))
-    elif callable(value) and not isinstance(value, type):
+    elif callable(value):
         _warn_captured(node, value)
         call = call_by_name(value)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic
 from gmdsl.core.function import fingerprint
@@ -91,7 +92,8 @@ def _one_role(first: Any, second: Any, spaces: dict[str, Space]) -> None:
                 f"product: {name} is a constant on one side and a variable on the other. .rename({name}=...) one."
             )
     for one, other in ((first, second), (second, first)):
-        for name in set(one.deterministic) & set(other.random):
+        drawn = {c for f in other.factors if isinstance(f, Conditional) for c in f.children}
+        for name in set(one.deterministic) & drawn:
             raise SpecError(
                 f"product: {name} is computed on one side and random on the other. .rename({name}=...) one of them."
             )

@@ -74,6 +74,7 @@ def test_a_function_of_one_position_gets_the_dict_of_all():
         (lambda: gm.joint(a=lambda: dist.Normal(0.0, -1.0)), "a: .*scale"),
         (lambda: gm.joint(a=Quadratic(jnp.eye(2))), r"a: a module or builtin needs its parents.*gm\.given"),
         (lambda: gm.joint(a=3j), "a: complex is not a node"),
+        (lambda: gm.joint(a=dist.Normal), r"a: Normal is a class. Make one, as in Normal\(...\)"),
         (lambda: gm.joint({"dims/x": dist.Normal(0, 1)}), "a name is a string without '/'"),
         (lambda: gm.energy(lambda draw: draw, draw=gm.Real()), "draw: .*reserved"),
         (lambda: gm.joint(a=dist.Normal(0, 1).expand([3]), dims={"a": ["a"]}), "has the name of a variable"),

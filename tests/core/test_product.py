@@ -130,3 +130,10 @@ def test_an_input_keeps_its_space():
 def test_distributions_fit_the_spaces_of_their_kind(distribution, space):
     product = gm.joint(a=distribution) * gm.energy(lambda a: 1.0 * a.sum(), a=space)
     assert product.narrowed == ()
+
+
+def test_an_energy_may_weigh_a_computed_variable(x64):
+    product = gm.joint(a=dist.Normal(0.0, 1.0), b=lambda a: a**2) * gm.energy(lambda b: 3.0 * b, b=gm.Real())
+    assert product.free == ("a",)
+    value = gm.compile(product).log_density({"a": 0.5})
+    np.testing.assert_allclose(value, stats.norm.logpdf(0.5) - 3.0 * 0.25, rtol=1e-12)
