@@ -1,4 +1,5 @@
 from . import adapt as adapt
+from . import nets as nets
 from .compiler.density import Density as Density
 from .compiler.density import compile as compile
 from .core.adapter import Adapter as Adapter
@@ -7,14 +8,17 @@ from .core.declare import from_callable as from_callable
 from .core.declare import joint as joint
 from .core.density import Target as Target
 from .core.errors import CaptureWarning as CaptureWarning
+from .core.errors import FitError as FitError
 from .core.errors import RankWarning as RankWarning
 from .core.errors import SpecError as SpecError
 from .core.errors import StartError as StartError
+from .core.learnable import freeze as freeze
 from .core.model import Model as Model
 from .core.node import data as data
 from .core.node import given as given
 from .core.node import input as input
 from .core.node import param as param
+from .core.objective import Objective as Objective
 from .core.sampler import Sampler as Sampler
 from .core.sampler import metropolis as metropolis
 from .core.space import Binary as Binary
@@ -35,6 +39,11 @@ from .diagnose.check import Report as Report
 from .diagnose.check import check as check
 from .diagnose.render import render as render
 from .interop.numpyro import from_numpyro_model as from_numpyro_model
+from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence
+from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihood
+from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
+from .run.fit import Fit as Fit
+from .run.fit import fit as fit
 from .run.predict import log_likelihood as log_likelihood
 from .run.predict import predict as predict
 from .run.predict import sample_prior as sample_prior

@@ -51,6 +51,10 @@ class Program:
         self.jit_unconstrain = jax.jit(self.unconstrain)
         self.jit_hoist = jax.jit(self.hoist)
 
+    def is_array(self, static: Any) -> bool:
+        """Whether an entry of `statics` stands for an array."""
+        return static is _ARRAY
+
     def model(self, leaves: Leaves) -> Any:
         """The model with these arrays."""
         arrays = iter(leaves)

@@ -6,6 +6,7 @@ Kernels never raise; trouble inside a compiled loop is data (``diverging``, ``na
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class SpecError(ValueError):
@@ -14,6 +15,12 @@ class SpecError(ValueError):
 
 class StartError(RuntimeError):
     """No chain can start: the log-density or its gradient is not finite there."""
+
+
+class FitError(RuntimeError):
+    """A loss or a parameter is not finite; `fit` holds the last good state."""
+
+    fit: Any = None
 
 
 class CaptureWarning(UserWarning):

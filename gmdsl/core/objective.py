@@ -1,0 +1,47 @@
+"""The objective contract: what `gm.fit` minimises.
+
+An objective may keep a state between steps (persistent chains, a buffer): `init` makes it, `loss`
+returns the next one. Gradients are taken with respect to the learnable leaves of the model only.
+"""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+type Batch = dict[str, Any]
+type Metrics = dict[str, Any]
+
+
+class Objective(eqx.Module):
+    """A function of model and data to be minimised."""
+
+    def prepare(self, model: Any) -> Any:
+        """The model that is learned: with parameters that the objective needs beside the model's own."""
+        return model
+
+    def check(self, model: Any, data: Batch) -> None:
+        """Refuses a model or data that the objective cannot use, before anything is compiled."""
+
+    def init(self, key: Array, model: Any, data: Batch) -> Any:
+        """The state before the first step; by default nothing."""
+        del key, model, data
+        return ()
+
+    @abc.abstractmethod
+    def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+        """The loss of a batch, with the next state and numbers to record.
+
+        Args:
+            key: a random key for this step.
+            model: the model at the current parameters.
+            batch: arrays by name, one datum per row.
+            state: what the last call returned, or `init`.
+        """
+
+
+def rows(data: Batch) -> int:
+    """Number of data: the common length of the leading axes."""
+    return jax.tree.leaves(data)[0].shape[0]

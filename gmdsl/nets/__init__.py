@@ -1,0 +1,5 @@
+"""Networks for energies and conditionals, as `equinox.Module`s."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

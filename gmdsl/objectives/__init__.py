@@ -1,0 +1,1 @@
+"""Objectives of learning, one per file; none imports another."""

@@ -1,0 +1,236 @@
+"""`gm.fit`: minimise an objective over the learnable leaves of a model.
+
+Many optimiser steps run in one compiled block; the host sees losses between blocks. Training stops at
+the first loss that is not finite, and what was good before it is kept.
+"""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gmdsl.compiler.program import Program, split
+from gmdsl.core.errors import FitError, SpecError
+from gmdsl.core.function import Constant
+from gmdsl.core.learnable import learnable
+from gmdsl.core.model import Model
+from gmdsl.core.node import as_numbers
+from gmdsl.core.objective import Batch, Objective, rows
+from gmdsl.core.space import contains, describe, dtype_of
+from gmdsl.run.progress import Progress
+
+BLOCK = 100  # optimiser steps in a compiled block
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fit leaves behind.
+
+    Attributes:
+        model: the model at the learned parameters (their moving average when one was asked for).
+        history: arrays by name: `loss`, the objective's own numbers, and `held_out` with its `held_out_step`.
+        steps: optimiser steps that were made.
+        interrupted: whether Ctrl-C ended it early.
+    """
+
+    model: Model
+    history: dict[str, np.ndarray] = field(repr=False)
+    steps: int = 0
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The static half of a fit: equal trainers share compiled programs."""
+
+    program: Program
+    moves: tuple[bool, ...]
+    objective: Constant
+    optimizer: Constant
+    batch_size: int | None
+    average: float | None
+
+    def model(self, moving: Any, still: Any) -> Any:
+        """The model with these learnable and fixed arrays."""
+        moving, still = iter(moving), iter(still)
+        return self.program.model(tuple(next(moving) if moves else next(still) for moves in self.moves))
+
+
+def fit(
+    model: Model,
+    data: Batch,
+    objective: Objective,
+    *,
+    optimizer: Any = None,
+    steps: int = 1000,
+    batch_size: int | None = None,
+    seed: int = 0,
+    average: float | None = None,
+    held_out: Batch | None = None,
+    progress: bool = True,
+) -> Fit:
+    """Learns the `gm.param`s of a model and the float arrays of its modules.
+
+    Args:
+        model: describes one datum.
+        data: arrays by name with one leading axis of the same length: one datum per row.
+        objective: what is minimised, such as `gm.MaximumLikelihood()`.
+        optimizer: an optax transformation; Adam with rate 1e-3 when None.
+        steps: optimiser steps.
+        batch_size: data per step, drawn with replacement; all of them when None.
+        seed: the same seed gives the same fit.
+        average: decay of an exponential moving average of the parameters, such as 0.999; None for none.
+        held_out: data whose loss is recorded between blocks of 100 steps.
+        progress: whether to show a progress bar.
+
+    Raises:
+        SpecError: nothing to learn, names or shapes that do not fit, an objective that does not apply.
+        FitError: a loss that is not finite; its `.fit` holds what was good before.
+
+    >>> import numpy as np, optax, gmdsl as gm, numpyro.distributions as dist
+    >>> normal = gm.joint(mu=gm.param(0.0), x=lambda mu: dist.Normal(mu, 1.0))
+    >>> data, adam = {"x": np.array([1.0, 3.0])}, optax.adam(0.1)
+    >>> found = gm.fit(normal, data, gm.MaximumLikelihood(), optimizer=adam, progress=False)
+    >>> round(float(found.model.params["mu"].value), 2)
+    2.0
+    """
+    arrays = _checked(model, data, "fit(data)")
+    others = None if held_out is None else _checked(model, held_out, "fit(held_out)")
+    objective.check(model, arrays)
+    trainer, moving, still = _trainer(objective.prepare(model), objective, optimizer, batch_size, average)
+    with Progress(type(objective).__name__, 0, steps, 1, show=progress) as bar:
+        return _train(trainer, moving, still, arrays, others, steps, seed, bar)
+
+
+def _train(
+    trainer: Trainer, moving: Any, still: Any, data: Batch, others: Any, steps: int, seed: int, bar: Progress
+) -> Fit:
+    """Blocks of steps until done, interrupted, or not finite."""
+    key = jax.random.key(seed)
+    state = trainer.objective.value.init(key, trainer.model(moving, still), data)
+    carry = (moving, trainer.optimizer.value.init(moving), state, moving)
+    blocks: list[Any] = []
+    held: list[tuple[int, float]] = []
+    done, interrupted = 0, False
+    try:
+        while done < steps:
+            count = min(BLOCK, steps - done)
+            new, record = train_block(trainer, still, data, key, carry, jnp.int32(done), jnp.int32(count))
+            record = jax.tree.map(lambda a, n=count: np.asarray(a)[:n], record)
+            bad = np.flatnonzero(~np.isfinite(record["loss"]))
+            if bad.size or not all(bool(jnp.isfinite(leaf).all()) for leaf in new[0]):
+                raise _stopped(_result(trainer, carry, still, blocks, held, done, False), done, bad)
+            carry, done = new, done + count
+            blocks.append(record)
+            if others is not None:
+                held.append((done, float(_evaluate(trainer, still, others, key, carry))))
+            bar.advance(count, {})
+    except KeyboardInterrupt:
+        interrupted = True
+    return _result(trainer, carry, still, blocks, held, done, interrupted)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def train_block(
+    trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: Any, first: jax.Array, count: jax.Array
+) -> Any:
+    """Up to `BLOCK` optimiser steps; buffers past `count` stay empty."""
+    import optax
+
+    update = trainer.optimizer.value.update
+
+    def loss(moving: Any, key: jax.Array, batch: Batch, state: Any) -> Any:
+        return trainer.objective.value.loss(key, trainer.model(moving, still), batch, state)
+
+    def step(index: jax.Array, carry: Any) -> Any:
+        moving, optimizer_state, state, averaged = carry
+        key_batch, key_loss = jax.random.split(jax.random.fold_in(key, first + index))
+        batch = _batch(key_batch, data, trainer.batch_size)
+        (value, (state, metrics)), slope = jax.value_and_grad(loss, has_aux=True)(moving, key_loss, batch, state)
+        updates, optimizer_state = update(slope, optimizer_state, moving)
+        moving = optax.apply_updates(moving, updates)
+        if trainer.average is not None:
+            averaged = optax.incremental_update(moving, averaged, 1.0 - trainer.average)
+        return (moving, optimizer_state, state, averaged), {"loss": value, **metrics}
+
+    shapes = jax.eval_shape(jax.jit(step), jnp.int32(0), carry)
+    buffers = jax.tree.map(lambda s: jnp.zeros((BLOCK, *s.shape), s.dtype), shapes[1])
+    jitted = jax.jit(step)
+
+    def one(index: jax.Array, at: Any) -> Any:
+        carry, record = jitted(index, at[0])
+        put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
+        return carry, jax.tree.map(lambda b, r: put(b, r), at[1], record)
+
+    return jax.lax.fori_loop(0, count, one, (carry, buffers))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _evaluate(trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: Any) -> Any:
+    moving, _, state, averaged = carry
+    model = trainer.model(moving if trainer.average is None else averaged, still)
+    return trainer.objective.value.loss(key, model, data, state)[0]
+
+
+def _batch(key: jax.Array, data: Batch, size: int | None) -> Batch:
+    if size is None or size >= rows(data):
+        return data
+    chosen = jax.random.randint(key, (size,), 0, rows(data))
+    return {name: values[chosen] for name, values in data.items()}
+
+
+def _trainer(model: Model, objective: Objective, optimizer: Any, size: int | None, average: float | None) -> Any:
+    import optax
+
+    program, leaves = split(model)
+    marks = jax.tree.leaves(learnable(model))
+    moves = tuple(mark for mark, static in zip(marks, program.statics, strict=True) if program.is_array(static))
+    if not any(moves):
+        raise SpecError("fit(...): the model has nothing to learn. Declare gm.param nodes, or give it a module.")
+    moving = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if moves_)
+    still = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if not moves_)
+    chosen = Constant(optax.adam(1e-3) if optimizer is None else optimizer)
+    return Trainer(program, moves, Constant(objective), chosen, size, average), moving, still
+
+
+def _checked(model: Model, data: Batch, operation: str) -> dict[str, jax.Array]:
+    """The data as device arrays: known names, declared shapes after one leading axis of one length."""
+    if not isinstance(data, dict) or not data:
+        raise SpecError(f'{operation}: a dict of arrays by name is needed, such as {{"x": values}}.')
+    arrays, lengths = {}, {}
+    for name, values in data.items():
+        if name not in model.free:
+            raise SpecError(f"{operation}: {name} is not a free variable; those are {', '.join(model.free)}.")
+        space, array = model.spaces[name], as_numbers(f"{operation}: {name}", values)
+        if array.shape[1:] != space.shape or array.ndim == 0:
+            raise SpecError(
+                f"{operation}: {name} has shape {array.shape}, but one datum was declared {space.shape}."
+                f" Pass shape (n, {', '.join(map(str, space.shape))})."
+            )
+        if not contains(space, array):
+            raise SpecError(f"{operation}: a value of {name} lies outside {describe(space)}. Check the data.")
+        arrays[name], lengths[name] = jnp.asarray(array, dtype_of(space)), len(array)
+    if len(set(lengths.values())) > 1:
+        raise SpecError(f"{operation}: the lengths differ, {lengths}. Give each variable one row per datum.")
+    return arrays
+
+
+def _stopped(good: Fit, done: int, bad: np.ndarray) -> FitError:
+    step = done + int(bad[0]) if bad.size else done + BLOCK
+    error = FitError(
+        f"fit(...): the loss or a parameter is not finite at step {step}. Lower the learning rate or clip gradients;"
+        f" the model of step {done} is kept in the .fit of this error."
+    )
+    error.fit = good
+    return error
+
+
+def _result(trainer: Trainer, carry: Any, still: Any, blocks: list[Any], held: list[Any], done: int, cut: bool) -> Fit:
+    moving = carry[0] if trainer.average is None else carry[3]
+    history = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
+    if held:
+        history["held_out_step"], history["held_out"] = np.array(held).T
+    return Fit(trainer.model(moving, still), history, done, cut)
