@@ -58,7 +58,7 @@ def data(array: Any) -> Data:
 
 
 def param(init: Any, space: Space | None = None) -> Param:
-    """A learnable node: a leaf of the model, held unconstrained; for a sampler a constant at its value.
+    """A node that `gm.fit` learns, held unconstrained; for a sampler a constant at its value.
 
     Args:
         init: its first value, inside the space.

@@ -72,7 +72,7 @@ def fit(
     held_out: Batch | None = None,
     progress: bool = True,
 ) -> Fit:
-    """Learns the `gm.param`s of a model and the float arrays of its modules.
+    """Learns the parameters (`gm.param`) of a model and the float arrays of its modules.
 
     Args:
         model: describes one datum.
