@@ -21,8 +21,8 @@ def test_an_energy_by_a_network_learns_where_the_data_are():
     data = np.concatenate([rng.normal(-2, 0.3, (300, 2)), rng.normal(2, 0.3, (300, 2))])
     model = gm.energy(gm.nets.MLP(2, width=32, depth=2, key=jax.random.key(1)), x=gm.Real(2))
     model = model * gm.energy(lambda x: 0.02 * x @ x, x=gm.Real(2), name="wall")
-    objective = gm.ContrastiveDivergence(gm.Langevin(0.05), steps=20, persistent=True, chains=128)
-    fit = gm.fit(model, {"x": data}, objective, optimizer=optax.adam(3e-3), steps=800, batch_size=128, progress=False)
+    objective = gm.ContrastiveDivergence(gm.MALA(step_size=0.2), steps=20, persistent=True, chains=128)
+    fit = gm.fit(model, {"x": data}, objective, optimizer=optax.adam(2e-3), steps=800, batch_size=128, progress=False)
     density = gm.compile(fit.model)
     energy = {name: float(density.energy({"x": np.array(x, np.float32)})) for name, x in
               {"left": [-2, -2], "right": [2, 2], "middle": [0, 0], "off": [2, -2]}.items()}  # fmt: skip
