@@ -42,8 +42,11 @@ from .interop.numpyro import from_numpyro_model as from_numpyro_model
 from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence
 from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihood
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
+from .paths.ais import AIS as AIS
+from .paths.temper import temper as temper
 from .run.fit import Fit as Fit
 from .run.fit import fit as fit
+from .run.population import log_z as log_z
 from .run.predict import log_likelihood as log_likelihood
 from .run.predict import predict as predict
 from .run.predict import sample_prior as sample_prior

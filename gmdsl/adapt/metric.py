@@ -16,6 +16,7 @@ from equinox import AbstractClassVar
 
 from gmdsl.adapt.welford import Moments, add, covariance, empty
 from gmdsl.core.adapter import Adapter
+from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler, Stats
 from gmdsl.core.tree import replace, setting
 
@@ -29,6 +30,12 @@ class Metric(Adapter):
     def start(self, sampler: Sampler, dim: int) -> tuple[Moments, Sampler]:
         given = setting(sampler, "inverse_mass")
         given = jnp.ones(dim) if given is None else jnp.asarray(given)
+        if given.shape not in ((dim,), (dim, dim)):
+            raise SpecError(
+                f"{type(sampler).__name__}(inverse_mass=...): shape {given.shape}, the flat vector has length {dim}."
+                f" Give ({dim},), ({dim}, {dim}) or None."
+            )
+        given = given.astype(jnp.result_type(float))
         if self.dense and given.ndim == 1:
             given = jnp.diag(given)
         return empty(dim, self.dense), replace(sampler, inverse_mass=given)

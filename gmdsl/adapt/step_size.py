@@ -54,6 +54,8 @@ class StepSize(Adapter):
 
     def start(self, sampler: Sampler, dim: int) -> tuple[Averages, Sampler]:
         del dim
+        if setting(sampler, "step_size") is None:
+            raise SpecError(f"{type(sampler).__name__}(step_size=None): a first step is needed, such as 0.1.")
         return _restart(setting(sampler, "step_size")), sampler
 
     def update(

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.program import FlatTarget, split
@@ -110,7 +111,9 @@ class Density:
             if name in observed:
                 observed[name] = checked(operation, name, self.model.spaces[name], value)
             elif name in data:
-                data[name] = _same_shape(operation, name, as_numbers(operation, value), data[name])
+                space = dict(self.model.bound).get(name)
+                fresh = as_numbers(operation, value) if space is None else checked(operation, name, space, value)
+                data[name] = _same_shape(operation, name, fresh, data[name])
             else:
                 raise unknown_name(operation, name, [*data, *observed], "data and observed values")
         return Density(dataclasses.replace(self.model, data=data, observed=observed))
@@ -198,4 +201,10 @@ def _same_shape(operation: str, name: str, value: Any, old: Any) -> Any:
         raise SpecError(
             f"{operation}: shape {value.shape}, but {name} was declared {jnp.shape(old)}. Declare a new model instead."
         )
-    return value.astype(old.dtype) if value.dtype != old.dtype else value
+    cast = value.astype(old.dtype)
+    if not np.array_equal(cast, value):
+        raise SpecError(
+            f"{operation}: the values are {value.dtype}, but {name} was declared {old.dtype}, which cannot hold them."
+            " Declare the data as floats."
+        )
+    return cast

@@ -65,8 +65,7 @@ def plan(model: Any) -> Plan:
     owner = _owners(model)
     factors = list(model.factors)
     directed = [f for i, f in enumerate(factors) if isinstance(f, Deterministic) or i in owner.values()]
-    loop = cycle(directed)
-    if loop:
+    while loop := cycle(directed):
         moving = [name for name in loop if name in owner and model.spaces[name].dynamic]
         if moving:
             raise SpecError(

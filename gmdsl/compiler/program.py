@@ -14,12 +14,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.core.ancestral import known
 from gmdsl.core.conditional import Conditional, from_support, to_support
 from gmdsl.core.density import Target
+from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Energy
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
@@ -181,14 +183,34 @@ def split(model: Any) -> tuple[Program, Leaves]:
     bare = dataclasses.replace(model, dims=(), coords=())
     flat, treedef = jax.tree.flatten(bare)
     statics = tuple(_ARRAY if isinstance(leaf, ARRAYS) else leaf for leaf in flat)
-    leaves = tuple(jnp.asarray(leaf) for leaf in flat if isinstance(leaf, ARRAYS))
-    key = (treedef, tuple((type(s), s) for s in statics), tuple((a.shape, a.dtype) for a in leaves), dtype_of(Real()))
+    leaves = tuple(_device(leaf) for leaf in flat if isinstance(leaf, ARRAYS))
+    numbers = tuple((name, type(value), repr(value)) for name, value in model.constants)
+    key = (
+        treedef,
+        numbers,
+        tuple((type(s), repr(s) if isinstance(s, float) else s) for s in statics),
+        tuple((a.shape, a.dtype) for a in leaves),
+        dtype_of(Real()),
+    )
     if key not in _PROGRAMS:
         _PROGRAMS[key] = Program(treedef, statics, bare)
         if len(_PROGRAMS) > _KEPT:
             _PROGRAMS.popitem(last=False)
     _PROGRAMS.move_to_end(key)
     return _PROGRAMS[key], leaves
+
+
+def _device(leaf: Any) -> jax.Array:
+    """The array as JAX holds it; numbers that do not fit its precision are refused."""
+    if isinstance(leaf, np.ndarray) and leaf.dtype in (np.int64, np.uint64, np.float64) and leaf.size:
+        wanted = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype))
+        if wanted != leaf.dtype:
+            limit = np.finfo(wanted).max if wanted.kind == "f" else np.iinfo(wanted).max
+            if np.abs(leaf[np.isfinite(leaf)]).max(initial=0) > limit:
+                raise SpecError(
+                    f"compile(...): data as large as {np.abs(leaf).max()} do not fit {wanted}. Enable x64 or rescale."
+                )
+    return jnp.asarray(leaf)
 
 
 def _decode(space: Space, free: Any) -> tuple[Any, Any]:

@@ -20,15 +20,18 @@ from gmdsl.core.space import Space, contains, describe
 def condition(model: Any, values: Mapping[str, Any]) -> Any:
     """The model with `values` observed; see `Model.condition`."""
     spaces, inputs = model.spaces, dict(model.inputs)
-    observed, data = dict(model.observed), dict(model.data)
+    observed, data, bound = dict(model.observed), dict(model.data), dict(model.bound)
     for name, value in values.items():
         operation = f"condition({name}=...)"
         _refuse(model, name, operation)
         if name in inputs:
-            data[name] = checked(operation, name, inputs.pop(name), value)
+            bound[name] = inputs.pop(name)
+            data[name] = checked(operation, name, bound[name], value)
         else:
             observed[name] = checked(operation, name, spaces[name], value)
-    return dataclasses.replace(model, observed=observed, data=data, inputs=tuple(inputs.items()))
+    return dataclasses.replace(
+        model, observed=observed, data=data, inputs=tuple(inputs.items()), bound=tuple(bound.items())
+    )
 
 
 def checked(operation: str, name: str, space: Space, value: Any) -> Any:

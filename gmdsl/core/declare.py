@@ -19,11 +19,10 @@ from gmdsl.core.factor import Call, Deterministic, Energy, Factor, call_by_name,
 from gmdsl.core.function import Constant, Function, arguments, captured
 from gmdsl.core.graph import ordered
 from gmdsl.core.model import Model
+from gmdsl.core.names import RESERVED, check_name
 from gmdsl.core.node import Data, Given, Input, Param
 from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node
 from gmdsl.core.space import Space
-
-RESERVED = ("dims", "coords", "chain", "draw")
 
 
 def energy(function: Callable[..., Any], /, *, name: str | None = None, **variables: Any) -> Model:
@@ -100,17 +99,6 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
         if not fixed.take(node, value):
             calls[node] = _call("joint", node, value, list(everything))
     return _assemble(calls, fixed, dims, coords)
-
-
-def check_name(name: Any) -> None:
-    """Refuses names that trees of results cannot hold.
-
-    Raises:
-        SpecError: a reserved name, a name with '/', or something that is not a string.
-    """
-    if name in RESERVED or not isinstance(name, str) or "/" in name:
-        listed = ", ".join(RESERVED)
-        raise SpecError(f"{name}: a name is a string without '/', and {listed} are reserved. Rename it.")
 
 
 class _Fixed:

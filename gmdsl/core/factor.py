@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.function import Constant, Function, arguments
@@ -51,8 +53,13 @@ def call_by_name(function: Any) -> Call:
 
 def call_by_order(function: Any, variables: tuple[str, ...]) -> Call:
     """A call that passes the variables by position (modules, builtins)."""
-    wrapped = function if isinstance(function, eqx.Module) else Function(function)
+    wrapped = _own(function) if isinstance(function, eqx.Module) else Function(function)
     return Call(wrapped, tuple(("", variable) for variable in variables))
+
+
+def _own(module: eqx.Module) -> eqx.Module:
+    """The module with private copies of its NumPy arrays."""
+    return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, module)
 
 
 class Factor(eqx.Module):

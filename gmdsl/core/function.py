@@ -7,11 +7,11 @@ later does not reach a model that is declared already. Arrays count by content.
 """
 
 import builtins
-import copy
 import dis
 import functools
 import hashlib
 import inspect
+import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ class Function:
     """A plain function, hashable by its fingerprint; a pytree node without leaves."""
 
     def __init__(self, function: Callable[..., Any]):
-        self.function = _frozen(function, {})
+        self.function = _snapshot(function, {})
         self._pins: list[Any] = []
         self.key = fingerprint(self.function, self._pins)
 
@@ -86,7 +86,9 @@ def arguments(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def captured(function: Callable[..., Any]) -> list[tuple[str, str]]:
     """Names and kinds of the arrays, modules and mutable containers a function closes over."""
-    return [(name, kind) for name, value in _reads(function) if (kind := _risky(value))]
+    defaults = [("a default", v) for v in (getattr(function, "__defaults__", None) or ())]
+    defaults += list((getattr(function, "__kwdefaults__", None) or {}).items())
+    return [(name, kind) for name, value in (*_reads(function), *defaults) if (kind := _risky(value))]
 
 
 def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
@@ -101,7 +103,8 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
     seen = (*seen, id(value))
     recur = functools.partial(fingerprint, pins=pins, seen=seen)
     if isinstance(value, ARRAYS) and not isinstance(value, Tracer):
-        content = np.asarray(value)
+        is_key = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+        content = np.asarray(jax.random.key_data(value) if is_key else value)
         return ("array", content.shape, str(content.dtype), hashlib.sha256(content.tobytes()).hexdigest())
     if isinstance(value, tuple | list):
         return (type(value).__name__, *map(recur, value))
@@ -128,6 +131,13 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
     if isinstance(value, eqx.Module):
         pins.append(type(value))
         return ("fields", id(type(value)), recur(vars(value)))
+    if isinstance(value, type) and not _is_library_class(value):
+        plain = {k: v for k, v in vars(value).items() if isinstance(v, _PLAIN) and not k.startswith("__")}
+        pins.append(value)
+        return ("class", id(value), recur(plain))
+    if _is_user_object(value):
+        pins.append(type(value))
+        return ("instance", id(type(value)), recur(vars(value)))
     pins.append(value)
     return ("object", type(value).__qualname__, id(value))
 
@@ -135,7 +145,8 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
 def _function_key(function: types.FunctionType, recur: Callable[[Any], Any]) -> Any:
     if _is_library(function):
         cells = tuple((name, recur(value)) for name, value in _cells(function))
-        return ("library", function.__module__, function.__qualname__, cells)
+        defaults = (recur(function.__defaults__), recur(function.__kwdefaults__))
+        return ("library", function.__module__, function.__qualname__, _code_key(function.__code__), defaults, cells)
     reads = tuple((name, recur(value)) for name, value in _reads(function))
     defaults = (recur(function.__defaults__), recur(function.__kwdefaults__))
     where = id(function.__globals__) if _unbound(function) else None
@@ -157,7 +168,11 @@ def _reads(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     yield from _cells(function)
     for name in sorted(_global_names(function.__code__)):
         if name in function.__globals__:
-            yield name, function.__globals__[name]
+            value = function.__globals__[name]
+            yield name, value
+            if isinstance(value, types.ModuleType) and not _in_library(getattr(value, "__file__", None) or ""):
+                read = sorted(_attribute_names(function.__code__) & vars(value).keys())
+                yield from ((f"{name}.{attribute}", vars(value)[attribute]) for attribute in read)
 
 
 def _cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
@@ -175,16 +190,40 @@ def _global_names(code: types.CodeType) -> frozenset[str]:
     return frozenset(names).union(*inner)
 
 
+@functools.lru_cache(maxsize=4096)
+def _attribute_names(code: types.CodeType) -> frozenset[str]:
+    inner = (_attribute_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return frozenset(code.co_names).union(*inner)
+
+
 def _unbound(function: types.FunctionType) -> bool:
-    """Whether a function reads a name that is bound only later (a helper defined below it)."""
+    """Whether what a function reads cannot be known: a helper defined below it, `globals()`."""
     read = _global_names(function.__code__)
+    if read & {"globals", "locals", "eval", "exec", "vars"}:
+        return True
     return any(name not in function.__globals__ and not hasattr(builtins, name) for name in read)
 
 
 def _is_library(function: types.FunctionType) -> bool:
     """Whether a function belongs to an installed package, whose globals do not change under a model."""
-    path = function.__code__.co_filename
+    return _in_library(function.__code__.co_filename)
+
+
+def _in_library(path: str) -> bool:
     return "site-packages" in path or "dist-packages" in path or path.startswith(_STANDARD_LIBRARY)
+
+
+def _is_library_class(value: type) -> bool:
+    module = sys.modules.get(value.__module__)
+    return value.__module__ == "builtins" or _in_library(getattr(module, "__file__", None) or "")
+
+
+def _is_user_object(value: Any) -> bool:
+    """An instance of a user's class (or a namespace) whose content can be read and copied."""
+    if isinstance(value, types.SimpleNamespace):
+        return True
+    simple = hasattr(value, "__dict__") and not callable(getattr(type(value), "__reduce_cython__", None))
+    return simple and not isinstance(value, type | types.ModuleType) and not _is_library_class(type(value))
 
 
 def _frozen(function: Any, done: dict[int, Any]) -> Any:
@@ -197,9 +236,12 @@ def _frozen(function: Any, done: dict[int, Any]) -> Any:
         return function
     space: dict[str, Any] = {"__builtins__": builtins, "__name__": function.__module__}
     cells = tuple(types.CellType() for _ in function.__closure__ or ())
-    copied = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells)
-    copied.__kwdefaults__, copied.__qualname__ = function.__kwdefaults__, function.__qualname__
+    copied = types.FunctionType(function.__code__, space, function.__name__, None, cells)
     done[id(function)] = copied
+    copied.__defaults__ = _snapshot(function.__defaults__, done)
+    copied.__kwdefaults__ = _snapshot(function.__kwdefaults__, done)
+    copied.__qualname__, copied.__module__ = function.__qualname__, function.__module__
+    copied.__dict__.update(function.__dict__)
     for name in _global_names(function.__code__) & function.__globals__.keys():
         space[name] = _snapshot(function.__globals__[name], done)
     for cell, (_, value) in zip(cells, _cells(function), strict=True):
@@ -208,25 +250,46 @@ def _frozen(function: Any, done: dict[int, Any]) -> Any:
 
 
 def _snapshot(value: Any, done: dict[int, Any]) -> Any:
+    """A copy of a value that later changes do not reach; what cannot change, or be copied, is kept."""
+    if id(value) in done:
+        return done[id(value)]
     if isinstance(value, types.FunctionType):
         return _frozen(value, done)
-    if isinstance(value, np.ndarray) or _risky(value) == "mutable object":
-        return copy.deepcopy(value)
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (tuple, list, set):
+        return type(value)(_snapshot(item, done) for item in value)
+    if type(value) is dict:
+        return {key: _snapshot(item, done) for key, item in value.items()}
+    if type(value) is functools.partial:
+        keywords = {key: _snapshot(item, done) for key, item in value.keywords.items()}
+        return functools.partial(_snapshot(value.func, done), *_snapshot(value.args, done), **keywords)
+    if isinstance(value, types.MethodType):
+        return types.MethodType(value.__func__, _snapshot(value.__self__, done))
+    if _is_user_object(value) and not isinstance(value, eqx.Module) and not hasattr(value, "tree_flatten"):
+        twin = type(value).__new__(type(value))
+        done[id(value)] = twin
+        twin.__dict__.update({key: _snapshot(item, done) for key, item in vars(value).items()})
+        return twin
     return value
 
 
 def _risky(value: Any) -> str | None:
     if isinstance(value, ARRAYS):
         return "array"
-    if isinstance(value, eqx.Module) and any(eqx.is_array(leaf) for leaf in jax.tree.leaves(value)):
-        return "module"
-    if isinstance(value, list | dict | set) and any(isinstance(leaf, (*ARRAYS, int, float)) for leaf in _flat(value)):
+    if isinstance(value, eqx.Module):
+        return "module" if any(eqx.is_array(leaf) for leaf in jax.tree.leaves(value)) else None
+    if isinstance(value, tuple):
+        return next((kind for item in value if (kind := _risky(item))), None)
+    if isinstance(value, list | dict | set) and value:
         return "mutable object"
-    return None
+    if isinstance(value, functools.partial):
+        return _risky((*value.args, *value.keywords.values()))
+    if isinstance(value, types.MethodType):
+        return _risky(value.__self__)
+    is_function = isinstance(value, types.FunctionType | Function | Constant)
+    return "mutable object" if not is_function and _is_user_object(value) and vars(value) else None
 
 
-def _flat(value: Any) -> list[Any]:
-    return jax.tree.leaves(list(value) if isinstance(value, set) else value)
-
-
+_PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, *ARRAYS)
 _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]

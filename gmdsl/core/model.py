@@ -14,6 +14,7 @@ from jaxtyping import Array
 from gmdsl.core.ancestral import draw
 from gmdsl.core.capability import Capabilities, capabilities
 from gmdsl.core.condition import condition
+from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import factor_graph
 from gmdsl.core.node import Param
@@ -38,6 +39,7 @@ class Model(eqx.Module):
         observed: observed values by name.
         inputs: pairs (name, space) that must be bound before compiling.
         constants: pairs (name, number).
+        bound: pairs (name, space) of the inputs that have become data.
         narrowed: variables whose space is smaller than their distribution's support.
         dims: pairs (variable, names of its dimensions).
         coords: pairs (dimension, labels).
@@ -50,6 +52,7 @@ class Model(eqx.Module):
     observed: dict[str, Any] = eqx.field(default_factory=dict)
     inputs: tuple[tuple[str, Space], ...] = eqx.field(static=True, default=())
     constants: Pairs = eqx.field(static=True, default=())
+    bound: tuple[tuple[str, Space], ...] = eqx.field(static=True, default=())
     narrowed: tuple[str, ...] = eqx.field(static=True, default=())
     dims: Pairs = eqx.field(static=True, default=())
     coords: Pairs = eqx.field(static=True, default=())
@@ -121,7 +124,10 @@ class Model(eqx.Module):
         >>> model.sample(jax.random.key(0), 5)["b"].shape
         (5,)
         """
-        return draw(self, key, (shape,) if isinstance(shape, int) else tuple(shape))
+        sizes = (shape,) if isinstance(shape, int) else shape
+        if not isinstance(sizes, tuple | list) or not all(isinstance(size, int) and size >= 0 for size in sizes):
+            raise SpecError(f"sample(key, {shape!r}): how many draws is a whole number or a tuple of them.")
+        return draw(self, key, tuple(sizes))
 
     def rename(self, names: Mapping[str, str] | None = None, /, **named: str) -> "Model":
         """The model with variables renamed, `rename(old="new")`.

@@ -85,8 +85,9 @@ def _eval(name: str, run: Any, call: Call, known: Abstract) -> Any:
             f"{name}: it needs the value of a traced array ({text}), but only shapes are known when a model is built."
             " Use jnp.where or lax.cond instead of Python branches."
         ) from error
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        text = str(error).split("\n")[0].rstrip(".")
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}" if not isinstance(error, TypeError | ValueError) else str(error)
+        text = text.split("\n")[0].rstrip(".")
         raise SpecError(
             f"{name}: its function failed for {_describe(call, known)}: {text}. Check it and the shapes it gets."
         ) from error

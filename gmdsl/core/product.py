@@ -13,7 +13,7 @@ from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic
 from gmdsl.core.function import fingerprint
-from gmdsl.core.space import Space, contains, describe
+from gmdsl.core.space import Real, Space, contains, describe
 from gmdsl.core.support import smaller
 
 
@@ -30,20 +30,26 @@ def product(first: Any, second: Any) -> Any:
     constants = _merged("constant", dict(first.constants), dict(second.constants))
     _one_role(first, second, spaces)
     factors = first.factors + tuple(f for f in second.factors if not _already(f, first.factors))
+    observed = _merged("observed value", first.observed, second.observed)
+    for name, value in observed.items():
+        if name in narrowed and not contains(spaces[name], np.asarray(value)):
+            raise SpecError(f"product: the observed {name} lies outside {describe(spaces[name])}. Mend one.")
     bound = {*spaces, *data, *params, *constants}
-    inputs = {**dict(first.inputs), **dict(second.inputs)}
-    for side in (first, second):
-        for name, space in side.inputs:
-            _check_bound(name, space, spaces.get(name), data.get(name, constants.get(name)))
+    inputs = _unify_inputs(dict(first.inputs), dict(second.inputs))
+    computed = {*first.deterministic, *second.deterministic}
+    for name, space in inputs.items():
+        source = params[name].space if name in params else spaces.get(name)
+        _check_bound(name, space, source, data.get(name, constants.get(name)), name in computed)
     return dataclasses.replace(
         first,
         factors=factors,
         declared=tuple(spaces.items()),
         data=data,
         params=params,
-        observed=_merged("observed value", first.observed, second.observed),
+        observed=observed,
         inputs=tuple((name, space) for name, space in inputs.items() if name not in bound),
         constants=tuple(constants.items()),
+        bound=tuple({**dict(first.bound), **dict(second.bound)}.items()),
         narrowed=tuple(dict.fromkeys((*first.narrowed, *second.narrowed, *narrowed))),
         dims=tuple(_merged("dims", dict(first.dims), dict(second.dims)).items()),
         coords=tuple(_merged("coords", dict(first.coords), dict(second.coords)).items()),
@@ -52,12 +58,15 @@ def product(first: Any, second: Any) -> Any:
 
 def _unify_spaces(first: Any, second: Any) -> tuple[dict[str, Space], list[str]]:
     spaces, narrowed = dict(first.declared), []
+    computed = {*first.deterministic, *second.deterministic}
     sides = [(dict(m.declared), {c for f in m.factors for c in f.children}) for m in (first, second)]
     for name, space in second.declared:
         if name not in spaces:
             spaces[name] = space
             continue
         inner = smaller(spaces[name], space)
+        if name in computed and not (isinstance(space, Real) and isinstance(spaces[name], Real)):
+            raise SpecError(f"product: {name} is computed, so no space can restrict it. Declare it Real.")
         if inner is None:
             raise SpecError(
                 f"product: {name} lives in {describe(spaces[name])} on the left and in {describe(space)} on the right,"
@@ -85,7 +94,17 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def _one_role(first: Any, second: Any, spaces: dict[str, Space]) -> None:
+    kinds = [{**dict.fromkeys(m.data, "data"), **dict.fromkeys(m.params, "parameter"),
+              **{n: "constant" for n, _ in m.constants}} for m in (first, second)]  # fmt: skip
+    for name in kinds[0].keys() & kinds[1].keys():
+        if kinds[0][name] != kinds[1][name]:
+            raise SpecError(
+                f"product: {name} is a {kinds[0][name]} on one side and a {kinds[1][name]} on the other."
+                f" .rename({name}=...) one of them."
+            )
     for one, other in ((first, second), (second, first)):
+        for name in set(one.deterministic) & other.observed.keys():
+            raise SpecError(f"product: {name} is computed on one side, observed on the other. .rename({name}=...) one.")
         fixed = {**one.data, **one.params, **dict(one.constants)}
         for name in fixed.keys() & dict(other.declared).keys():
             raise SpecError(
@@ -113,9 +132,23 @@ def _already(factor: Any, factors: tuple[Any, ...]) -> bool:
     return False
 
 
-def _check_bound(name: str, wanted: Space, space: Space | None, value: Any) -> None:
+def _unify_inputs(first: dict[str, Space], second: dict[str, Space]) -> dict[str, Space]:
+    inputs = {**first, **second}
+    for name in first.keys() & second.keys():
+        inner = smaller(first[name], second[name])
+        if inner is None:
+            raise SpecError(
+                f"product: the input {name} was declared {describe(first[name])} on the left and"
+                f" {describe(second[name])} on the right. Declare one space."
+            )
+        inputs[name] = inner
+    return inputs
+
+
+def _check_bound(name: str, wanted: Space, space: Space | None, value: Any, computed: bool) -> None:
     """What binds an input must lie in the space that the input was declared with."""
-    if space is not None and smaller(space, wanted) != space:
+    fits = space is None or (space.shape == wanted.shape if computed else smaller(space, wanted) == space)
+    if space is not None and not fits:
         raise SpecError(
             f"product: the input {name} was declared {describe(wanted)}, but the other side gives it {describe(space)}."
             " Declare the input with that space."

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.density import Target
+from gmdsl.core.errors import SpecError
 
 type Stats = dict[str, Any]
 
@@ -52,6 +53,20 @@ class Sampler(eqx.Module):
     def refresh(self, key: Array, target: Target, state: Any) -> Any:
         """The state after the target has changed: nothing that was cached may survive."""
         return self.init(key, target, self.position(state))
+
+
+def check_step(sampler: Any) -> None:
+    """Refuses a step size or a target acceptance rate that no sampler can use.
+
+    Raises:
+        SpecError: a step that is not above zero, a rate that is not a number between 0 and 1.
+    """
+    name, step = type(sampler).__name__, sampler.step_size
+    if isinstance(step, int | float) and not step > 0:
+        raise SpecError(f"{name}(step_size={step}): a step is above zero. Try 0.1.")
+    rate = getattr(sampler, "target_accept", 0.5)
+    if isinstance(rate, jax.Array) or not 0.0 < rate < 1.0:
+        raise SpecError(f"{name}(target_accept={rate}): a number between 0 and 1 is needed.")
 
 
 def metropolis(key: Array, state: Any, proposal: Any, log_ratio: Float[Array, ""]) -> tuple[Any, Stats]:

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
-from gmdsl.core.function import ARRAYS, fingerprint
+from gmdsl.core.function import ARRAYS, Constant, Function, fingerprint
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real
@@ -69,8 +69,8 @@ def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[
 
 def constants(model: Model) -> dict[str, dict[str, np.ndarray]]:
     """The groups `observed_data` and `constant_data` of a model."""
-    observed = {name: np.asarray(value) for name, value in model.observed.items()}
-    fixed = {name: np.asarray(value) for name, value in model.data.items()}
+    observed = {name: np.array(value) for name, value in model.observed.items()}
+    fixed = {name: np.array(value) for name, value in model.data.items()}
     return {"observed_data": observed, "constant_data": fixed}
 
 
@@ -78,7 +78,9 @@ def model_digest(model: Model) -> str:
     """A digest of the structure, the functions and the data of a model."""
     leaves, treedef = jax.tree.flatten(model)
     arrays = [fingerprint(np.asarray(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
-    text = repr((str(treedef), [repr(f.name) for f in model.factors], arrays))
+    held = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Function | Constant))
+    functions = [node.key for node in held if isinstance(node, Function | Constant)]
+    text = repr((str(treedef), functions, model.constants, arrays))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

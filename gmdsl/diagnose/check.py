@@ -21,6 +21,7 @@ from gmdsl.core.model import Model
 RHAT = 1.01
 ESS_PER_CHAIN = 100
 RUNAWAY = 1e10
+FEW = 10  # draws per chain below which R-hat and ESS say nothing
 ORDER = ("ok", "note", "suspect", "failed")
 
 
@@ -102,6 +103,8 @@ def check(tree: Any, model: Model | None = None) -> Report:
     moving = tree["unconstrained_posterior"] if "unconstrained_posterior" in tree.children else tree["posterior"]
     stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
     findings = [_missing(tree), _nan(tree["posterior"]), _constant(moving), _runaway(moving)]
+    if "particles" in tree.children:
+        return Report((*(f for f in findings if f is not None), _weights(tree["particles"]["log_weight"].values)))
     findings += [_divergences(stats), _depth(stats), _nan_evaluations(stats), _bias(tree["posterior"])]
     broken = any(f is not None and f.status == "failed" for f in findings)
     findings += [_rhat(moving), *_ess(moving)] if not broken else []
@@ -186,9 +189,21 @@ def _bias(posterior: Any) -> Finding | None:
     return Finding("law of the sampler", "note", posterior.attrs["bias"], advice)
 
 
+def _weights(log_weight: np.ndarray) -> Finding:
+    """Draws that were resampled from weighted particles are as good as the weights, whatever R-hat says."""
+    weight = np.exp(log_weight - log_weight.max())
+    size, total = float(weight.sum() ** 2 / (weight**2).sum()), weight.size
+    evidence = f"{size:.0f} of {total} particles count"
+    if size >= max(100, 0.05 * total):
+        return Finding("weights", "ok", evidence)
+    return Finding("weights", "suspect", evidence, "Take more temperatures, longer moves, or a closer reference.")
+
+
 def _rhat(moving: Any) -> Finding:
     import arviz_stats
 
+    if moving.sizes["draw"] < FEW:
+        return Finding("R-hat", "note", f"not examined: {moving.sizes['draw']} draws", "Run more draws.")
     if moving.sizes["chain"] < 2:
         return Finding("R-hat", "note", "not examined: one chain", "Run at least four chains.")
     name, worst = _extreme(arviz_stats.rhat(moving.to_dataset()), np.nanmax)
@@ -201,6 +216,8 @@ def _rhat(moving: Any) -> Finding:
 def _ess(moving: Any) -> list[Finding]:
     import arviz_stats
 
+    if moving.sizes["draw"] < FEW:
+        return [Finding("ESS", "suspect", f"{moving.sizes['draw']} draws are too few to judge by", "Run more draws.")]
     findings = []
     needed = ESS_PER_CHAIN * moving.sizes["chain"]
     for method in ("bulk", "tail"):

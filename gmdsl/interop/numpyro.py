@@ -7,6 +7,7 @@ compile nothing.
 
 import inspect
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -64,7 +65,8 @@ class Traced(eqx.Module):
         arguments = {**self.arguments, **{name: values[name] for name in self.data}}
         seed = jax.random.key(0) if key is None else key
         with handlers.block(), handlers.trace() as sites, Decide(lambda: None), handlers.seed(rng_seed=seed):
-            function(**arguments)
+            bound = inspect.BoundArguments(inspect.signature(self.function.function), OrderedDict(arguments))
+            function(*bound.args, **bound.kwargs)
         return sites
 
 

@@ -52,6 +52,7 @@ class Settings:
 
     treedef: Any
     statics: tuple[Any, ...]
+    kinds: tuple[str, ...] = ()  # types of the statics: True and 1 are equal and not the same
 
     def sampler(self, arrays: tuple[Array, ...]) -> Any:
         """The sampler with these arrays in place of its numbers."""
@@ -112,6 +113,9 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
         lp, score = target.log_density_and_score(x)
         sampler, states = _started(kernel.given.sampler(arrays), kernel.adapters, target.dim)
         state = sampler.init(jax.random.fold_in(key, _START), target, x)
+        if jnp.shape(sampler.position(state)) != x.shape:
+            found = jnp.shape(sampler.position(state))
+            raise SpecError(f"{type(sampler).__name__}.position(...): shape {found}, a vector of {x.shape} is needed.")
         carry = Carry(state, _dissect(sampler)[1], tuple(states))
         return strong(carry), jnp.isfinite(lp), jnp.isfinite(score).all()
 
@@ -144,10 +148,14 @@ def run_block(
         def one_record(index: Array, at: Any) -> Any:
             carry, buffers = at
             base = index * kernel.thin
-            for_thin = lambda j, c: step(c, base + j, phases[base + j])[0]  # noqa: E731
-            carry = jax.lax.fori_loop(0, kernel.thin - 1, for_thin, carry) if kernel.thin > 1 else carry
-            last = base + kernel.thin - 1
-            carry, record = step(carry, last, phases[last])
+            carry, record = step(carry, base, phases[base])
+
+            def again(j: Array, at: Any) -> Any:
+                carry, new = step(at[0], base + j, phases[base + j])
+                return carry, Record(new.position, _any(at[1].stats, new.stats))
+
+            if kernel.thin > 1:
+                carry, record = jax.lax.fori_loop(1, kernel.thin, again, (carry, strong(record)))
             put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
             return carry, jax.tree.map(lambda b, r: put(b, r), buffers, record)
 
@@ -157,6 +165,12 @@ def run_block(
         return jax.vmap(one_chain)(keys, carries)
     tile = tile_size(keys.shape[0]) if kernel.mode == "tile" else None
     return jax.lax.map(lambda args: one_chain(*args), (keys, carries), batch_size=tile)
+
+
+def _any(old: dict[str, Array], new: dict[str, Array]) -> dict[str, Array]:
+    """Stats of a thinned record: flags of any step since the last one, numbers of the last step."""
+    flags = {name for name in ("diverging", "nan_evaluations", "reached_max_treedepth") if name in new}
+    return {name: old[name] | value if name in flags else value for name, value in new.items()}
 
 
 def tile_size(chains: int) -> int:
@@ -259,7 +273,10 @@ def _started(sampler: Any, adapters: tuple[Adapter, ...], dim: int) -> tuple[Any
 def _floats(sampler: Any) -> Any:
     """Whole numbers given for fields declared `float` become floats: `step_size=1` can be tuned."""
     declared = {f.name for f in dataclasses.fields(sampler) if f.type in (float, "float")}
-    whole = {n: float(v) for n in declared if isinstance(v := getattr(sampler, n), int) and not isinstance(v, bool)}
+    tuned = {name for adapter in adapters_of(sampler) for name in adapter.tunes}
+    values = {name: getattr(sampler, name) for name in declared | tuned}
+    numbers = (int, np.integer, np.floating)
+    whole = {n: float(v) for n, v in values.items() if isinstance(v, numbers) and not isinstance(v, bool)}
     return replace(sampler, **whole) if whole else sampler
 
 
@@ -269,7 +286,7 @@ def _dissect(sampler: Any) -> tuple[Settings, tuple[Any, ...]]:
     moves = [isinstance(leaf, (float, *ARRAYS)) for leaf in flat]
     statics = tuple(_ARRAY if moving else leaf for leaf, moving in zip(flat, moves, strict=True))
     arrays = tuple(_array(leaf) for leaf, moving in zip(flat, moves, strict=True) if moving)
-    return Settings(treedef, statics), arrays
+    return Settings(treedef, statics, tuple(type(s).__name__ for s in statics)), arrays
 
 
 def _array(leaf: Any) -> Any:

@@ -4,6 +4,7 @@ They follow the conditionals of a model; an energy has no draws of its own, and 
 observed variable sits in an energy says so instead of ignoring the term.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -39,6 +40,9 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     ['observed_data', 'prior', 'prior_predictive']
     """
     _refuse_energies("sample_prior", model, model.random)
+    offer = dataclasses.replace(model, observed={}).capabilities()
+    if not offer.drawable:
+        raise SpecError(f"sample_prior(...): {offer.reasons['drawable']}.")
     program, leaves = split(model)
     keys = jax.random.split(jax.random.key(seed), draws)
     values = _completed(program, tuple(model.observed), leaves, keys, {})
@@ -72,6 +76,12 @@ def predict(tree: Any, model: Model, *, seed: int = 0) -> Any:
     if not model.observed:
         raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
     _refuse_energies("predict", model, tuple(model.observed))
+    makers = [c for f in model.factors if isinstance(f, Conditional) and f.drawable for c in f.children]
+    for name in model.observed:
+        if makers.count(name) != 1:
+            raise SpecError(
+                f"predict(...): {name} is not drawn by exactly one conditional. Sample the joint by gm.sample."
+            )
     program, leaves = split(model)
     free, shape = _posterior("predict", tree, model)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
@@ -151,6 +161,11 @@ def _posterior(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.nd
         if name not in posterior:
             raise SpecError(f"{operation}(...): the tree has no {name}; it was sampled from another model.")
         free[name] = np.asarray(posterior[name].transpose("chain", "draw", ...))
+        if free[name].shape[2:] != model.spaces[name].shape:
+            raise SpecError(
+                f"{operation}(...): {name} has shape {free[name].shape[2:]} in the tree, {model.spaces[name].shape} in"
+                " the model; it was sampled from another model."
+            )
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     return {name: value.reshape(-1, *value.shape[2:]) for name, value in free.items()}, shape
 

@@ -5,15 +5,17 @@ from typing import Any
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
+from gmdsl.core.path import Path, PathSampler
 from gmdsl.core.sampler import Sampler
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.run.chains import RunPlan, choose_mode, run_chains
+from gmdsl.run.population import sample_path
 from gmdsl.run.predict import log_likelihood as add_log_likelihood
 
 
 def sample(
-    model: Model,
-    sampler: Sampler,
+    model: Model | Path,
+    sampler: Sampler | PathSampler,
     *,
     chains: int = 4,
     draws: int = 1000,
@@ -28,8 +30,8 @@ def sample(
     """Draws from a model by a sampler.
 
     Args:
-        model: what to sample; conditioned on what is observed.
-        sampler: how, such as `gm.NUTS()`.
+        model: what to sample; conditioned on what is observed. A path goes with a path sampler.
+        sampler: how, such as `gm.NUTS()`; `gm.AIS(gm.MALA())` for a path.
         chains: independent chains.
         draws: draws kept per chain.
         warmup: draws before them, in which the sampler adapts; kept in `warmup_*` groups.
@@ -55,6 +57,8 @@ def sample(
     >>> tree["posterior"]["x"].shape
     (2, 50, 2)
     """
+    if isinstance(model, Path) or isinstance(sampler, PathSampler):
+        return sample_path(model, sampler, seed=seed)  # ty: ignore[invalid-argument-type]
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode)
     density = Density(model)
     _check_continuous(density, sampler)
@@ -79,8 +83,8 @@ def _check_settings(
     for name, value, least in (("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise SpecError(f"sample({name}={value!r}): a whole number of at least {least} is needed.")
-    if not isinstance(seed, int):
-        raise SpecError(f"sample(seed={seed!r}): a whole number is needed, such as seed=0.")
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise SpecError(f"sample(seed={seed!r}): a whole number from 0 on is needed, such as seed=0.")
     if chain_mode not in (None, "vmap", "map", "tile"):
         raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
 

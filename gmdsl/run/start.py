@@ -90,6 +90,8 @@ def _last_draws(tree: Any, density: Density, chains: int) -> dict[str, np.ndarra
     if not hasattr(tree, "children") or "posterior" not in tree.children:
         raise SpecError("sample(init=...): a dict of values, a tree with a posterior, or a model is needed.")
     posterior = tree["posterior"]
+    if posterior.sizes["draw"] == 0:
+        raise SpecError("sample(init=tree): the tree has no draws. Take one that was sampled to the end.")
     values = {}
     for name in density.free:
         if name not in posterior:

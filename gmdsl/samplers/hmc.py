@@ -20,7 +20,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import draw_momentum, kinetic, velocity
 from gmdsl.core.point import ScoredPoint, scored_point
-from gmdsl.core.sampler import Sampler, Stats, metropolis
+from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
 DIVERGENCE = 1000.0  # energy error above which a trajectory is called divergent, as in Stan
 
@@ -45,7 +45,8 @@ class HMC(Sampler):
     metric: Adapter = DiagonalMetric()
 
     def __check_init__(self) -> None:
-        if self.steps < 1:
+        check_step(self)
+        if not isinstance(self.steps, int) or self.steps < 1:
             raise SpecError(f"HMC(steps={self.steps}): at least one leapfrog step is needed. Try 10.")
 
     @property

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.density import Target
-from gmdsl.core.errors import SpecError
-from gmdsl.core.sampler import Sampler, Stats
+from gmdsl.core.sampler import Sampler, Stats, check_step
 
 
 class Langevin(Sampler):
@@ -30,8 +29,7 @@ class Langevin(Sampler):
     bias: ClassVar[str | None] = "unadjusted: the stationary law differs from the target by O(step_size)"
 
     def __check_init__(self) -> None:
-        if isinstance(self.step_size, float | int) and not self.step_size > 0:
-            raise SpecError(f"Langevin(step_size={self.step_size}): a step is above zero. Try 0.01.")
+        check_step(self)
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Array, Stats]:
         noise = jax.random.normal(key, state.shape, state.dtype)

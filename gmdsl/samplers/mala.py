@@ -20,7 +20,7 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.metric import draw_step, mahalanobis, velocity
 from gmdsl.core.point import ScoredPoint, scored_point
-from gmdsl.core.sampler import Sampler, Stats, metropolis
+from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
 
 class MALA(Sampler):
@@ -37,6 +37,9 @@ class MALA(Sampler):
     target_accept: float = 0.574
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
+
+    def __check_init__(self) -> None:
+        check_step(self)
 
     @property
     def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]

@@ -22,7 +22,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import InverseMass, draw_momentum, kinetic, velocity
 from gmdsl.core.point import ScoredPoint, scored_point
-from gmdsl.core.sampler import Sampler, Stats
+from gmdsl.core.sampler import Sampler, Stats, check_step
 
 
 class NUTS(Sampler):
@@ -45,6 +45,7 @@ class NUTS(Sampler):
     lockstep: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
+        check_step(self)
         if self.max_tree_depth < 1:
             raise SpecError(f"NUTS(max_tree_depth={self.max_tree_depth}): at least 1 is needed; 10 is usual.")
 

@@ -15,7 +15,7 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.metric import draw_step
-from gmdsl.core.sampler import Sampler, Stats, metropolis
+from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
 
 class WalkState(NamedTuple):
@@ -39,6 +39,9 @@ class RandomWalk(Sampler):
     target_accept: float = 0.234
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
+
+    def __check_init__(self) -> None:
+        check_step(self)
 
     @property
     def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]

@@ -112,3 +112,22 @@ def test_extended_distributions_are_factors_too(x64):
     parts = np.log(0.3 * stats.norm(-1, 0.5).pdf(0.4) + 0.7 * stats.norm(2, 0.5).pdf(0.4))
     parts += stats.norm(1, 3).logpdf(2.0) + stats.norm.logpdf([0.1, 0.2]).sum() + stats.norm.logpdf([1.0, 2.0]).sum()
     np.testing.assert_allclose(value, parts + stats.poisson(3.0).logpmf(2), rtol=1e-12)
+
+
+def test_data_that_their_dtype_or_space_cannot_hold_are_refused():
+    counts = gm.compile(gm.joint(k=gm.data([1, 2]), x=lambda k: dist.Normal(k.sum(), 1.0)))
+    with pytest.raises(gm.SpecError, match="declared int64, which cannot hold them"):
+        counts.with_data(k=[0.9, 0.9])
+    scale = gm.joint(s=gm.input(gm.Positive()), x=lambda s: dist.Normal(0.0, s)).condition(s=1.0)
+    with pytest.raises(gm.SpecError, match="outside the support"):
+        gm.compile(scale).with_data(s=-1.0)
+    with pytest.raises(gm.SpecError, match="do not fit int32. Enable x64"):
+        gm.compile(gm.joint(k=gm.data([3_000_000_000]), x=lambda k: dist.Normal(k[0] / 1e9, 1.0)))
+
+
+def test_constants_that_compare_equal_but_are_not_the_same_are_kept_apart(x64):
+    def value(k):
+        model = gm.joint(k=k, x=lambda k: dist.Normal(jnp.copysign(2.0, k), 1.0))
+        return float(gm.compile(model).log_density({"x": 2.0}))
+
+    assert value(0.0) > -1.0 > value(-0.0)

@@ -122,3 +122,68 @@ def test_constants_are_compared_by_content():
     assert Constant(dist.Normal(0.0, 1.0)) == Constant(dist.Normal(0.0, 1.0))
     assert Constant(dist.Normal(0.0, 1.0)) != Constant(dist.Normal(0.0, 2.0))
     assert Constant(dist.Normal(np.zeros(3), 1.0)) != Constant(dist.Normal(np.ones(3), 1.0))
+
+
+def test_functions_of_an_installed_package_are_told_apart_by_code_and_defaults(tmp_path, monkeypatch):
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "packaged.py").write_text(
+        "ENERGIES = {'soft': lambda x: x**2, 'hard': lambda x: 100 * x**2}\n"
+        "def make(k):\n    def energy(x, k=k):\n        return k * x**2\n    return energy\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    import packaged  # ty: ignore[unresolved-import]
+
+    assert Function(packaged.ENERGIES["soft"]) != Function(packaged.ENERGIES["hard"])
+    assert Function(packaged.make(1.0)) != Function(packaged.make(7.0))
+    assert Function(packaged.make(1.0)) == Function(packaged.make(1.0))
+
+
+class Setting:
+    k = 1.0
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def energy(self, x):
+        return self.scale * x
+
+
+def test_objects_methods_and_class_attributes_count_by_content_and_are_snapshotted():
+    settings = Setting(1.0)
+    before = Function(lambda x: settings.scale * x), Function(functools.partial(settings.energy))
+    settings.scale = 7.0
+    after = Function(lambda x: settings.scale * x), Function(functools.partial(settings.energy))
+    assert [f(1.0) for f in before] == [1.0, 1.0]
+    assert [f(1.0) for f in after] == [7.0, 7.0]
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    plain = Function(lambda x: Setting.k * x)
+    Setting.k = 3.0
+    assert Function(lambda x: Setting.k * x) != plain
+    Setting.k = 1.0
+
+
+def test_dicts_tuples_defaults_and_partials_are_snapshotted():
+    config, weights = {"mode": "soft"}, np.ones(2)
+    pair = (weights,)
+    wrapped = [
+        Function(lambda: config["mode"]),
+        Function(lambda: pair[0].sum()),
+        Function(lambda w=weights: w.sum()),
+        Function(lambda *, w=weights: w.sum()),
+        Function(functools.partial(np.sum, weights)),
+    ]
+    config["mode"] = "hard"
+    weights += 10.0
+    assert [f() for f in wrapped] == ["soft", 2.0, 2.0, 2.0, 2.0]
+
+
+def test_function_attributes_and_keys_survive():
+    def energy(x):
+        return energy.k * x
+
+    energy.k = 3.0
+    assert Function(energy)(2.0) == 6.0
+    key = jax.random.key(0)
+    assert Function(lambda x: jax.random.normal(key) + x) == Function(lambda x: jax.random.normal(key) + x)

@@ -137,3 +137,49 @@ def test_an_energy_may_weigh_a_computed_variable(x64):
     assert product.free == ("a",)
     value = gm.compile(product).log_density({"a": 0.5})
     np.testing.assert_allclose(value, stats.norm.logpdf(0.5) - 3.0 * 0.25, rtol=1e-12)
+
+
+def test_a_name_is_not_computed_on_one_side_and_observed_on_the_other():
+    left = gm.joint(a=dist.Normal(0, 1), z=lambda a: 2 * a)
+    right = gm.energy(lambda z: z**2, z=gm.Real()).condition(z=3.0)
+    for pair in ((left, right), (right, left)):
+        with pytest.raises(gm.SpecError, match="z is computed on one side, observed on the other"):
+            pair[0] * pair[1]
+
+
+def test_constants_of_different_kinds_do_not_meet_under_one_name():
+    left = gm.joint(k=2.0, x=lambda k: dist.Normal(k, 1))
+    for other in (gm.data(5.0), gm.param(5.0)):
+        with pytest.raises(gm.SpecError, match="k is a constant on one side and a (data|parameter) on the other"):
+            left * gm.joint(k=other, y=lambda k: dist.Normal(k, 1))
+
+
+def test_inputs_of_one_name_must_agree_and_parameters_that_bind_them_are_checked():
+    def model(space, child):
+        return gm.joint({"u": gm.input(space), child: lambda u: dist.Normal(u.sum(), 1.0)})
+
+    with pytest.raises(gm.SpecError, match=r"input u was declared Real\(2\) on the left and Real\(3\) on the right"):
+        model(gm.Real(2), "x") * model(gm.Real(3), "y")
+    assert dict((model(gm.Positive(), "x") * model(gm.Real(), "y")).inputs)["u"] == gm.Positive()
+    with pytest.raises(gm.SpecError, match=r"declared Positive\(\), but the other side gives it Real\(\)"):
+        model(gm.Positive(), "x") * gm.joint(u=gm.param(-3.0), z=lambda u: dist.Normal(u, 1.0))
+
+
+def test_a_computed_variable_binds_an_input_and_cannot_be_restricted():
+    rate = gm.joint(a=dist.Normal(0, 1), r=lambda a: a**2)
+    assert (rate * gm.joint(r=gm.input(gm.Positive()), n=lambda r: dist.Poisson(r))).inputs == ()
+    with pytest.raises(gm.SpecError, match="r is computed, so no space can restrict it"):
+        rate * gm.energy(lambda r: r, r=gm.Positive())
+
+
+def test_two_cycles_are_undirected_products_too(x64):
+    def loop(one, two):
+        left = gm.joint({one: gm.input(gm.Real()), two: eval(f"lambda {one}: D({one}, 1.0)", {"D": dist.Normal})})
+        right = gm.joint(
+            {two: gm.input(gm.Real()), one: eval(f"lambda {two}: D(0.5 * {two}, 2.0)", {"D": dist.Normal})}
+        )
+        return left * right
+
+    value = gm.compile(loop("a", "b") * loop("c", "d")).log_density({"a": 1.0, "b": 3.0, "c": 1.0, "d": 3.0})
+    one = stats.norm(1.0, 1.0).logpdf(3.0) + stats.norm(1.5, 2.0).logpdf(1.0)
+    np.testing.assert_allclose(value, 2 * one, rtol=1e-12)

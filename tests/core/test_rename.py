@@ -35,3 +35,9 @@ def test_unknown_and_taken_names_are_refused(model):
         model.rename(a="b")
     with pytest.raises(gm.SpecError, match="two names become one"):
         model.rename(a="x", b="x")
+
+
+def test_new_names_must_fit_a_tree_of_results(model):
+    for new in ("chain", "a/b"):
+        with pytest.raises(gm.SpecError, match="a name is a string without '/'"):
+            model.rename(a=new)

@@ -71,3 +71,16 @@ def test_batches_give_the_same_values_as_single_points(model):
     one = density.constrain(x[2, 650])
     np.testing.assert_allclose(values["v"][2, 650], one["v"], rtol=1e-6)
     assert values["m"].shape == (3, 700)
+
+
+def test_editing_a_tree_does_not_touch_the_model():
+    model = gm.joint(m=dist.Normal(0, 1), y=lambda m: dist.Normal(m, 1)).condition(y=1.0)
+    tree = gm.sample(model, gm.NUTS(), chains=1, draws=2, warmup=2, progress=False)
+    tree["observed_data"]["y"].values[...] = 100.0
+    assert float(model.observed["y"]) == 1.0
+
+
+def test_digests_see_functions_and_numbers():
+    models = [gm.joint(x=dist.Normal(0, s)) for s in (1.0, 9.0)]
+    models += [gm.energy(f, x=gm.Real()) for f in (lambda x: x**2, lambda x: 9 * x**4)]
+    assert len({model_digest(m) for m in models}) == 4

@@ -158,3 +158,45 @@ class Counted(Silent):
 def test_what_adapters_and_states_need_is_checked_before_anything_runs(posterior, sampler, message):
     with pytest.raises(gm.SpecError, match=message):
         gm.sample(posterior, sampler, draws=2, warmup=2, progress=False)
+
+
+class Flagging(gm.Sampler):
+    """Diverges at every third step."""
+
+    def init(self, key, target, x):
+        return {"x": x, "n": jnp.int32(0)}
+
+    def position(self, state):
+        return state["x"]
+
+    def step(self, key, target, state):
+        n = state["n"] + 1
+        return {"x": state["x"] + 1.0, "n": n}, {"diverging": n % 3 == 0, "n": n}
+
+
+def test_thinned_records_keep_the_flags_of_the_steps_between_them(posterior):
+    stats = gm.sample(posterior, Flagging(), draws=4, warmup=0, thin=4, progress=False)["sample_stats"]
+    assert stats["n"].values[0].tolist() == [4, 8, 12, 16]
+    assert stats["diverging"].values[0].tolist() == [True, True, True, True]
+    stats = gm.sample(posterior, Flagging(), draws=4, warmup=0, thin=2, progress=False)["sample_stats"]
+    assert stats["diverging"].values[0].tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: gm.NUTS(step_size=-1.0), "a step is above zero"),
+        (lambda: gm.MALA(target_accept=1.5), "a number between 0 and 1"),
+        (lambda: gm.HMC(steps=2.5), "at least one leapfrog step"),
+        (lambda: gm.HMC(inverse_mass=jnp.ones(3)), r"inverse_mass=...\): shape \(3,\), the flat vector has length 2"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(posterior, build, message):
+    with pytest.raises(gm.SpecError, match=message):
+        gm.sample(posterior, build(), draws=2, warmup=2, progress=False)
+
+
+@pytest.mark.parametrize("step", [np.int64(1), np.float32(0.5), 1])
+def test_numpy_numbers_are_settings_too(posterior, step):
+    tree = gm.sample(posterior, gm.NUTS(step_size=step), draws=2, warmup=5, progress=False)
+    assert tree["warmup_sample_stats"]["step_size"].values[0, 0] == step

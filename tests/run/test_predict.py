@@ -80,3 +80,18 @@ def test_a_tree_of_another_model_is_refused(tree):
         gm.predict(tree, other)
     with pytest.raises(gm.SpecError, match="observes nothing"):
         gm.predict(tree, gm.joint(q=dist.Normal(0, 1)))
+
+
+def test_products_of_experts_and_improper_priors_have_no_draws_of_their_own():
+    from numpyro.distributions import constraints
+
+    experts = gm.joint(x=dist.Normal(0, 1)) * gm.joint(x=dist.Normal(6, 1))
+    with pytest.raises(gm.SpecError, match="x is the child of 2 factors"):
+        gm.sample_prior(experts)
+    with pytest.raises(gm.SpecError, match="cannot be drawn from"):
+        gm.sample_prior(gm.joint(x=dist.ImproperUniform(constraints.real, (), ())))
+    two = gm.joint(m=dist.Normal(0, 1), y=lambda m: dist.Normal(m, 1)) * gm.joint(y=dist.Normal(20, 1))
+    posterior = two.condition(y=10.0)
+    tree = gm.sample(posterior, gm.NUTS(), chains=1, draws=5, warmup=5, progress=False)
+    with pytest.raises(gm.SpecError, match="y is not drawn by exactly one conditional"):
+        gm.predict(tree, posterior)

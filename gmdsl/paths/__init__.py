@@ -1,0 +1,1 @@
+"""Paths of densities, and what runs along them."""

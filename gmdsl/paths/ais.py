@@ -1,0 +1,108 @@
+r"""Annealed importance sampling: particles carried from the reference to the target, with weights.
+
+A particle starts from an exact draw of q. At each $\beta_k$ its log-weight grows by
+$(\beta_k - \beta_{k-1}) \log (p/q)(x)$, then a Markov kernel that leaves $\pi_{\beta_k}$ invariant moves it. The mean
+weight is unbiased for $Z_p / Z_q$ whatever the kernel; its variance is small when neighbours overlap.
+
+A small population of its own goes first and tunes the step of the kernel at every beta; the weighted
+particles then run with these frozen steps, so that tuning does not bias them.
+
+Reference:
+    Neal, *Annealed importance sampling*, Statistics and Computing 11, 2001.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.step_size import StepSize
+from gmdsl.core.adapter import adapters_of
+from gmdsl.core.errors import SpecError
+from gmdsl.core.path import PathSampler, PathTarget, Population
+from gmdsl.core.sampler import Sampler
+from gmdsl.core.tree import replace, setting
+
+
+class AIS(PathSampler):
+    r"""Annealed importance sampling.
+
+    Attributes:
+        move: the kernel; its law must be exact (not `Langevin`).
+        particles: how many.
+        temperatures: steps from reference to target.
+        steps: transitions at each temperature.
+        power: $\beta_k = (k / K)^{power}$; above 1 puts more temperatures near the reference.
+        pilot: particles of the tuning run; 0 leaves the step of `move` as it is.
+    """
+
+    move: Sampler
+    particles: int = 1000
+    temperatures: int = 100
+    steps: int = 1
+    power: float = 3.0
+    pilot: int = 100
+
+    def __check_init__(self) -> None:
+        for name, least in (("particles", 2), ("temperatures", 1), ("steps", 1), ("pilot", 0)):
+            if getattr(self, name) < least:
+                raise SpecError(f"AIS({name}={getattr(self, name)}): at least {least} is needed.")
+        if self.move.bias:
+            raise SpecError(
+                f"AIS(move={type(self.move).__name__}()): {self.move.bias}. Take an exact kernel, gm.MALA()."
+            )
+
+    def run(self, key: Array, path: PathTarget) -> Population:
+        key_pilot, key_main = jax.random.split(key)
+        betas = jnp.linspace(0.0, 1.0, self.temperatures + 1) ** self.power
+        rule = next((a for a in adapters_of(self.move) if isinstance(a, StepSize)), None)
+        fixed = jnp.full(self.temperatures, setting(self.move, "step_size")) if rule else None
+        tuned = self._tune(key_pilot, path, betas, rule) if rule and self.pilot else fixed
+
+        def anneal(at: Any, now: Any) -> Any:
+            x, log_weight = at
+            index, before, beta, step_size = now
+            log_weight = log_weight + (beta - before) * jax.vmap(path.log_ratio)(x)
+            x, acceptance = self._move(jax.random.fold_in(key_main, index), path, beta, step_size, x)
+            return (x, log_weight), (logsumexp(log_weight) - jnp.log(self.particles), acceptance)
+
+        x = jax.vmap(path.draw)(jax.random.split(jax.random.fold_in(key_main, self.temperatures), self.particles))
+        index = jnp.arange(self.temperatures)
+        start = (x, jnp.zeros(self.particles))
+        (x, log_weight), (curve, acceptance) = jax.lax.scan(anneal, start, (index, betas[:-1], betas[1:], tuned))
+        return Population(x, log_weight, betas, jnp.append(jnp.zeros(1), curve), acceptance)
+
+    def _tune(self, key: Array, path: PathTarget, betas: Array, rule: StepSize) -> Float[Array, " temperatures"]:
+        """Steps at each beta whose acceptance over a pilot population is near the target of the rule."""
+
+        def anneal(at: Any, now: Any) -> Any:
+            x, log_step = at
+            index, beta = now
+            for repeat in range(4):  # the pilot stays at each beta until its step has settled
+                key_move = jax.random.fold_in(key, 4 * index + repeat)
+                x, acceptance = self._move(key_move, path, beta, jnp.exp(log_step), x)
+                log_step = log_step + jnp.clip(acceptance - rule.target_accept, -0.5, 0.5)
+            return (x, log_step), jnp.exp(log_step)
+
+        x = jax.vmap(path.draw)(jax.random.split(jax.random.fold_in(key, 4 * len(betas)), self.pilot))
+        start = (x, jnp.log(jnp.asarray(setting(self.move, "step_size"), x.dtype)))
+        return jax.lax.scan(anneal, start, (jnp.arange(len(betas) - 1), betas[1:]))[1]
+
+    def _move(self, key: Array, path: PathTarget, beta: Array, step_size: Any, x: Array) -> tuple[Array, Array]:
+        """Every particle moved at one beta, and the mean acceptance rate."""
+        target, move = path.at(beta), self.move
+        for adapter in adapters_of(move):
+            _, move = adapter.start(move, path.dim)
+        move = replace(move, step_size=step_size) if step_size is not None else move
+
+        def one(key: Array, x: Array) -> tuple[Array, Array]:
+            state, total = move.init(key, target, x), jnp.zeros(())
+            for step in range(self.steps):
+                state, stats = move.step(jax.random.fold_in(key, step), target, state)
+                total = total + stats.get("acceptance_rate", jnp.nan)
+            return move.position(state), total / self.steps
+
+        x, acceptance = jax.vmap(one)(jax.random.split(key, x.shape[0]), x)
+        return x, jnp.mean(acceptance)

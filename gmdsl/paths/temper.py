@@ -1,0 +1,52 @@
+r"""The geometric path from a reference to a model, $\log\pi_\beta = (1 - \beta) \log q + \beta \log p$.
+
+For an energy times its reference, $p \propto e^{f} q$, this is $\pi_\beta \propto e^{\beta f} q$: tempering.
+
+Reference:
+    Kirkpatrick, Gelatt and Vecchi, *Optimization by simulated annealing*, 1983; Gelman and Meng,
+    *Simulating normalizing constants*, 1998 (geometric paths).
+"""
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.model import Model
+from gmdsl.core.path import Path
+from gmdsl.core.space import describe
+
+
+def temper(target: Model, reference: Model) -> Path:
+    """The path from a reference to a model.
+
+    Args:
+        target: the model at beta = 1, normalised or not.
+        reference: the model at beta = 0: normalised, drawable, of the same free variables and spaces.
+
+    Raises:
+        SpecError: the reference cannot be drawn from, or the variables differ.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> path = gm.temper(gm.energy(lambda x: x**4, x=gm.Real()), gm.joint(x=dist.Normal(0, 1)))
+    >>> path.target.free
+    ('x',)
+    """
+    for name, model in (("target", target), ("reference", reference)):
+        if not isinstance(model, Model):
+            raise SpecError(f"temper({name}=...): a model is needed, not {type(model).__name__}. Make one by gm.joint.")
+    offer = reference.capabilities()
+    if not (offer.normalized and offer.drawable):
+        reason = offer.reasons.get("drawable") or offer.reasons["normalized"]
+        raise SpecError(f"temper(..., reference): {reason}. The reference must be normalised and drawable.")
+    if set(target.free) != set(reference.free):
+        raise SpecError(
+            f"temper(...): the target has {', '.join(target.free)}, the reference {', '.join(reference.free)}."
+            " Give both the same free variables."
+        )
+    for name in target.free:
+        mine, other = target.spaces[name], reference.spaces[name]
+        if mine.discrete:
+            raise SpecError(f"temper(...): {name} is discrete; paths move real numbers only.")
+        if mine != other:
+            raise SpecError(
+                f"temper(...): {name} lives in {describe(mine)} in the target, in {describe(other)} in the reference."
+                " Give both one space."
+            )
+    return Path(target, reference)
