@@ -8,6 +8,7 @@ later does not reach a model that is declared already. Arrays count by content.
 
 import builtins
 import dis
+import enum
 import functools
 import hashlib
 import inspect
@@ -96,6 +97,8 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
 
     Objects without a content that can be read are held by identity and kept alive in ``pins``.
     """
+    if isinstance(value, enum.Enum):
+        return ("enum", type(value).__qualname__, value.name, id(type(value)))
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return (type(value).__name__, repr(value))
     if id(value) in seen:
@@ -222,6 +225,8 @@ def _is_user_object(value: Any) -> bool:
     """An instance of a user's class (or a namespace) whose content can be read and copied."""
     if isinstance(value, types.SimpleNamespace):
         return True
+    if isinstance(value, enum.Enum):
+        return False
     simple = hasattr(value, "__dict__") and not callable(getattr(type(value), "__reduce_cython__", None))
     return simple and not isinstance(value, type | types.ModuleType) and not _is_library_class(type(value))
 
@@ -267,7 +272,10 @@ def _snapshot(value: Any, done: dict[int, Any]) -> Any:
     if isinstance(value, types.MethodType):
         return types.MethodType(value.__func__, _snapshot(value.__self__, done))
     if _is_user_object(value) and not isinstance(value, eqx.Module) and not hasattr(value, "tree_flatten"):
-        twin = type(value).__new__(type(value))
+        try:
+            twin = object.__new__(type(value))
+        except TypeError:  # a class that builds on another memory layout is kept as it is
+            return value
         done[id(value)] = twin
         twin.__dict__.update({key: _snapshot(item, done) for key, item in vars(value).items()})
         return twin

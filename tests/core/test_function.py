@@ -1,3 +1,4 @@
+import enum
 import functools
 
 import jax
@@ -187,3 +188,20 @@ def test_function_attributes_and_keys_survive():
     assert Function(energy)(2.0) == 6.0
     key = jax.random.key(0)
     assert Function(lambda x: jax.random.normal(key) + x) == Function(lambda x: jax.random.normal(key) + x)
+
+
+class Kind(enum.Enum):
+    SOFT = 1
+    HARD = 2
+
+
+class Table(dict):
+    """A dict with attributes: a memory layout of its own."""
+
+
+def test_enumerations_keep_their_identity_and_odd_classes_are_kept():
+    kind, table = Kind.HARD, Table(a=2.0)
+    assert Function(lambda: 100 if kind is Kind.HARD else 1)() == 100
+    assert Function(lambda: table["a"])() == 2.0
+    soft = Kind.SOFT
+    assert Function(lambda: soft) != Function(lambda: kind)
