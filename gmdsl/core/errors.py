@@ -38,7 +38,8 @@ def unknown_name(operation: str, name: str, known: Iterable[str], what: str = "v
     condition(thta=...): there is no 'thta'; the variables are mu, theta. Did you mean 'theta'?
     """
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
+    same = [other for other in known if other.lower() == name.lower()]
+    close = same or difflib.get_close_matches(name, known, n=1)
     listed = ", ".join(known) if known else "none"
     hint = f" Did you mean '{close[0]}'?" if close else " Use one of these names."
     return SpecError(f"{operation}: there is no '{name}'; the {what} are {listed}.{hint}")
