@@ -13,6 +13,7 @@ from .core.errors import RankWarning as RankWarning
 from .core.errors import SpecError as SpecError
 from .core.errors import StartError as StartError
 from .core.learnable import freeze as freeze
+from .core.mixture import mixture as mixture
 from .core.model import Model as Model
 from .core.node import data as data
 from .core.node import given as given

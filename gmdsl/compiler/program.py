@@ -19,9 +19,10 @@ from jaxtyping import Array, Float
 
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.core.ancestral import known
-from gmdsl.core.conditional import Conditional, from_support, to_support
+from gmdsl.core.conditional import Conditional
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
+from gmdsl.core.evaluate import decoded, encoded
 from gmdsl.core.factor import Deterministic, Energy
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
@@ -116,7 +117,7 @@ class Program:
         free = self._unravel(x)
         have, terms = {**known(model), **hoisted}, []
         for name in self.plan.rooted:
-            have[name], jacobian = _decode(self.spaces[name], free[name])
+            have[name], jacobian = decoded(self.spaces[name], free[name])
             terms += [] if jacobian is None else [jacobian]
         for index in self.plan.order:
             factor = model.factors[index]
@@ -142,7 +143,7 @@ class Program:
         model = self.model(leaves)
         have, free = {**known(model), **hoisted, **values}, {}
         for name in self.plan.rooted:
-            free[name] = _encode(self.spaces[name], have[name])
+            free[name] = encoded(self.spaces[name], have[name])
         for index in self.plan.order:
             factor = model.factors[index]
             if isinstance(factor, Deterministic) and index not in self.plan.fixed:
@@ -211,18 +212,6 @@ def _device(leaf: Any) -> jax.Array:
                     f"compile(...): data as large as {np.abs(leaf).max()} do not fit {wanted}. Enable x64 or rescale."
                 )
     return jnp.asarray(leaf)
-
-
-def _decode(space: Space, free: Any) -> tuple[Any, Any]:
-    if isinstance(space, Real) or space.discrete:
-        return free, None
-    return to_support(space.constraint, free)
-
-
-def _encode(space: Space, value: Any) -> Any:
-    if isinstance(space, Real) or space.discrete:
-        return jnp.asarray(value)
-    return from_support(space.constraint, value)
 
 
 _ARRAY = "<array>"  # stands for an array among the static leaves; replaced before use

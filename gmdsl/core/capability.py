@@ -43,7 +43,7 @@ def capabilities(model: Any) -> Capabilities:
         reasons["normalized"] = f"{', '.join(model.observed)} observed: the evidence is not divided out"
     if stuck and "drawable" not in reasons:
         reasons["drawable"] = f"{stuck[0]} cannot be drawn from"
-    if "drawable" not in reasons and (above := _observed_below_free(model)):
+    if "drawable" not in reasons and (above := observed_below_free(model)):
         reasons["drawable"] = above
     if model.inputs:
         reasons["drawable"] = f"the inputs {', '.join(n for n, _ in model.inputs)} are not bound"
@@ -74,10 +74,15 @@ def _not_directed(model: Any) -> str | None:
     return f"{orphans[0]} has no distribution" if orphans else None
 
 
-def _observed_below_free(model: Any) -> str | None:
+def observed_below_free(model: Any) -> str | None:
+    """Why the free variables cannot be drawn in order given the observed ones; None when they can."""
     free = set(model.free)
     for name in model.observed:
         above = free & ancestors(model.factors, name)
         if above:
             return f"{name} is observed below {sorted(above)[0]}: draw the posterior with gm.sample"
+    for factor in model.factors:
+        beside = free & set(factor.children)
+        if beside and model.observed.keys() & set(factor.children):
+            return f"{factor.name} is observed in part: draw {sorted(beside)[0]} with gm.sample"
     return None

@@ -17,6 +17,7 @@ from gmdsl.core.condition import condition
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import factor_graph
+from gmdsl.core.mixture import responsibilities
 from gmdsl.core.node import Param
 from gmdsl.core.product import product
 from gmdsl.core.rename import rename
@@ -140,6 +141,25 @@ class Model(eqx.Module):
     def capabilities(self) -> Capabilities:
         """What the model offers: normalised, drawable, and why not."""
         return capabilities(self)
+
+    def responsibilities(self, values: Any) -> Array:
+        """The posterior probabilities of the hidden label of a mixture at one point.
+
+        Args:
+            values: the free variables (and inputs) by name; or the value itself where there is one variable.
+
+        Returns:
+            One probability per part, in the order of the parts.
+
+        Raises:
+            SpecError: the model holds no mixture or several, or a value is missing.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> low, high = gm.joint(x=dist.Normal(-1.0, 1.0)), gm.joint(x=dist.Normal(1.0, 1.0))
+        >>> [round(float(r), 4) for r in gm.mixture([0.25, 0.75], low, high).responsibilities({"x": 0.0})]
+        [0.25, 0.75]
+        """
+        return responsibilities(self, values)
 
     def __mul__(self, other: "Model") -> "Model":
         return product(self, other) if isinstance(other, Model) else NotImplemented

@@ -108,14 +108,14 @@ def log_likelihood(model: Model, tree: Any) -> Any:
     """
     density = Density(model)
     scored = [c for f in model.factors if isinstance(f, Conditional) for c in f.children if c in model.observed]
-    skipped = [name for name in model.observed if scored.count(name) != 1]
-    if not set(scored) - set(skipped):
-        raise SpecError(
-            "log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first."
-        )
     free, shape = _posterior("log_likelihood", tree, model)
     target = density.target
     values = _pointwise(density.program, target.leaves, target.hoisted, free)
+    skipped = [name for name in model.observed if scored.count(name) != 1 or name not in values]
+    if len(skipped) == len(model.observed):
+        raise SpecError(
+            "log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first."
+        )
     kept = {n: np.asarray(v).reshape(*shape, *v.shape[1:]) for n, v in values.items() if n not in skipped}
     attrs = {**attributes(), "skipped": ", ".join(skipped)}
     return _with_group(tree, "log_likelihood", as_tree(model, {"log_likelihood": kept}, attrs))

@@ -1,0 +1,183 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import optax
+import pytest
+from scipy import stats
+
+import gmdsl as gm
+
+
+def normal(mean, sd):
+    return gm.joint(x=dist.Normal(mean, sd))
+
+
+def two():
+    return gm.mixture([0.3, 0.7], normal(-2.0, 0.5), normal(1.0, 1.5))
+
+
+def exact(x):
+    return np.log(0.3 * stats.norm.pdf(x, -2.0, 0.5) + 0.7 * stats.norm.pdf(x, 1.0, 1.5))
+
+
+def test_the_density_is_the_weighted_sum_of_the_densities_of_the_parts(x64):
+    density = gm.compile(two())
+    assert density.free == ("x",)
+    for x in (-3.0, 0.2, 40.0):
+        np.testing.assert_allclose(density.log_density({"x": x}), exact(x), rtol=1e-12)
+    slope = (exact(0.2 + 1e-6) - exact(0.2 - 1e-6)) / 2e-6
+    np.testing.assert_allclose(density.score({"x": 0.2})["x"], slope, rtol=1e-6)
+
+
+def test_a_mixture_is_normalised_and_can_be_drawn_from():
+    offer = two().capabilities()
+    assert (offer.normalized, offer.drawable, offer.score) == (True, True, "exact")
+    draws = np.asarray(two().sample(jax.random.key(0), 20_000)["x"])
+    grid = np.array([-2.5, -2.0, -1.0, 0.0, 2.0])
+    cdf = 0.3 * stats.norm.cdf(grid, -2.0, 0.5) + 0.7 * stats.norm.cdf(grid, 1.0, 1.5)
+    found = (draws[:, None] < grid).mean(0)
+    assert (np.abs(found - cdf) < 4.0 * np.sqrt(cdf * (1 - cdf) / 20_000)).all()
+
+
+def test_responsibilities_are_the_posterior_of_the_label(x64):
+    weighed = np.array([0.3 * stats.norm.pdf(0.1, -2.0, 0.5), 0.7 * stats.norm.pdf(0.1, 1.0, 1.5)])
+    for values in ({"x": 0.1}, 0.1):
+        np.testing.assert_allclose(two().responsibilities(values), weighed / weighed.sum(), rtol=1e-12)
+    many = jax.vmap(lambda x: two().responsibilities({"x": x}))(jnp.linspace(-1.0, 1.0, 5))
+    np.testing.assert_allclose(many.sum(1), 1.0, rtol=1e-12)
+    with pytest.raises(gm.SpecError, match="is not a mixture"):
+        normal(0.0, 1.0).responsibilities({"x": 0.1})
+    with pytest.raises(gm.SpecError, match="there is no 'y'"):
+        two().responsibilities({"y": 0.1})
+    with pytest.raises(gm.SpecError, match=r"x has shape \(2,\), but was declared \(\)"):
+        two().responsibilities({"x": jnp.zeros(2)})
+
+
+def test_parts_keep_their_data_parameters_and_constants_apart(x64):
+    def part(scale, number):
+        return gm.joint(
+            s=gm.data(scale),
+            n=number,
+            p=gm.param(0.5),
+            middle=lambda p, n: p * n,
+            x=lambda middle, s: dist.Normal(middle, s),
+        )
+
+    model = gm.mixture([0.5, 0.5], part(1.0, 2.0), part(3.0, 4.0))
+    assert (model.deterministic, dict(model.data), dict(model.params)) == ((), {}, {})
+    truth = np.log(0.5 * stats.norm.pdf(0.0, 1.0, 1.0) + 0.5 * stats.norm.pdf(0.0, 2.0, 3.0))
+    np.testing.assert_allclose(gm.compile(model).log_density({"x": 0.0}), truth, rtol=1e-12)
+
+
+def test_constants_of_another_type_do_not_share_a_program(x64):
+    def part(n):
+        return gm.joint(n=n, x=lambda n: dist.Normal(0.0 if isinstance(n, int) else 5.0, 1.0))
+
+    values = [float(gm.compile(gm.mixture([1.0], part(n))).log_density({"x": 0.0})) for n in (1, 1.0)]
+    np.testing.assert_allclose(values, stats.norm.logpdf([0.0, 5.0]), rtol=1e-12)
+
+
+def test_supports_carry_their_jacobian_once(x64):
+    model = gm.mixture([0.4, 0.6], gm.joint(x=dist.HalfNormal(1.0)), gm.joint(x=dist.Gamma(2.0, 3.0)))
+    density, u = gm.compile(model), 0.3
+    x = np.exp(u)
+    value = np.log(0.4 * stats.halfnorm.pdf(x) + 0.6 * stats.gamma.pdf(x, 2.0, scale=1 / 3)) + u
+    np.testing.assert_allclose(density.target.log_density(np.array([u])), value, rtol=1e-12)
+    np.testing.assert_allclose(density.unconstrain({"x": x}), [u], rtol=1e-12)
+
+
+def test_a_mixture_of_mixtures_is_a_mixture(x64):
+    model = gm.mixture([0.5, 0.5], two(), normal(4.0, 1.0))
+    truth = np.log(0.5 * np.exp(exact(0.5)) + 0.5 * stats.norm.pdf(0.5, 4.0, 1.0))
+    np.testing.assert_allclose(gm.compile(model).log_density({"x": 0.5}), truth, rtol=1e-12)
+    assert model.sample(jax.random.key(0), 3)["x"].shape == (3,)
+
+
+def test_a_mixture_prior_times_a_decoder_is_a_joint(x64):
+    prior = gm.mixture([0.3, 0.7], *(gm.joint(z=dist.Normal(m, 1.0).expand([2]).to_event(1)) for m in (-2.0, 2.0)))
+    decoder = gm.joint(z=gm.input(gm.Real(2)), x=gm.given("z", lambda z: dist.Normal(z.sum(), 0.5)))
+    model = prior * decoder
+    assert model.capabilities().drawable
+    posterior = gm.compile(model.condition(x=1.0))
+    assert posterior.free == ("z",)
+    z = np.array([0.5, 1.5])
+    terms = [np.log(w) + stats.norm.logpdf(z, m).sum() for w, m in ((0.3, -2.0), (0.7, 2.0))]
+    truth = np.logaddexp(*terms) + stats.norm.logpdf(1.0, 2.0, 0.5)
+    np.testing.assert_allclose(posterior.log_density({"z": z}), truth, rtol=1e-12)
+    tree = gm.sample_prior(model, draws=20)
+    assert tree["prior"]["x"].shape == (1, 20)
+
+
+def test_inputs_are_parents_and_are_bound_by_conditioning(x64):
+    def part(scale):
+        return gm.joint(a=gm.input(gm.Real()), x=lambda a: dist.Normal(scale * a, 1.0))
+
+    model = gm.mixture([0.5, 0.5], part(1.0), part(-1.0))
+    assert [name for name, _ in model.inputs] == ["a"]
+    assert model.capabilities().normalized
+    truth = np.log(0.5 * stats.norm.pdf(1.0, 2.0) + 0.5 * stats.norm.pdf(1.0, -2.0))
+    np.testing.assert_allclose(gm.compile(model.condition(a=2.0)).log_density({"x": 1.0}), truth, rtol=1e-12)
+
+
+def test_the_label_is_shared_by_all_variables_and_the_rest_is_drawn_given_one(x64):
+    def pair(m):
+        return gm.joint(x=dist.Normal(m, 0.1), y=lambda x: dist.Normal(x, 0.1))
+
+    model = gm.mixture([0.5, 0.5], pair(-3.0), pair(3.0))
+    draws = model.sample(jax.random.key(0), 500)
+    assert (np.sign(draws["x"]) == np.sign(draws["y"])).all()
+    offer = model.condition(x=3.0).capabilities()
+    assert not offer.drawable
+    assert "observed in part" in offer.reasons["drawable"]
+    factor = model.factors[0]
+    drawn = factor.draw(jax.random.key(0), {"x": jnp.array(3.0)}, (200,))
+    assert (drawn["y"] > 2.0).all()
+    with pytest.raises(gm.SpecError, match="y is observed below x"):
+        factor.draw(jax.random.key(0), {"y": jnp.array(3.0)})
+
+
+def test_learnable_weights_are_a_parameter_of_the_model(x64):
+    model = gm.mixture(gm.param([0.5, 0.5], gm.Simplex(2)), normal(-2.0, 1.0), normal(2.0, 1.0))
+    assert list(model.params) == ["weights"]
+    x = np.asarray(gm.mixture([0.2, 0.8], normal(-2.0, 1.0), normal(2.0, 1.0)).sample(jax.random.key(0), 4000)["x"])
+    objective, adam = gm.MaximumLikelihood(), optax.adam(0.05)
+    fit = gm.fit(model, {"x": x}, objective, optimizer=adam, steps=200, batch_size=4000, seed=0, progress=False)
+    assert abs(float(fit.model.params["weights"].value[0]) - 0.2) < 0.03
+    renamed = model.rename(weights="pi")
+    assert gm.compile(renamed).log_density({"x": 0.0}) == gm.compile(model).log_density({"x": 0.0})
+    with pytest.raises(gm.SpecError, match=r"the weights of 2 parts live in Simplex\(2\), not in Simplex\(3\)"):
+        gm.mixture(gm.param([0.2, 0.3, 0.5], gm.Simplex(3)), normal(0.0, 1.0), normal(1.0, 1.0))
+
+
+def test_nuts_finds_the_moments():
+    model = gm.mixture([0.3, 0.7], normal(-1.0, 1.0), normal(1.0, 1.0))
+    x = gm.sample(model, gm.NUTS(), chains=4, draws=1000, warmup=500, seed=1, progress=False)["posterior"]["x"]
+    assert abs(float(x.mean()) - 0.4) < 0.12
+    assert abs(float(x.var()) - 1.84) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts", "message"),
+    [
+        ([0.5, 0.5], (normal(0, 1), gm.energy(lambda x: x**2, x=gm.Real())), "part 2 is not normalised: energy"),
+        ([0.5, 0.5], (normal(0, 1), normal(0, 1).condition(x=0.0)), "part 2 observes x"),
+        ([0.5, 0.5], (normal(0, 1), gm.joint(y=dist.Normal(0, 1))), r"part 2 has the variables y in Real\(\)"),
+        ([0.5, 0.5], (normal(0, 1), gm.joint(x=dist.HalfNormal(1))), r"x in Positive\(\), but part 1 has x in Real"),
+        ([0.5, 0.4], (normal(0, 1), normal(1, 1)), "these add to 0.9"),
+        ([1.5, -0.5], (normal(0, 1), normal(1, 1)), "weights are at least 0"),
+        ([1.0], (normal(0, 1), normal(1, 1)), r"2 parts need 2 weights, but the weights have shape \(1,\)"),
+        ([1.0], (dist.Normal(0, 1),), "part 1 is Normal, not a model"),
+        ([1.0], (), "no part was given"),
+        (gm.param([0.5, 0.5], gm.Simplex(2)), (gm.joint(weights=dist.Normal(0, 1)),) * 2, "a variable 'weights'"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(weights, parts, message):
+    with pytest.raises(gm.SpecError, match=message):
+        gm.mixture(weights, *parts)
+
+
+def test_a_weight_of_zero_takes_a_part_out(x64):
+    model = gm.mixture([0.0, 1.0], normal(-2.0, 0.5), normal(1.0, 1.5))
+    np.testing.assert_allclose(gm.compile(model).log_density({"x": 0.3}), stats.norm.logpdf(0.3, 1.0, 1.5), rtol=1e-12)
+    assert np.isfinite(gm.compile(model).score({"x": 0.3})["x"])
