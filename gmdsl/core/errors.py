@@ -5,6 +5,7 @@ Kernels never raise; trouble inside a compiled loop is data (``diverging``, ``na
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,3 +44,15 @@ def unknown_name(operation: str, name: str, known: Iterable[str], what: str = "v
     listed = ", ".join(known) if known else "none"
     hint = f" Did you mean '{close[0]}'?" if close else " Use one of these names."
     return SpecError(f"{operation}: there is no '{name}'; the {what} are {listed}.{hint}")
+
+
+def check_positive(settings: Any, *names: str) -> None:
+    """Refuses settings that are not finite numbers above zero; traced values pass.
+
+    Raises:
+        SpecError: names the class, the setting and its value.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, int | float) and not (value > 0 and math.isfinite(value)):
+            raise SpecError(f"{type(settings).__name__}({name}={value}): a finite number above zero is needed.")

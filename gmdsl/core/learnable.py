@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gmdsl.core.factor import Call
+from gmdsl.core.node import Param
 
 
 class Frozen(eqx.Module):
@@ -35,20 +36,21 @@ def freeze(module: Any) -> Frozen:
     return Frozen(module)
 
 
-def learnable(model: Any) -> Any:
-    """A tree like the model with True at the leaves that a fit may change."""
-    nothing = jax.tree.map(lambda _: False, model)
-    factors = tuple(
-        jax.tree.map(_of_call, factor, is_leaf=lambda node: isinstance(node, Call)) for factor in model.factors
-    )
-    params = jax.tree.map(lambda _: True, model.params)
-    return eqx.tree_at(lambda m: (m.factors, m.params), nothing, (factors, params))
+def learnable(tree: Any) -> Any:
+    """A tree like the given one with True at the leaves that a fit may change.
+
+    Those are the parameters (`gm.param`) and the float arrays of the modules that are called, wherever they
+    sit: in a factor, in a part of a mixture, in the guide of a bound.
+    """
+    return jax.tree.map(_mark, tree, is_leaf=lambda node: isinstance(node, Call | Param))
 
 
-def _of_call(node: Any) -> Any:
-    if not isinstance(node, Call):
-        return False
-    return jax.tree.map(_of_module, node, is_leaf=lambda part: isinstance(part, Frozen))
+def _mark(node: Any) -> Any:
+    if isinstance(node, Param):
+        return jax.tree.map(lambda _: True, node)
+    if isinstance(node, Call):
+        return jax.tree.map(_of_module, node, is_leaf=lambda part: isinstance(part, Frozen))
+    return False
 
 
 def _of_module(leaf: Any) -> Any:

@@ -19,8 +19,17 @@ class Objective(eqx.Module):
     """A function of model and data to be minimised."""
 
     def prepare(self, model: Any) -> Any:
-        """The model that is learned: with parameters that the objective needs beside the model's own."""
+        """What is learned: the model, with whatever the objective learns beside the model's own parameters."""
         return model
+
+    def model_of(self, learned: Any) -> Any:
+        """The user's model among what was learned: undoes `prepare` where that added a guide."""
+        return learned
+
+    @property
+    def remark(self) -> str:
+        """How the fixed point differs from the maximum-likelihood estimate; empty when it does not."""
+        return ""
 
     def check(self, model: Any, data: Batch) -> None:
         """Refuses a model or data that the objective cannot use, before anything is compiled."""

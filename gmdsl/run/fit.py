@@ -12,13 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gmdsl.compiler.program import Program, split
 from gmdsl.core.errors import FitError, SpecError
 from gmdsl.core.function import Constant
 from gmdsl.core.learnable import learnable
-from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
 from gmdsl.core.objective import Batch, Objective, rows
+from gmdsl.core.skeleton import Skeleton, strip
 from gmdsl.core.space import contains, describe, dtype_of
 from gmdsl.run.progress import Progress
 
@@ -31,22 +30,27 @@ class Fit:
 
     Attributes:
         model: the model at the learned parameters (their moving average when one was asked for).
+        learned: everything that was learned; the model itself, or the model with its guide (`fit.learned.guide`).
+        remark: how the fixed point of the objective differs from the maximum-likelihood estimate; empty when it does
+            not.
         history: arrays by name: `loss`, the objective's own numbers, and `held_out` with its `held_out_step`.
         steps: optimiser steps that were made.
         interrupted: whether Ctrl-C ended it early.
     """
 
-    model: Model
+    model: Any
     history: dict[str, np.ndarray] = field(repr=False)
     steps: int = 0
     interrupted: bool = False
+    learned: Any = field(default=None, repr=False)
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class Trainer:
     """The static half of a fit: equal trainers share compiled programs."""
 
-    program: Program
+    skeleton: Skeleton
     moves: tuple[bool, ...]
     objective: Constant
     optimizer: Constant
@@ -56,11 +60,11 @@ class Trainer:
     def model(self, moving: Any, still: Any) -> Any:
         """The model with these learnable and fixed arrays."""
         moving, still = iter(moving), iter(still)
-        return self.program.model(tuple(next(moving) if moves else next(still) for moves in self.moves))
+        return self.skeleton.fill(next(moving) if moves else next(still) for moves in self.moves)
 
 
 def fit(
-    model: Model,
+    model: Any,
     data: Batch,
     objective: Objective,
     *,
@@ -75,7 +79,7 @@ def fit(
     """Learns the parameters (`gm.param`) of a model and the float arrays of its modules.
 
     Args:
-        model: describes one datum.
+        model: describes one datum: a model, or a noised family with a network (`gm.score_model`).
         data: arrays by name with one leading axis of the same length: one datum per row.
         objective: what is minimised, such as `gm.MaximumLikelihood()`.
         optimizer: an optax transformation; Adam with rate 1e-3 when None.
@@ -182,21 +186,21 @@ def _batch(key: jax.Array, data: Batch, size: int | None) -> Batch:
     return {name: values[chosen] for name, values in data.items()}
 
 
-def _trainer(model: Model, objective: Objective, optimizer: Any, size: int | None, average: float | None) -> Any:
+def _trainer(model: Any, objective: Objective, optimizer: Any, size: int | None, average: float | None) -> Any:
     import optax
 
-    program, leaves = split(model)
+    skeleton, leaves = strip(model)
     marks = jax.tree.leaves(learnable(model))
-    moves = tuple(mark for mark, static in zip(marks, program.statics, strict=True) if program.is_array(static))
+    moves = tuple(mark for mark, array in zip(marks, skeleton.marks, strict=True) if array)
     if not any(moves):
         raise SpecError("fit(...): the model has nothing to learn. Declare gm.param nodes, or give it a module.")
     moving = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if moves_)
     still = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if not moves_)
     chosen = Constant(optax.adam(1e-3) if optimizer is None else optimizer)
-    return Trainer(program, moves, Constant(objective), chosen, size, average), moving, still
+    return Trainer(skeleton, moves, Constant(objective), chosen, size, average), moving, still
 
 
-def _checked(model: Model, data: Batch, operation: str) -> dict[str, jax.Array]:
+def _checked(model: Any, data: Batch, operation: str) -> dict[str, jax.Array]:
     """The data as device arrays: known names, declared shapes after one leading axis of one length."""
     if not isinstance(data, dict) or not data:
         raise SpecError(f'{operation}: a dict of arrays by name is needed, such as {{"x": values}}.')
@@ -233,4 +237,5 @@ def _result(trainer: Trainer, carry: Any, still: Any, blocks: list[Any], held: l
     history = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
     if held:
         history["held_out_step"], history["held_out"] = np.array(held).T
-    return Fit(trainer.model(moving, still), history, done, cut)
+    learned, objective = trainer.model(moving, still), trainer.objective.value
+    return Fit(objective.model_of(learned), history, done, cut, learned, objective.remark)

@@ -1,11 +1,7 @@
-"""Running a path sampler: log Z with its standard error, or draws in an ArviZ tree.
-
-The standard error comes from leaving out one of twenty groups of particles at a time, which sees
-heavy weights better than the usual formula; the effective size of the weights is beside it.
-"""
+"""Running a path sampler: log Z with its standard error, or draws in an ArviZ tree."""
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -17,34 +13,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.function import Constant
 from gmdsl.core.path import Path, PathSampler, Population
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants, constrained
-
-GROUPS = 20
-
-
-@dataclass(frozen=True)
-class LogZ:
-    """An estimate of the log normalising constant of the end of a path.
-
-    Attributes:
-        log_z: the estimate; -inf when no particle reached the target.
-        standard_error: by leaving out groups of particles.
-        ess: effective number of particles, from the weights.
-        curve: `betas` and the estimate at each, for a look at where weights are lost.
-        method: what made it.
-    """
-
-    log_z: float
-    standard_error: float
-    ess: float
-    curve: dict[str, np.ndarray] = field(repr=False)
-    method: str = ""
-
-    @property
-    def status(self) -> str:
-        """The word "failed" without any weight, "suspect" when fewer than 5 % of the particles count, else "ok"."""
-        if not np.isfinite(self.log_z):
-            return "failed"
-        return "suspect" if self.ess < 0.05 * self.curve["particles"][0] else "ok"
+from gmdsl.run.estimate import LogZ, estimate, resampled
 
 
 @dataclass(frozen=True)
@@ -91,21 +60,21 @@ def log_z(path: Path, sampler: Any, *, seed: int = 0) -> Any:
     if isinstance(sampler, list | tuple):
         return Agreement(tuple(log_z(path, one, seed=seed) for one in sampler))
     population = run_population("log_z", path, sampler, seed)
-    return _estimate(np.asarray(population.log_weight, float), population, repr(sampler))
+    return _summary(population, repr(sampler))
 
 
 def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
     """The tree of a path sampler: resampled draws in `posterior`, weighted ones in `particles`."""
     population = run_population("sample", path, sampler, seed)
     log_weight = np.asarray(population.log_weight, float)
-    found = _estimate(log_weight, population, repr(sampler))
+    found = _summary(population, repr(sampler))
     if not np.isfinite(found.log_z):
         raise SpecError("sample(path, ...): no particle has any weight. Take a reference that covers the target.")
     position = np.asarray(population.position)[None]
-    chosen = _systematic(log_weight, seed)
+    chosen = resampled(log_weight, seed)
     density = Density(path.reference)
     particles = constrained(density, position)
-    resampled = {name: values[:, chosen] for name, values in particles.items()}
+    draws = {name: values[:, chosen] for name, values in particles.items()}
     attrs = {
         **attributes(),
         "sampler": type(sampler).__name__,
@@ -115,7 +84,7 @@ def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
         "weight_ess": found.ess,
     }
     groups = {
-        "posterior": resampled,
+        "posterior": draws,
         "particles": {**particles, "log_weight": log_weight[None].astype(position.dtype)},
         **constants(path.target),
     }
@@ -138,26 +107,6 @@ def _run(sampler: Constant, key: jax.Array, path: Any) -> Population:
     return sampler.value.run(key, path)
 
 
-def _estimate(log_weight: np.ndarray, population: Population, method: str) -> LogZ:
-    n = len(log_weight)
-    curve = {"betas": np.asarray(population.betas), "log_z": np.asarray(population.curve), "particles": np.array([n])}
-    top = log_weight.max()
-    if not np.isfinite(top):
-        return LogZ(-np.inf, np.inf, 0.0, curve, method)
-    weight = np.exp(log_weight - top)
-    estimate = top + np.log(weight.mean())
-    groups = min(GROUPS, n)
-    sums = np.array([part.sum() for part in np.array_split(weight, groups)])
-    sizes = np.array([len(part) for part in np.array_split(weight, groups)])
-    left = np.log(np.maximum((weight.sum() - sums) / (n - sizes), np.finfo(float).tiny))
-    error = np.sqrt((groups - 1) / groups * np.sum((left - left.mean()) ** 2))
-    return LogZ(float(estimate), float(error), float(weight.sum() ** 2 / (weight**2).sum()), curve, method)
-
-
-def _systematic(log_weight: np.ndarray, seed: int) -> np.ndarray:
-    """Indices of equally weighted draws: systematic resampling, then shuffled."""
-    rng = np.random.default_rng([seed, 1])
-    weight = np.exp(log_weight - log_weight.max())
-    edges = np.cumsum(weight / weight.sum())
-    points = (rng.uniform() + np.arange(len(weight))) / len(weight)
-    return rng.permutation(np.minimum(np.searchsorted(edges, points), len(weight) - 1))
+def _summary(population: Population, method: str) -> LogZ:
+    curve = {"betas": np.asarray(population.betas), "log_z": np.asarray(population.curve)}
+    return estimate(np.asarray(population.log_weight, float), method, curve)

@@ -1,4 +1,4 @@
-"""Prior and posterior predictive draws, and pointwise log-likelihoods.
+"""Prior and posterior predictive draws.
 
 They follow the conditionals of a model; an energy has no draws of its own, and a model whose
 observed variable sits in an energy says so instead of ignoring the term.
@@ -10,12 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gmdsl.compiler.density import Density
 from gmdsl.compiler.program import split
-from gmdsl.core.ancestral import complete, known
+from gmdsl.core.ancestral import complete
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Deterministic, Energy
+from gmdsl.core.factor import Energy
 from gmdsl.core.model import Model
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants
 
@@ -83,42 +82,11 @@ def predict(tree: Any, model: Model, *, seed: int = 0) -> Any:
                 f"predict(...): {name} is not drawn by exactly one conditional. Sample the joint by gm.sample."
             )
     program, leaves = split(model)
-    free, shape = _posterior("predict", tree, model)
+    free, shape = posterior_points("predict", tree, model)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
     values = _completed(program, tuple(model.observed), leaves, keys, free)
     drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
-    return _with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))
-
-
-def log_likelihood(model: Model, tree: Any) -> Any:
-    """Adds the log-likelihood of each observation at each draw, for `az.loo` and `az.compare`.
-
-    Batch dimensions of a distribution are independent observations and stay apart. Observed
-    variables without a conditional of their own (in an energy) are listed in the attribute `skipped`.
-
-    Args:
-        model: the conditioned model.
-        tree: the result of `gm.sample` on it.
-
-    Returns:
-        A new tree with the group `log_likelihood` added.
-
-    Raises:
-        SpecError: nothing that is observed has a conditional.
-    """
-    density = Density(model)
-    scored = [c for f in model.factors if isinstance(f, Conditional) for c in f.children if c in model.observed]
-    free, shape = _posterior("log_likelihood", tree, model)
-    target = density.target
-    values = _pointwise(density.program, target.leaves, target.hoisted, free)
-    skipped = [name for name in model.observed if scored.count(name) != 1 or name not in values]
-    if len(skipped) == len(model.observed):
-        raise SpecError(
-            "log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first."
-        )
-    kept = {n: np.asarray(v).reshape(*shape, *v.shape[1:]) for n, v in values.items() if n not in skipped}
-    attrs = {**attributes(), "skipped": ", ".join(skipped)}
-    return _with_group(tree, "log_likelihood", as_tree(model, {"log_likelihood": kept}, attrs))
+    return with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))
 
 
 def _one_completed(program: Any, redraw: tuple[str, ...], leaves: Any, keys: Any, values: Any) -> Any:
@@ -131,27 +99,10 @@ def _one_completed(program: Any, redraw: tuple[str, ...], leaves: Any, keys: Any
     return jax.vmap(one)(keys, values)
 
 
-def _all_pointwise(program: Any, leaves: Any, hoisted: Any, values: Any) -> Any:
-    model = program.model(leaves)
-
-    def one(values: Any) -> Any:
-        have, found = {**known(model), **hoisted, **values}, {}
-        for index in program.plan.order:
-            factor = model.factors[index]
-            if isinstance(factor, Deterministic) and factor.child not in hoisted:
-                have[factor.child] = factor.evaluate(have)
-            elif isinstance(factor, Conditional) and set(factor.children) & set(model.observed):
-                found |= {n: v for n, v in factor.pointwise(have).items() if n in model.observed}
-        return found
-
-    return jax.vmap(one)(values)
-
-
 _completed = jax.jit(_one_completed, static_argnums=(0, 1))
-_pointwise = jax.jit(_all_pointwise, static_argnums=0)
 
 
-def _posterior(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+def posterior_points(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
     """The free variables of all draws, flattened over (chain, draw), and that shape."""
     if "posterior" not in tree.children:
         raise SpecError(f"{operation}(...): the tree has no posterior. Pass the result of gm.sample.")
@@ -170,7 +121,8 @@ def _posterior(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.nd
     return {name: value.reshape(-1, *value.shape[2:]) for name, value in free.items()}, shape
 
 
-def _with_group(tree: Any, group: str, other: Any) -> Any:
+def with_group(tree: Any, group: str, other: Any) -> Any:
+    """The tree with one group taken from another tree."""
     from xarray import DataTree
 
     children = {f"/{name}": child for name, child in tree.children.items() if name != group}

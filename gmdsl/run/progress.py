@@ -41,6 +41,11 @@ class Progress:
         if self.bar is not None:
             self.bar.update(self.task, completed=self.done, description=self._describe())
 
+    def note(self, done: int, total: int) -> None:
+        """Shows how far the work before the first draw is."""
+        if self.bar is not None:
+            self.bar.update(self.task, description=f"{self.title}: preparing {done}/{total}")
+
     def _describe(self) -> str:
         phase = "compiling" if self.done == 0 else "warm-up" if self.done < self.warmup else "draws"
         trouble = f", {self.diverging} divergent" if self.diverging else ""

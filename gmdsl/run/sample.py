@@ -4,18 +4,21 @@ from typing import Any
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
+from gmdsl.core.generator import Generator
 from gmdsl.core.model import Model
+from gmdsl.core.noised import Noised
 from gmdsl.core.path import Path, PathSampler
 from gmdsl.core.sampler import Sampler
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.run.chains import RunPlan, choose_mode, run_chains
+from gmdsl.run.generate import sample_generator
+from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
 from gmdsl.run.population import sample_path
-from gmdsl.run.predict import log_likelihood as add_log_likelihood
 
 
 def sample(
-    model: Model | Path,
-    sampler: Sampler | PathSampler,
+    model: Model | Path | Noised,
+    sampler: Sampler | PathSampler | Generator,
     *,
     chains: int = 4,
     draws: int = 1000,
@@ -30,14 +33,16 @@ def sample(
     """Draws from a model by a sampler.
 
     Args:
-        model: what to sample; conditioned on what is observed. A path goes with a path sampler.
-        sampler: how, such as `gm.NUTS()`; `gm.AIS(gm.MALA())` for a path.
+        model: what to sample; conditioned on what is observed. A path goes with a path sampler, a noised family
+            with a reverse sampler.
+        sampler: how, such as `gm.NUTS()`; `gm.AIS(gm.MALA())` for a path, `gm.ReverseSDE()` for a noised family.
         chains: independent chains.
         draws: draws kept per chain.
         warmup: draws before them, in which the sampler adapts; kept in `warmup_*` groups.
         seed: the same seed gives the same draws (same machine, same versions).
         init: a dict of values (one start, or one per chain along the first axis), a tree of earlier
-            draws, a model to draw from, or None: uniform on (-2, 2) unconstrained, up to 100 tries.
+            draws, a model to draw from, or None: uniform on (-2, 2) unconstrained, up to 100 tries. For a noised
+            family a model of the noisy end; its Gaussian when None.
         thin: steps per draw that is kept.
         progress: whether to show a progress bar.
         chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None.
@@ -57,10 +62,13 @@ def sample(
     >>> tree["posterior"]["x"].shape
     (2, 50, 2)
     """
+    if isinstance(sampler, Generator):
+        _check_counts(("draws", draws, 1), seed=seed)
+        return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
         return sample_path(model, sampler, seed=seed)  # ty: ignore[invalid-argument-type]
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode)
-    density = Density(model)
+    density = Density(model)  # ty: ignore[invalid-argument-type]
     _check_continuous(density, sampler)
     mode = choose_mode(sampler, chains, chain_mode)
     plan = RunPlan(chains=chains, draws=draws, warmup=warmup, seed=seed, thin=thin, mode=mode)
@@ -72,6 +80,10 @@ def sample(
 def _check_settings(
     model: Any, sampler: Any, chains: int, draws: int, warmup: int, thin: int, seed: int, chain_mode: Any
 ) -> None:
+    if isinstance(model, Noised):
+        raise SpecError(
+            f"sample(family, {type(sampler).__name__}): a noised family is sampled backwards. Try gm.ReverseSDE()."
+        )
     if not isinstance(model, Model):
         raise SpecError(
             f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
@@ -80,13 +92,17 @@ def _check_settings(
         raise SpecError(f"sample(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
     if not isinstance(sampler, Sampler):
         raise SpecError(f"sample(...): a sampler is needed second, not {type(sampler).__name__}. Try gm.NUTS().")
-    for name, value, least in (("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1)):
+    _check_counts(("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1), seed=seed)
+    if chain_mode not in (None, "vmap", "map", "tile"):
+        raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
+
+
+def _check_counts(*counts: tuple[str, Any, int], seed: Any) -> None:
+    for name, value, least in counts:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise SpecError(f"sample({name}={value!r}): a whole number of at least {least} is needed.")
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise SpecError(f"sample(seed={seed!r}): a whole number from 0 on is needed, such as seed=0.")
-    if chain_mode not in (None, "vmap", "map", "tile"):
-        raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
 
 
 def _check_continuous(density: Density, sampler: Sampler) -> None:

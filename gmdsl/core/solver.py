@@ -1,0 +1,25 @@
+"""The solver contract: one step of the probability flow from time t to an earlier time s."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from gmdsl.core.noised import FlatFamily
+from gmdsl.core.process import Scalar
+
+
+class Solver(eqx.Module):
+    """Moves a point along the probability flow. Subclasses give `step`; what they remember goes in `memory`."""
+
+    def init(self, family: FlatFamily, x: Float[Array, " dim"]) -> Any:
+        """What is remembered before the first step; by default nothing."""
+        del family, x
+        return ()
+
+    @abc.abstractmethod
+    def step(
+        self, family: FlatFamily, x: Float[Array, " dim"], t: Scalar, s: Scalar, memory: Any
+    ) -> tuple[Float[Array, " dim"], Any]:
+        """The point at time s < t, and what is remembered."""

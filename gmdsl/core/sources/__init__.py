@@ -1,0 +1,1 @@
+"""Sources of scores, one per file: Gaussian mixtures, data sets, networks."""

@@ -1,0 +1,1 @@
+"""Forward noising processes, one per file; none imports another."""

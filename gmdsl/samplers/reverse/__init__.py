@@ -1,0 +1,1 @@
+"""Ways back from noise to data, one per file."""

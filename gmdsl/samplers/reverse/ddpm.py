@@ -1,0 +1,46 @@
+r"""Ancestral sampling of a denoising diffusion model: $x_s \sim q(x_s \mid x_t, \hat x_0(x_t))$.
+
+The bridge of the forward process, with the clean datum replaced by its expectation. The tutorial prints
+this Gaussian with variance zero; for Brownian noise of rate $\sigma$ it is $\sigma^2 \Delta (t - \Delta) / t$.
+
+Reference:
+    Ho, Jain, Abbeel, *Denoising diffusion probabilistic models*, 2020, arXiv:2006.11239 (algorithm 2).
+"""
+
+from typing import ClassVar
+
+import jax
+from jaxtyping import Array, Float
+
+from gmdsl.core.generator import Generator, Stats
+from gmdsl.core.grid import check_grid, reverse_grid
+from gmdsl.core.noised import FlatFamily
+from gmdsl.core.tree import setting
+
+
+class DDPM(Generator):
+    """Independent draws by ancestral sampling; the last step returns the denoised point where no noise is left.
+
+    Attributes:
+        steps: steps from `t_max` to 0, one evaluation of the denoiser each.
+        power: times are `t_max (k / steps) ** power`; above 1 puts more steps near the data.
+    """
+
+    steps: int = 500
+    power: float = 1.0
+
+    bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
+
+    def __check_init__(self) -> None:
+        check_grid("DDPM", self.steps, self.power)
+
+    def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        key_start, key_noise = jax.random.split(key)
+        times = reverse_grid(setting(target.process, "t_max"), self.steps, self.power)
+
+        def step(k: Array, x: Array) -> Array:
+            bridge = target.process.bridge(times[k + 1], times[k])
+            noise = jax.random.normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
+            return bridge.noisy * x + bridge.clean * target.denoise(x, times[k]) + bridge.std * noise
+
+        return jax.lax.fori_loop(0, self.steps, step, target.start(key_start)), {}

@@ -1,0 +1,51 @@
+r"""The probability flow: an ordinary differential equation whose points have the law $p_t$ at every time.
+
+$dx/dt = f x - \tfrac12 g^2 \nabla \log p_t(x)$: half of the score's drift of the reverse stochastic equation,
+and no noise. It is a map from the noise to the data that can be run both ways.
+
+Reference:
+    Song et al., *Score-based generative modeling through SDEs*, 2021, arXiv:2011.13456 (section 4.3).
+"""
+
+from typing import Any, ClassVar
+
+import jax
+from jaxtyping import Array, Float
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.generator import Generator, Stats
+from gmdsl.core.grid import check_grid, reverse_grid
+from gmdsl.core.noised import FlatFamily
+from gmdsl.core.solver import Solver
+from gmdsl.core.tree import setting
+from gmdsl.samplers.reverse.solvers.heun import Heun
+
+
+class ReverseODE(Generator):
+    """Independent draws by the probability flow.
+
+    Attributes:
+        solver: how a step is made: `gm.Euler()`, `gm.Heun()`, `gm.DPMSolver()`.
+        steps: steps from `t_max` to 0.
+        power: times are `t_max (k / steps) ** power`; above 1 puts more steps near the data.
+    """
+
+    solver: Solver = Heun()
+    steps: int = 100
+    power: float = 1.0
+
+    bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
+
+    def __check_init__(self) -> None:
+        check_grid("ReverseODE", self.steps, self.power)
+        if not isinstance(self.solver, Solver):
+            raise SpecError(f"ReverseODE({type(self.solver).__name__}): a solver is needed first, such as gm.Heun().")
+
+    def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        times = reverse_grid(setting(target.process, "t_max"), self.steps, self.power)
+        x = target.start(key)
+
+        def step(k: Array, at: Any) -> Any:
+            return self.solver.step(target, at[0], times[k], times[k + 1], at[1])
+
+        return jax.lax.fori_loop(0, self.steps, step, (x, self.solver.init(target, x)))[0], {}

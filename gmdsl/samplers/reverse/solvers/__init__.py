@@ -1,0 +1,1 @@
+"""Solvers of the probability-flow equation, one per file; none imports another."""

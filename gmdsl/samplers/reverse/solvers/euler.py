@@ -1,0 +1,16 @@
+r"""Euler's method for the probability flow: $x \leftarrow x - \Delta\, v(x, t)$, of order one."""
+
+from typing import Any
+
+from jaxtyping import Array
+
+from gmdsl.core.noised import FlatFamily
+from gmdsl.core.process import Scalar
+from gmdsl.core.solver import Solver
+
+
+class Euler(Solver):
+    """One evaluation of the score per step."""
+
+    def step(self, family: FlatFamily, x: Array, t: Scalar, s: Scalar, memory: Any) -> tuple[Array, Any]:
+        return x - (t - s) * family.velocity(x, t), memory
