@@ -4,6 +4,7 @@ The names inside are their own: pairs (inside, outside) tie them to the variable
 around, so renaming outside never reaches in, and names inside cannot clash.
 """
 
+import abc
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, Self
@@ -26,14 +27,20 @@ class Nested(Conditional):
     """A conditional whose children have declared spaces and whose density is computed by models inside.
 
     Attributes:
+        parts: the models inside; the density is the sum of theirs by weight, all else in them integrated out.
         made: pairs (inside, outside) of the children.
         read: pairs (inside, outside) of the parents.
         spaces: the space of each child, in the order of `made`.
     """
 
+    parts: eqx.AbstractVar[tuple[Any, ...]]
     made: eqx.AbstractVar[Pairs]
     read: eqx.AbstractVar[Pairs]
     spaces: eqx.AbstractVar[tuple[Space, ...]]
+
+    @abc.abstractmethod
+    def log_weights(self, inside: Values) -> Float[Array, " parts"]:
+        """The logarithms of the weights of the parts, given values under the names inside."""
 
     @property
     def children(self) -> tuple[str, ...]:

@@ -1,0 +1,45 @@
+"""All joint states of some discrete variables."""
+
+import math
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gmdsl.core.space import Space, Spin
+
+
+def states_per_element(space: Space) -> int | None:
+    """How many values one element has; None when it is not discrete or has infinitely many.
+
+    >>> from gmdsl.core.space import Categorical, Integer
+    >>> states_per_element(Categorical(3, 10)), states_per_element(Integer())
+    (3, None)
+    """
+    return space.cardinality if space.discrete else None
+
+
+def joint_states(spaces: Mapping[str, Space], most: int) -> dict[str, Array] | None:
+    """Every joint state of some variables, one per row; None when there are more than `most`.
+
+    >>> from gmdsl.core.space import Binary, Spin
+    >>> {name: rows.tolist() for name, rows in joint_states({"a": Binary(), "s": Spin()}, 10).items()}
+    {'a': [0, 0, 1, 1], 's': [-1, 1, -1, 1]}
+    """
+    sizes = [states_per_element(space) for space in spaces.values()]
+    counts = [size for size, space in zip(sizes, spaces.values(), strict=True) for _ in range(math.prod(space.shape))]
+    if None in counts or math.prod(count or 1 for count in counts) > most:
+        return None
+    rows = np.indices([count or 1 for count in counts]).reshape(len(counts), -1).T
+    found, start = {}, 0
+    for name, space in spaces.items():
+        stop = start + math.prod(space.shape)
+        found[name] = labelled(space, rows[:, start:stop].reshape(-1, *space.shape))
+        start = stop
+    return found
+
+
+def labelled(space: Space, numbers: np.ndarray) -> Array:
+    """The values of a space from their numbers 0, 1, ...: a spin counts -1, +1."""
+    return jnp.asarray(2 * numbers - 1 if isinstance(space, Spin) else numbers)
