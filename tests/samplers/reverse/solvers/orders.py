@@ -1,0 +1,48 @@
+"""The order of a solver, measured by halving its steps on a noised Gaussian mixture whose flow is known."""
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+import gmdsl as gm
+
+STARTS = np.array([[-1.3, 0.4], [0.2, 1.1], [1.0, -0.9]])
+
+
+def family(process):
+    parts = dist.MultivariateNormal(jnp.array([[-1.0, 0.5], [1.0, 0.0]]), 0.3 * jnp.eye(2))
+    return gm.noise(gm.joint(x=dist.MixtureSameFamily(dist.Categorical(probs=jnp.array([0.4, 0.6])), parts)), process)
+
+
+def ends(flat, solver, times):
+    """Where the points at the first time are at the last, step by step."""
+
+    def run(x):
+        def step(k, at):
+            return solver.step(flat, at[0], times[k], times[k + 1], at[1])
+
+        return jax.lax.fori_loop(0, len(times) - 1, step, (x, solver.init(flat, x)))[0]
+
+    return jax.vmap(run)(STARTS * flat.process.prior_scale)
+
+
+def exact(flat, first, last):
+    term = diffrax.ODETerm(lambda t, x, _: flat.velocity(x, t))
+    control = diffrax.PIDController(rtol=1e-12, atol=1e-12)
+
+    def run(x):
+        return diffrax.diffeqsolve(
+            term, diffrax.Dopri8(), first, last, None, x, stepsize_controller=control, max_steps=50_000
+        ).ys[-1]
+
+    return jax.vmap(run)(STARTS * flat.process.prior_scale)
+
+
+def order(process, solver, grid, counts):
+    """log2 of the ratio of errors when the steps are halved, from the two finest of three grids."""
+    flat = family(process).flat
+    truth = exact(flat, float(grid(counts[0])[0]), float(grid(counts[0])[-1]))
+    errors = [float(np.abs(ends(flat, solver, grid(n)) - truth).max()) for n in counts]
+    return np.log2(errors[-2] / errors[-1]), errors
