@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.program import FlatTarget, split
 from gmdsl.core.condition import checked
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.marginal import accounts
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
 from gmdsl.core.space import describe
@@ -193,6 +194,8 @@ def explain(density: Density) -> str:
     for index in steps.order:
         when = "evaluated once per data" if index in steps.fixed else "evaluated at each point"
         lines.append(f"  {program.factor_names[index]}: {when}")
+    if found := accounts(density.model):
+        lines += ["marginalised", *(f"  {line}" for line in found)]
     return "\n".join(lines)
 
 

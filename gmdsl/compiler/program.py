@@ -23,7 +23,7 @@ from gmdsl.core.conditional import Conditional
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.evaluate import decoded, encoded
-from gmdsl.core.factor import Deterministic, Energy
+from gmdsl.core.factor import Deterministic, Undirected
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
 from gmdsl.core.space import Real, Space, dtype_of
@@ -129,7 +129,7 @@ class Program:
                 values, term = factor.decode(have, {name: free[name] for name in self.plan.owns[index]})
                 have.update(values)
                 terms.append(term)
-            elif density and isinstance(factor, Energy):
+            elif density and isinstance(factor, Undirected):
                 terms.append(factor.log_density(have))
         return have, self._sum(terms, hoisted)
 

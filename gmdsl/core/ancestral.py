@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from gmdsl.core.capability import capabilities
@@ -26,7 +27,8 @@ def draw(model: Any, key: Array, shape: tuple[int, ...] = ()) -> dict[str, Array
 def known(model: Any) -> dict[str, Any]:
     """Values that are fixed: data, constants, parameters, observations."""
     parameters = {name: p.value for name, p in model.params.items()}
-    return {**model.data, **dict(model.constants), **parameters, **model.observed}
+    arrays = {**model.data, **parameters, **model.observed}
+    return {**{name: jnp.asarray(value) for name, value in arrays.items()}, **dict(model.constants)}
 
 
 def complete(model: Any, key: Array, values: Values, redraw: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gmdsl.core.conditional import Conditional
-from gmdsl.core.factor import Deterministic, Energy
+from gmdsl.core.factor import Deterministic, Undirected
 from gmdsl.core.graph import ancestors, cycle
 
 
@@ -54,7 +54,7 @@ def capabilities(model: Any) -> Capabilities:
 
 
 def _not_directed(model: Any) -> str | None:
-    energies = [f.name for f in model.factors if isinstance(f, Energy)]
+    energies = [f.name for f in model.factors if isinstance(f, Undirected)]
     if energies:
         return f"{energies[0]} is unnormalised: its normalising constant is unknown"
     makers: dict[str, int] = {}

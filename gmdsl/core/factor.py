@@ -89,7 +89,15 @@ class Factor(eqx.Module):
         """The same factor over renamed variables."""
 
 
-class Energy(Factor):
+class Undirected(Factor):
+    """A term without children: its normalising constant is unknown."""
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        return ()
+
+
+class Energy(Undirected):
     r"""An undirected term $\log p(x) = -E(x) + \text{const}$.
 
     Attributes:
@@ -109,10 +117,6 @@ class Energy(Factor):
     @property
     def parents(self) -> tuple[str, ...]:
         return self.call.variables
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return ()
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         value = jnp.asarray(self.call(values))

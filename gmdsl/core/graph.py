@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Deterministic, Energy, Factor
+from gmdsl.core.factor import Deterministic, Factor, Undirected
 from gmdsl.core.space import describe
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def unique_names(factors: Iterable[Factor]) -> list[str]:
 
 
 def _role(factor: Factor) -> str:
-    if isinstance(factor, Energy):
+    if isinstance(factor, Undirected):
         return "energy"
     return "deterministic" if isinstance(factor, Deterministic) else "conditional"
 
@@ -106,4 +106,4 @@ def _role(factor: Factor) -> str:
 def _capability(factor: Factor) -> str:
     if isinstance(factor, Conditional):
         return ("normalized" if factor.normalized else "improper") + (", drawable" if factor.drawable else "")
-    return "unnormalized" if isinstance(factor, Energy) else "computed"
+    return "unnormalized" if isinstance(factor, Undirected) else "computed"

@@ -66,6 +66,9 @@ class Mixture(Nested):
     def log_density(self, values: Values) -> Float[Array, ""]:
         return jax.nn.logsumexp(self.log_terms(values))
 
+    def observations(self, values: Values) -> Float[Array, ""]:
+        return self.log_density(values)
+
     def log_terms(self, values: Values) -> Float[Array, " parts"]:
         """The terms log w_k + log p_k, one per part."""
         inside = self.inside(values)

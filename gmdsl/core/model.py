@@ -17,6 +17,7 @@ from gmdsl.core.condition import condition
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import factor_graph
+from gmdsl.core.marginalize import marginalize
 from gmdsl.core.mixture import responsibilities
 from gmdsl.core.node import Param
 from gmdsl.core.product import product
@@ -141,6 +142,29 @@ class Model(eqx.Module):
     def capabilities(self) -> Capabilities:
         """What the model offers: normalised, drawable, and why not."""
         return capabilities(self)
+
+    def marginalize(self, *names: str) -> "Model":
+        """The model with some variables integrated out, exactly.
+
+        What depends on them becomes one factor; what is computed from them is gone. Data, parameters
+        and inputs that are read stay where they are. Products and later marginals act on the marginal.
+
+        Args:
+            names: random variables that are not observed.
+
+        Raises:
+            SpecError: another kind of name, or no exact rule applies; the message says why, and what estimates.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> chain = gm.joint(z=dist.Normal(0, 1), x=lambda z: dist.Normal(z, 1)).marginalize("z")
+        >>> print(chain)
+        Model
+        p(x)
+          x: Real(), free
+        >>> print(gm.compile(chain).explain().splitlines()[-1])
+          z: integrated out, linear-Gaussian
+        """
+        return marginalize(self, names)
 
     def responsibilities(self, values: Any) -> Array:
         """The posterior probabilities of the hidden label of a mixture at one point.

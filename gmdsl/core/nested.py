@@ -42,6 +42,10 @@ class Nested(Conditional):
     def log_weights(self, inside: Values) -> Float[Array, " parts"]:
         """The logarithms of the weights of the parts, given values under the names inside."""
 
+    @abc.abstractmethod
+    def observations(self, values: Values) -> Array:
+        """The log-density, kept apart where it is a sum over independent observations of one child."""
+
     @property
     def children(self) -> tuple[str, ...]:
         return tuple(outside for _, outside in self.made)
@@ -55,8 +59,8 @@ class Nested(Conditional):
         return {inner: values[outer] for inner, outer in (*self.read, *self.made) if outer in values}
 
     def pointwise(self, values: Values) -> dict[str, Array]:
-        """One observation where there is one child; several children have no term each."""
-        return {self.children[0]: self.log_density(values)} if len(self.made) == 1 else {}
+        """The observations of the only child; several children have no term each."""
+        return {self.children[0]: self.observations(values)} if len(self.made) == 1 else {}
 
     def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
         found, terms = {}, []

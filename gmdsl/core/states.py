@@ -40,6 +40,18 @@ def joint_states(spaces: Mapping[str, Space], most: int) -> dict[str, Array] | N
     return found
 
 
+def element_states(spaces: Mapping[str, Space]) -> dict[str, Array]:
+    """Every joint state of one element of some finite discrete variables, one per row.
+
+    >>> from gmdsl.core.space import Categorical
+    >>> element_states({"k": Categorical(3, 50)})["k"].tolist()
+    [0, 1, 2]
+    """
+    counts = [states_per_element(space) or 1 for space in spaces.values()]
+    rows = np.indices(counts).reshape(len(counts), -1)
+    return {name: labelled(space, row) for (name, space), row in zip(spaces.items(), rows, strict=True)}
+
+
 def labelled(space: Space, numbers: np.ndarray) -> Array:
     """The values of a space from their numbers 0, 1, ...: a spin counts -1, +1."""
     return jnp.asarray(2 * numbers - 1 if isinstance(space, Spin) else numbers)

@@ -14,7 +14,7 @@ from gmdsl.compiler.program import split
 from gmdsl.core.ancestral import complete
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Energy
+from gmdsl.core.factor import Undirected
 from gmdsl.core.model import Model
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants
 
@@ -132,7 +132,7 @@ def with_group(tree: Any, group: str, other: Any) -> Any:
 def _refuse_energies(operation: str, model: Model, names: tuple[str, ...]) -> None:
     for factor in model.factors:
         touched = set(factor.parents) & set(names)
-        if isinstance(factor, Energy) and touched:
+        if isinstance(factor, Undirected) and touched:
             raise SpecError(
                 f"{operation}(...): {sorted(touched)[0]} is in the energy {factor.name}, which cannot be drawn from."
                 " Sample the joint by gm.sample instead."

@@ -111,7 +111,7 @@ def _check_continuous(density: Density, sampler: Sampler) -> None:
     if discrete:
         raise SpecError(
             f"sample(..., {name}()): {discrete[0]} is discrete, and {name} moves real numbers only."
-            f" Marginalise it (sum {discrete[0]} out in the density of its children), or observe it."
+            f" Sum it out, model.marginalize({discrete[0]!r}), or observe it."
         )
     if not density.free:
         raise SpecError("sample(...): every variable is observed; there is nothing to sample.")

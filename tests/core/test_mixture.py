@@ -150,6 +150,21 @@ def test_learnable_weights_are_a_parameter_of_the_model(x64):
         gm.mixture(gm.param([0.2, 0.3, 0.5], gm.Simplex(3)), normal(0.0, 1.0), normal(1.0, 1.0))
 
 
+def test_parameters_and_weights_of_the_parts_are_learned_together(x64):
+    def part(start):
+        return gm.joint(m=gm.param(start), s=gm.param(1.0, gm.Positive()), x=lambda m, s: dist.Normal(m, s))
+
+    truth = gm.mixture([0.3, 0.7], normal(-2.0, 0.5), normal(3.0, 1.0))
+    x = np.asarray(truth.sample(jax.random.key(0), 4000)["x"])
+    model = gm.mixture(gm.param([0.5, 0.5], gm.Simplex(2)), part(-1.0), part(1.0))
+    objective, adam = gm.MaximumLikelihood(), optax.adam(0.03)
+    fit = gm.fit(model, {"x": x}, objective, optimizer=adam, steps=400, batch_size=4000, seed=0, progress=False)
+    found = [{name: float(p.value) for name, p in part.params.items()} for part in fit.model.factors[0].parts]
+    assert found[0] == pytest.approx({"m": -2.0, "s": 0.5}, abs=4.0 * 0.5 / np.sqrt(1200))
+    assert found[1] == pytest.approx({"m": 3.0, "s": 1.0}, abs=4.0 / np.sqrt(2800))
+    assert float(fit.model.params["weights"].value[0]) == pytest.approx(0.3, abs=4.0 * np.sqrt(0.21 / 4000))
+
+
 def test_nuts_finds_the_moments():
     model = gm.mixture([0.3, 0.7], normal(-1.0, 1.0), normal(1.0, 1.0))
     x = gm.sample(model, gm.NUTS(), chains=4, draws=1000, warmup=500, seed=1, progress=False)["posterior"]["x"]
