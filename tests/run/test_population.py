@@ -3,38 +3,11 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.run.population import _estimate, _systematic
 
 
 @pytest.fixture
 def path():
     return gm.temper(gm.energy(lambda x: 2.0 * (x - 2.0) ** 2, x=gm.Real()), gm.joint(x=dist.Normal(0.0, 1.0)))
-
-
-class Fake:
-    betas, curve = np.array([0.0, 1.0]), np.array([0.0, 0.0])
-
-
-def test_the_estimate_is_the_log_mean_weight_with_a_jackknife_error():
-    weight = np.random.default_rng(0).gamma(2.0, 1.0, 10_000)
-    found = _estimate(np.log(weight), Fake(), "")
-    np.testing.assert_allclose(found.log_z, np.log(weight.mean()), rtol=1e-12)
-    assert abs(found.standard_error / (weight.std() / weight.mean() / 100) - 1) < 0.6
-    np.testing.assert_allclose(found.ess, weight.sum() ** 2 / (weight**2).sum(), rtol=1e-12)
-
-
-def test_no_weight_at_all_is_minus_infinity_and_failed_without_nan():
-    found = _estimate(np.full(10, -np.inf), Fake(), "")
-    assert found.log_z == -np.inf
-    assert found.ess == 0.0
-    assert found.status == "failed"
-
-
-def test_resampling_repeats_particles_by_their_weight():
-    log_weight = np.log(np.array([0.1, 0.2, 0.7] + [1e-300] * 997))
-    counts = np.bincount(_systematic(log_weight, 0), minlength=1000)
-    assert np.abs(counts[:3] - [100, 200, 700]).max() <= 1
-    assert counts.sum() == 1000
 
 
 def test_draws_are_resampled_and_the_weighted_particles_are_kept(path):
