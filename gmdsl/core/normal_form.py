@@ -91,10 +91,12 @@ def _joined(events: GaussianMixture, rank: int) -> GaussianMixture | None:
     size, power = events.means.shape[-1], (count**copies if count > 1 else 1)
     if too_large(power, copies * size):
         return None
-    chosen = np.indices((count,) * copies).reshape(copies, power).T if count > 1 else np.zeros((1, copies), int)
+    chosen = np.indices((count,) * copies).reshape(copies, power).T if count > 1 else None
 
     def pick(leaf: Array) -> Array:
         flat = leaf.reshape(*batch, copies, *leaf.shape[len(shape) :])
+        if count == 1:
+            return jnp.moveaxis(flat, len(batch) + 1, len(batch))
         return flat[(*(slice(None),) * len(batch), np.arange(copies), chosen)]
 
     apart = jnp.eye(copies)[:, None, :, None] * pick(events.covariances)[..., :, :, None, :]
