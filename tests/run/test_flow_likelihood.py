@@ -75,7 +75,7 @@ def test_random_probes_are_unbiased_for_the_exact_trace(x64):
         jnp.array([[-1.0, 0.5, 0.0], [1.0, 0.0, 2.0]]), 0.3 * jnp.eye(3) + 0.1
     )  # fmt: skip
     model = gm.joint(x=dist.MixtureSameFamily(dist.Categorical(probs=jnp.array([0.4, 0.6])), parts))
-    family, x = gm.noise(model, gm.VP()), np.array([0.2, 0.4, 0.9])
+    family, x = gm.noise(model, gm.EDM(10.0)), np.array([0.2, 0.4, 0.9])
     exact = gm.log_likelihood(family, x)
     found = gm.log_likelihood(family, np.tile(x, (200, 1)), probes=2, seed=1)
     assert found.std() > 1e-3
