@@ -34,7 +34,7 @@ def noise(model: Any, process: Process, *, variables: Any = None) -> Noised:
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> noised = gm.noise(gm.joint(x=dist.Normal(1.0, 2.0)), gm.Brownian(1.0, t_max=5.0))
-    >>> float(noised.score(6.0, 5.0)) * 9
+    >>> round(float(noised.score(6.0, 5.0)) * 9, 4)
     -5.0
     """
     if not isinstance(process, Process):
