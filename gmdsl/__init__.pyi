@@ -50,9 +50,11 @@ from .diagnose.render import render as render
 from .interop.numpyro import from_numpyro_model as from_numpyro_model
 from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence
 from .objectives.denoising_score_matching import DenoisingScoreMatching as DenoisingScoreMatching
+from .objectives.elbo import ELBO as ELBO
 from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihood
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
 from .paths.ais import AIS as AIS
+from .paths.importance import ImportanceSampling as ImportanceSampling
 from .paths.temper import temper as temper
 from .processes.brownian import Brownian as Brownian
 from .processes.cosine import Cosine as Cosine
@@ -62,6 +64,7 @@ from .processes.vp import VP as VP
 from .run.fit import Fit as Fit
 from .run.fit import fit as fit
 from .run.log_likelihood import log_likelihood as log_likelihood
+from .run.log_marginal import log_marginal as log_marginal
 from .run.population import log_z as log_z
 from .run.predict import predict as predict
 from .run.predict import sample_prior as sample_prior
@@ -74,6 +77,7 @@ from .samplers.mala import MALA as MALA
 from .samplers.nuts import NUTS as NUTS
 from .samplers.random_walk import RandomWalk as RandomWalk
 from .samplers.reverse.ddpm import DDPM as DDPM
+from .samplers.reverse.learned_reverse_diffusion import LearnedReverseDiffusion as LearnedReverseDiffusion
 from .samplers.reverse.reverse_ode import ReverseODE as ReverseODE
 from .samplers.reverse.reverse_sde import ReverseSDE as ReverseSDE
 from .samplers.reverse.solvers.dpm_solver import DPMSolver as DPMSolver

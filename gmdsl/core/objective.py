@@ -5,7 +5,7 @@ returns the next one. Gradients are taken with respect to the learnable leaves o
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -15,8 +15,17 @@ type Batch = dict[str, Any]
 type Metrics = dict[str, Any]
 
 
+ROWS = "/rows"  # the key under which an indexed objective finds which data a batch holds
+
+
 class Objective(eqx.Module):
-    """A function of model and data to be minimised."""
+    """A function of model and data to be minimised.
+
+    Class attributes:
+        indexed: whether a batch also holds the numbers of its data, under `ROWS`.
+    """
+
+    indexed: ClassVar[bool] = False
 
     def prepare(self, model: Any) -> Any:
         """What is learned: the model, with whatever the objective learns beside the model's own parameters."""

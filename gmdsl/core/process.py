@@ -115,7 +115,7 @@ class Process(eqx.Module):
 
     def level(self, t: Scalar) -> Scalar:
         r"""The level of noise as a number from 0 (at `t_min`) to 1 (at `t_max`), linear in $\log(\sigma/\alpha)$."""
-        low, high = self._log_ratio(self.t_min), self._log_ratio(self.t_max)
+        low, high = self._log_ratio(jnp.asarray(self.t_min)), self._log_ratio(jnp.asarray(self.t_max))
         return (self._log_ratio(jnp.maximum(t, self.t_min)) - low) / (high - low)
 
     def time_at(self, level: Array) -> Array:

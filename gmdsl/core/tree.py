@@ -31,3 +31,8 @@ def strong(tree: Any) -> Any:
 def setting(module: Any, name: str) -> Any:
     """A field of a module, by name."""
     return getattr(module, name)
+
+
+def stopped(tree: Any) -> Any:
+    """The same tree with arrays through which no gradient flows; other leaves are left alone."""
+    return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if isinstance(leaf, jax.Array) else leaf, tree)

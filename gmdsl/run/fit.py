@@ -16,7 +16,7 @@ from gmdsl.core.errors import FitError, SpecError
 from gmdsl.core.function import Constant
 from gmdsl.core.learnable import learnable
 from gmdsl.core.node import as_numbers
-from gmdsl.core.objective import Batch, Objective, rows
+from gmdsl.core.objective import ROWS, Batch, Objective, rows
 from gmdsl.core.skeleton import Skeleton, strip
 from gmdsl.core.space import contains, describe, dtype_of
 from gmdsl.run.progress import Progress
@@ -152,7 +152,7 @@ def train_block(
     def step(index: jax.Array, carry: Any) -> Any:
         moving, optimizer_state, state, averaged = carry
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, first + index))
-        batch = _batch(key_batch, data, trainer.batch_size)
+        batch = _batch(key_batch, data, trainer.batch_size, trainer.objective.value.indexed)
         (value, (state, metrics)), slope = jax.value_and_grad(loss, has_aux=True)(moving, key_loss, batch, state)
         updates, optimizer_state = update(slope, optimizer_state, moving)
         moving = optax.apply_updates(moving, updates)
@@ -179,11 +179,12 @@ def _evaluate(trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: 
     return trainer.objective.value.loss(key, model, data, state)[0]
 
 
-def _batch(key: jax.Array, data: Batch, size: int | None) -> Batch:
+def _batch(key: jax.Array, data: Batch, size: int | None, indexed: bool) -> Batch:
     if size is None or size >= rows(data):
         return data
     chosen = jax.random.randint(key, (size,), 0, rows(data))
-    return {name: values[chosen] for name, values in data.items()}
+    batch = {name: values[chosen] for name, values in data.items()}
+    return {**batch, ROWS: chosen} if indexed else batch
 
 
 def _trainer(model: Any, objective: Objective, optimizer: Any, size: int | None, average: float | None) -> Any:

@@ -69,7 +69,7 @@ def _one(family: FlatFamily, probes: int | None, tolerance: Any, key: Array, x: 
 
     directions = None if probes is None else jax.random.rademacher(key, (probes, family.dim), x.dtype)
 
-    def field(t: Array, at: Any, args: Any) -> Any:
+    def field(t: Any, at: Any, args: Any) -> Any:
         velocity = lambda x: family.velocity(x, t)  # noqa: E731
         value, push = jax.linearize(velocity, at[0])
         if directions is None:

@@ -24,7 +24,7 @@ BLOCK = 1024  # draws side by side in a compiled block
 
 def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int, init: Any, progress: bool) -> Any:
     """The tree of a generator: one chain of independent draws; weighted ones also in the group `particles`."""
-    target = _target(model, generator, init)
+    target = generator_target(model, generator, init)
     start = time.perf_counter()
     generator, position, stats, cut = generate(generator, target, draws=draws, seed=seed, progress=progress)
     if not len(position):
@@ -83,7 +83,8 @@ def _block(skeleton: Skeleton, arrays: Any, keys: jax.Array) -> Any:
     return jax.vmap(lambda key: generator.draw(key, target))(keys)
 
 
-def _target(model: Any, generator: Generator, init: Any) -> Any:
+def generator_target(model: Any, generator: Generator, init: Any) -> Any:
+    """What a generator draws from: the flat family run backwards, or the flat density of a model."""
     name = type(generator).__name__
     if generator.reverses:
         if not isinstance(model, Noised):

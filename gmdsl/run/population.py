@@ -11,9 +11,11 @@ from gmdsl.compiler.density import Density
 from gmdsl.compiler.path import compile_path
 from gmdsl.core.errors import SpecError
 from gmdsl.core.function import Constant
+from gmdsl.core.generator import Generator
 from gmdsl.core.path import Path, PathSampler, Population
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants, constrained
 from gmdsl.run.estimate import LogZ, estimate, resampled
+from gmdsl.run.generate import generate, generator_target
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,21 @@ class Agreement:
         return "\n".join([*lines, f"largest gap: {self.worst:.1f} standard errors"])
 
 
-def log_z(path: Path, sampler: Any, *, seed: int = 0) -> Any:
-    """The log normalising constant of the model at the end of a path.
+def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> Any:
+    """The log normalising constant of the model at the end of a path, or of a model.
 
     Args:
-        path: made by `gm.temper`; its reference is normalised.
-        sampler: a path sampler such as `gm.AIS(gm.MALA())`, or a list of them to compare.
+        path: made by `gm.temper`, its reference normalised; a model for a generator of weighted draws.
+        sampler: a path sampler such as `gm.AIS(gm.MALA())`, or a list of them to compare; for a model
+            `gm.LearnedReverseDiffusion(...)`.
         seed: the same seed gives the same estimate.
+        draws: weighted draws of a generator; path samplers have their own `particles`.
 
     Returns:
         A `LogZ`, or for a list an `Agreement`.
 
     Raises:
-        SpecError: the first argument is not a path, the second not a path sampler.
+        SpecError: the first argument is not a path (or model), the second not a sampler for it.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> path = gm.temper(gm.energy(lambda x: 0.5 * x**2, x=gm.Real()), gm.joint(x=dist.Normal(0, 2)))
@@ -58,7 +62,14 @@ def log_z(path: Path, sampler: Any, *, seed: int = 0) -> Any:
     True
     """
     if isinstance(sampler, list | tuple):
-        return Agreement(tuple(log_z(path, one, seed=seed) for one in sampler))
+        return Agreement(tuple(log_z(path, one, seed=seed, draws=draws) for one in sampler))
+    if isinstance(sampler, Generator):
+        model = path.target if isinstance(path, Path) else path
+        target = generator_target(model, sampler, None)
+        stats = generate(sampler, target, draws=draws, seed=seed, progress=False)[2]
+        if "log_weight" not in stats:
+            raise SpecError(f"log_z(..., {type(sampler).__name__}()): its draws carry no weights; Z stays unknown.")
+        return estimate(np.asarray(stats["log_weight"], float), type(sampler).__name__)
     population = run_population("log_z", path, sampler, seed)
     return _summary(population, repr(sampler))
 

@@ -1,0 +1,79 @@
+r"""The evidence lower bound, $E_{q(z|x)}[\log p(x, z) - \log q(z \mid x)] = \log p(x) - D_{KL}(q(z|x) \| p(z|x))$.
+
+Maximised over the model and the guide together: a variational autoencoder where both are networks. In the
+tutorial's words it is one divergence between two joint densities, $D_{KL}(p_{data}(x) q(z|x) \| p(z) p(x|z))$.
+
+Reference:
+    Kingma, Welling, *Auto-encoding variational Bayes*, 2013, arXiv:1312.6114; Rezende, Mohamed, Wierstra, 2014,
+    arXiv:1401.4082; Burda, Grosse, Salakhutdinov, *Importance weighted autoencoders*, 2015, arXiv:1509.00519.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.factor import Undirected
+from gmdsl.core.guide import Guided, as_guide, log_ratio, reparametrised
+from gmdsl.core.learnable import learnable
+from gmdsl.core.objective import Batch, Metrics, Objective, rows
+
+
+class ELBO(Objective):
+    r"""Minus the bound, in nats per datum; `fit.learned.guide` is the guide that was learned with the model.
+
+    Attributes:
+        guide: q(z given x): `gm.given("x", encoder)`, or a model whose inputs are the data.
+        particles: draws of the guide per datum.
+        importance: whether the mean of several draws is taken inside the logarithm: a tighter bound (IWAE).
+    """
+
+    guide: Any
+    particles: int = 1
+    importance: bool = False
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.particles, int) or self.particles < 1:
+            raise SpecError(f"ELBO(particles={self.particles!r}): a whole number of at least 1 is needed.")
+
+    @property
+    def remark(self) -> str:
+        return "a lower bound was maximised: the estimate is drawn to models whose posterior the guide can match"
+
+    def prepare(self, model: Any) -> Guided:
+        return Guided(model, as_guide("ELBO(guide=...)", self.guide, model))
+
+    def model_of(self, learned: Any) -> Any:
+        return learned.model
+
+    def check(self, model: Any, data: Batch) -> None:
+        guide = as_guide("ELBO(guide=...)", self.guide, model)
+        given = {name for name, _ in guide.inputs}
+        if set(data) != given:
+            raise SpecError(
+                f"fit(..., ELBO(...)): data for {', '.join(data)}, but the guide reads {', '.join(sorted(given))}."
+                " Give data for exactly these."
+            )
+        for factor in model.factors:
+            if isinstance(factor, Undirected) and any(jax.tree.leaves(learnable(factor))):
+                raise SpecError(
+                    f"fit(..., ELBO(...)): {factor.name} is learned, and its normalising constant is unknown. Freeze"
+                    " it, gm.freeze(net), or use gm.MaximumLikelihood(sampler=...)."
+                )
+        stuck = reparametrised(guide, {name: values[0] for name, values in data.items()})
+        if stuck:
+            raise SpecError(
+                f"fit(..., ELBO(...)): draws of {stuck[0]} carry no gradient. Give the guide a continuous distribution"
+                " that can be reparametrised, such as Normal."
+            )
+
+    def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+        keys = jax.random.split(key, (rows(batch), self.particles))
+        per_datum = jax.vmap(jax.vmap(log_ratio, in_axes=(None, 0, None)), in_axes=(None, 0, 0))
+        ratios = per_datum(model, keys, batch)
+        if self.importance:
+            return -jnp.mean(logsumexp(ratios, axis=1) - jnp.log(float(self.particles))), (state, {})
+        return -jnp.mean(ratios), (state, {})

@@ -1,0 +1,242 @@
+r"""Learned reverse diffusion: an energy without data is sampled by a reverse process that is learned from it.
+
+A denoiser is learned from the energy (`energy_matching`); a draw then runs the way back in Gaussian steps,
+$x_N \sim N(0, s^2 I)$, $x_{k-1} \sim p_\theta(x_{k-1} \mid x_k)$. What the network gets wrong is corrected by
+the weight of the whole path,
+
+$$w = \frac{\tilde p(x_0) \prod_k q(x_k \mid x_{k-1})}{p(x_N) \prod_k p_\theta(x_{k-1} \mid x_k)},$$
+
+whose mean is Z for any network and any number of steps. Draws are resampled with these weights.
+
+Reference:
+    Akhound-Sadegh et al., 2024, arXiv:2402.06121 (learning); Berner, Richter, Ullrich, *An optimal control perspective
+    on diffusion-based generative modeling*, 2022, arXiv:2211.01364; Vargas, Grathwohl, Doucet, *Denoising diffusion
+    samplers*, 2023, arXiv:2302.13834 (weights of paths).
+"""
+
+import functools
+import math
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.core.density import Target
+from gmdsl.core.errors import SpecError
+from gmdsl.core.generator import Generator, Stats
+from gmdsl.core.prediction import Preconditioned
+from gmdsl.core.process import Process
+from gmdsl.core.skeleton import Skeleton, strip
+from gmdsl.core.tree import replace
+from gmdsl.samplers.reverse.energy_matching import Weighted, effective_size, joined, picked, posterior_mean
+
+BLOCK = 100  # updates in a compiled block
+SEEN = 1024  # points of the population that a block of updates sees
+
+
+class LearnedReverseDiffusion(Generator):
+    """Weighted draws of an unnormalised density, by a reverse process learned from it; nothing else is needed.
+
+    Made for targets of few dimensions with separate modes: the energy must be seen by random points around the
+    scale of the process, which fails slowly as the dimension grows. The effective size of the weights tells, but
+    not about modes that neither the Gaussian of the process nor the learned draws ever visit.
+
+    Attributes:
+        process: how noise is added; its last law must be wide enough to see every mode.
+        network: called as `network(x, level)` on flat vectors, such as `gm.nets.TimeMLP(dim, key=key)`.
+        steps: steps of the way back.
+        updates: optimiser steps in all.
+        rounds: how often the population is renewed by weighted draws.
+        batch_size: noised points per update.
+        particles: points per estimate from the energy.
+        population: points of the population that are added in each round.
+        learning_rate: of Adam, decaying to zero along a cosine.
+        scale: standard deviation of a coordinate of the target; estimated from the first population when None.
+        trained: whether the network has been learned already; `prepare` then does nothing.
+    """
+
+    process: Process
+    network: Any
+    steps: int = 400
+    updates: int = 5000
+    rounds: int = 5
+    batch_size: int = 256
+    particles: int = 256
+    population: int = 2048
+    learning_rate: float = 2e-3
+    scale: Any = None
+    trained: bool = False
+
+    reverses: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.process, Process):
+            raise SpecError(f"LearnedReverseDiffusion({type(self.process).__name__}, ...): a process is needed first.")
+        for name in ("steps", "updates", "rounds", "batch_size", "particles", "population"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise SpecError(f"LearnedReverseDiffusion({name}={getattr(self, name)!r}): at least 1 is needed.")
+
+    def prepare(self, key: Array, target: Target, report: Any) -> "LearnedReverseDiffusion":
+        """The same sampler with its network learned for the target."""
+        if self.trained:
+            return self
+        import optax
+
+        _probe(self, target)
+        key_start, key_train = jax.random.split(key)
+        population = _wide(key_start, self, target)
+        learner = self
+        if self.scale is None:
+            learner = eqx.tree_at(lambda s: s.scale, self, _scale(population), is_leaf=lambda leaf: leaf is None)
+        per_round = -(-self.updates // (self.rounds * BLOCK)) * BLOCK
+        total = per_round * self.rounds
+        optimizer = optax.adam(optax.cosine_decay_schedule(self.learning_rate, total))
+        skeleton, arrays = strip((learner, target))
+        moves = strip(learner.network)[0]
+        state = optimizer.init(strip(learner.network)[1])
+        done = 0
+        del moves
+        for round_ in range(self.rounds):
+            for _ in range(per_round // BLOCK):
+                key_block = jax.random.fold_in(key_train, done)
+                weights, state = _train(skeleton, optimizer.update, key_block, arrays, population, state)
+                learner = eqx.tree_at(lambda s: s.network, learner, strip(learner.network)[0].fill(weights))
+                skeleton, arrays = strip((learner, target))
+                done += BLOCK
+                report(done, total)
+            if round_ < self.rounds - 1:
+                keys = jax.random.split(jax.random.fold_in(key_train, total + round_), self.population)
+                x, log_weight = _draws(skeleton, arrays, keys)
+                fresh = Weighted(x, log_weight)
+                share = jnp.clip(effective_size(log_weight) / self.population, 0.01, 0.9)
+                population = joined(_kept(population, 4 * self.population), fresh, share)
+        return replace(learner, trained=True)
+
+    def draw(self, key: Array, target: Target) -> tuple[Float[Array, " dim"], Stats]:
+        key_start, key_noise = jax.random.split(key)
+        process, prediction = self.process, Preconditioned(self.scale)
+        times = process.time_at(jnp.linspace(1.0, 0.0, self.steps))
+        start = process.prior_scale * jax.random.normal(key_start, (target.dim,))
+
+        def step(k: Array, at: Any) -> Any:
+            x, log_weight = at
+            noise = jax.random.normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
+            bridge = process.bridge(times[k + 1], times[k])
+            clean = prediction.denoise(process, self.network, x, times[k])
+            before = bridge.noisy * x + bridge.clean * clean + bridge.std * noise
+            forward = process.transition(times[k + 1], times[k])
+            log_weight += _normal(x, forward.scale * before, forward.std) - _normal(noise, 0.0, 1.0)
+            return before, log_weight + x.size * jnp.log(bridge.std)
+
+        x, log_weight = jax.lax.fori_loop(0, self.steps - 1, step, (start, -_normal(start, 0.0, process.prior_scale)))
+        last = times[self.steps - 1]
+        noise = jax.random.normal(jax.random.fold_in(key_noise, self.steps), x.shape, x.dtype)
+        spread = process.sigma(last) / process.alpha(last)
+        end = prediction.denoise(process, self.network, x, last) + spread * noise
+        log_weight += _normal(x, process.alpha(last) * end, process.sigma(last)) - _normal(noise, 0.0, 1.0)
+        log_weight += x.size * jnp.log(spread) + target.log_density(end)
+        return end, {"log_weight": jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _train(skeleton: Skeleton, update: Any, key: Array, arrays: Any, population: Weighted, state: Any) -> Any:
+    """A block of updates of the network."""
+    import optax
+
+    learner, target = skeleton.fill(arrays)
+    shape, weights = strip(learner.network)
+    seen = Weighted(picked(key, population, SEEN), jnp.zeros(SEEN))
+    process, prediction = learner.process, Preconditioned(learner.scale)
+
+    def loss(weights: Any, key: Array) -> Array:
+        network = shape.fill(weights)
+        key_pick, key_level, key_noise, key_estimate = jax.random.split(key, 4)
+        size = learner.batch_size
+        clean = picked(key_pick, population, size)
+        levels = jnp.mod(jnp.arange(size) / size + jax.random.uniform(key_level), 1.0)
+        times = process.time_at(levels)
+
+        around = jax.random.normal(key_estimate, (learner.particles, clean.shape[1]), clean.dtype)
+
+        def error(x_0: Array, noise: Array, t: Array) -> Array:
+            x = process.noisy(x_0, noise, t)
+            wanted = posterior_mean(target, process, seen, around, x, t)
+            found = prediction.denoise(process, network, x, t)
+            return prediction.weight(process, t) * jnp.mean((found - jax.lax.stop_gradient(wanted)) ** 2)
+
+        noise = jax.random.normal(key_noise, clean.shape, clean.dtype)
+        return jnp.mean(jax.vmap(error)(clean, noise, times))
+
+    def step(i: Array, at: Any) -> Any:
+        weights, state = at
+        slope = jax.grad(loss)(weights, jax.random.fold_in(key, i))
+        updates, state = update(slope, state, weights)
+        return optax.apply_updates(weights, updates), state
+
+    return jax.lax.fori_loop(0, BLOCK, step, (weights, state))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _draws(skeleton: Skeleton, arrays: Any, keys: Array) -> Any:
+    learner, target = skeleton.fill(arrays)
+    x, stats = jax.vmap(lambda key: learner.draw(key, target))(keys)
+    return x, stats["log_weight"]
+
+
+def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Weighted:
+    """The first population: many draws of the Gaussian of the process with their weights, the best of them kept."""
+    count, scale = 16 * learner.population, learner.process.prior_scale
+    x = scale * jax.random.normal(key, (count, target.dim))
+    weigh = jax.jit(jax.vmap(lambda x: target.log_density(x) - _normal(x, 0.0, scale)))
+    log_weight = weigh(x)
+    log_weight = jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)
+    if not bool(jnp.any(jnp.isfinite(log_weight))):
+        raise SpecError(
+            f"sample(..., LearnedReverseDiffusion(...)): none of {count} draws of N(0, {float(scale):.3g}^2) has any"
+            " density. Take a process whose last law covers the target."
+        )
+    return _kept(Weighted(x, log_weight), 4 * learner.population)
+
+
+def _kept(population: Weighted, count: int) -> Weighted:
+    """At most `count` points, resampled systematically to equal weights when there are more; Z is kept."""
+    n = population.x.shape[0]
+    if n <= count:
+        return population
+    edges = jnp.cumsum(jax.nn.softmax(population.log_weight))
+    chosen = jnp.searchsorted(edges, (jnp.arange(count) + 0.5) / count)
+    mean = logmeanexp(population.log_weight)
+    return Weighted(population.x[jnp.clip(chosen, 0, n - 1)], jnp.full(count, mean))
+
+
+def logmeanexp(log_weight: Array) -> Array:
+    """The logarithm of the mean of weights."""
+    return jax.scipy.special.logsumexp(log_weight) - math.log(log_weight.shape[0])
+
+
+def _scale(population: Weighted) -> Array:
+    weight = jax.nn.softmax(population.log_weight)
+    return jnp.sqrt(jnp.mean(weight @ population.x**2))
+
+
+def _normal(x: Array, mean: Any, std: Any) -> Array:
+    """The log-density of a normal vector."""
+    return -0.5 * jnp.sum(((x - mean) / std) ** 2) - x.size * (jnp.log(std) + 0.5 * math.log(2.0 * math.pi))
+
+
+def _probe(learner: LearnedReverseDiffusion, target: Target) -> None:
+    x = jnp.zeros(target.dim)
+    try:
+        out = jax.eval_shape(learner.network, x, jnp.zeros(()))
+        shape = out.shape
+    except Exception as error:
+        raise SpecError(
+            f"sample(..., LearnedReverseDiffusion(...)): network(x, level) fails for a vector of {target.dim}: {error}."
+        ) from error
+    if shape != x.shape:
+        raise SpecError(
+            f"sample(..., LearnedReverseDiffusion(...)): network(x, level) returns shape {shape}, but the flat vector"
+            f" has {x.shape}. Return that."
+        )
