@@ -24,12 +24,14 @@ from .core.noise import noise as noise
 from .core.noised import Noised as Noised
 from .core.objective import Objective as Objective
 from .core.prediction import Preconditioned as Preconditioned
+from .core.prediction import Prediction as Prediction
 from .core.prediction import PredictNoise as PredictNoise
 from .core.prediction import PredictScore as PredictScore
 from .core.process import Process as Process
 from .core.sampler import Sampler as Sampler
 from .core.sampler import metropolis as metropolis
 from .core.score_model import score_model as score_model
+from .core.solver import Solver as Solver
 from .core.space import Binary as Binary
 from .core.space import Categorical as Categorical
 from .core.space import Circle as Circle
@@ -46,6 +48,8 @@ from .core.space import Spin as Spin
 from .core.tree import replace as replace
 from .diagnose.check import Report as Report
 from .diagnose.check import check as check
+from .diagnose.discrepancy import mmd as mmd
+from .diagnose.discrepancy import sliced_wasserstein as sliced_wasserstein
 from .diagnose.render import render as render
 from .interop.numpyro import from_numpyro_model as from_numpyro_model
 from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence

@@ -6,6 +6,7 @@ Kernels never raise; trouble inside a compiled loop is data (``diverging``, ``na
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -46,7 +47,7 @@ def unknown_name(operation: str, name: str, known: Iterable[str], what: str = "v
     return SpecError(f"{operation}: there is no '{name}'; the {what} are {listed}.{hint}")
 
 
-def check_positive(settings: Any, *names: str) -> None:
+def check_positive(settings: Any, *names: str, renamed: Any = None) -> None:
     """Refuses settings that are not finite numbers above zero; traced values pass.
 
     Raises:
@@ -54,5 +55,8 @@ def check_positive(settings: Any, *names: str) -> None:
     """
     for name in names:
         value = getattr(settings, name)
-        if isinstance(value, int | float) and not (value > 0 and math.isfinite(value)):
-            raise SpecError(f"{type(settings).__name__}({name}={value}): a finite number above zero is needed.")
+        if hasattr(value, "aval"):  # a JAX array, perhaps traced
+            continue
+        if not (isinstance(value, numbers.Real) and value > 0 and math.isfinite(value)):
+            shown = (renamed or {}).get(name, name)
+            raise SpecError(f"{type(settings).__name__}({shown}={value!r}): a finite number above zero is needed.")

@@ -11,6 +11,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from gmdsl.core.capability import Capabilities
@@ -174,23 +176,33 @@ class Noised(eqx.Module):
             given = f"a {type(x).__name__}" if named is None else ", ".join(map(str, named))
             raise SpecError(f"{operation}(x, t): {given}, but the variables are {', '.join(self.free)}. Pass a dict.")
         for name, space in self.declared:
-            if jnp.shape(named[name]) != space.shape:
+            if np.shape(named[name]) != space.shape:
                 raise SpecError(
-                    f"{operation}(x, t): {name} has shape {jnp.shape(named[name])}, but was declared {space.shape}."
+                    f"{operation}(x, t): {name} has shape {np.shape(named[name])}, but was declared {space.shape}."
                     " Pass one point; for many, use jax.vmap."
                 )
         return flatten(self.declared, named)
 
     def _time(self, operation: str, t: Any) -> Array:
-        if jnp.shape(t) != ():
-            raise SpecError(f"{operation}(x, t): t has shape {jnp.shape(t)}, one time is needed. Use jax.vmap.")
-        if not isinstance(t, jax.core.Tracer) and not 0.0 <= float(t) <= self.process.t_max * (1 + 1e-6):
+        if np.shape(t) != ():
+            raise SpecError(f"{operation}(x, t): t has shape {np.shape(t)}, one time is needed. Use jax.vmap.")
+        if isinstance(t, Tracer) or isinstance(self.process.t_max, Tracer):
+            return jnp.asarray(t, float)
+        if not 0.0 <= float(t) <= self.process.t_max * (1 + 1e-6):
             raise SpecError(f"{operation}(x, t={float(t)}): time runs from 0 (data) to {self.process.t_max} (noise).")
+        blurred = self.source.zero_is_finite or float(self.process.sigma(jnp.zeros(()))) > 0
+        if float(t) == 0.0 and operation != "at" and not blurred:
+            raise SpecError(f"{operation}(x, t=0): without noise there is no density here. Take a time above 0.")
         return jnp.asarray(t, float)
 
     def _like(self, x: Any, vector: Array) -> Any:
         named = unflatten(self.declared, vector)
         return named if isinstance(x, Mapping) else named[self.free[0]]
+
+
+def same_variables(model: Model, family: Noised) -> bool:
+    """Whether a model has just the variables of a family, in its spaces."""
+    return set(model.free) == set(family.free) and all(model.spaces[name] == space for name, space in family.declared)
 
 
 def _call(what: str, family: Noised, x: Array, t: Array) -> Array:

@@ -23,7 +23,10 @@ class Objective(eqx.Module):
 
     Class attributes:
         indexed: whether a batch also holds the numbers of its data, under `ROWS`.
+        denoises: whether it learns a noised family (`gm.score_model`) instead of a model.
     """
+
+    denoises: ClassVar[bool] = False
 
     indexed: ClassVar[bool] = False
 

@@ -119,9 +119,10 @@ class Process(eqx.Module):
         return (self._log_ratio(jnp.maximum(t, self.t_min)) - low) / (high - low)
 
     def time_at(self, level: Array) -> Array:
-        """The time of a level of noise: the inverse of `level`, by a table of 1,025 levels."""
-        times = jnp.geomspace(self.t_min, self.t_max, 513)
-        times = jnp.sort(jnp.concatenate([times, jnp.linspace(self.t_min, self.t_max, 513)[1:-1]]))
+        """The time of a level of noise: the inverse of `level`, by a table that is dense near both ends."""
+        early = jnp.geomspace(self.t_min, self.t_max, 513)
+        late = self.t_max - jnp.geomspace(1e-4 * self.t_max, self.t_max - self.t_min, 513)
+        times = jnp.sort(jnp.concatenate([early, late[:-1], jnp.linspace(self.t_min, self.t_max, 513)[1:-1]]))
         return jnp.interp(level, jax.vmap(self.level)(times), times)
 
     def _log_ratio(self, t: Scalar) -> Scalar:

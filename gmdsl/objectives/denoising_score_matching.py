@@ -9,7 +9,7 @@ Reference:
     arXiv:2011.13456; Karras et al., 2022, arXiv:2206.00364 (weights).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ class DenoisingScoreMatching(Objective):
 
     Levels are spread evenly in log noise over its range, one per datum, by one random shift of a grid.
     """
+
+    denoises: ClassVar[bool] = True
 
     def check(self, model: Any, data: Batch) -> None:
         if not isinstance(model, Noised) or model.source.kind != "learned":

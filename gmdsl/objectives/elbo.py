@@ -58,7 +58,8 @@ class ELBO(Objective):
                 " Give data for exactly these."
             )
         for factor in model.factors:
-            if isinstance(factor, Undirected) and any(jax.tree.leaves(learnable(factor))):
+            learned = any(jax.tree.leaves(learnable(factor))) or set(factor.parents) & set(model.params)
+            if isinstance(factor, Undirected) and learned:
                 raise SpecError(
                     f"fit(..., ELBO(...)): {factor.name} is learned, and its normalising constant is unknown. Freeze"
                     " it, gm.freeze(net), or use gm.MaximumLikelihood(sampler=...)."

@@ -25,7 +25,7 @@ class Brownian(Process):
 
     def __init__(self, sigma: float = 1.0, t_max: float = 1.0):
         self.rate, self.t_max = sigma, t_max
-        check_positive(self, "rate", "t_max")
+        check_positive(self, "rate", "t_max", renamed={"rate": "sigma"})
 
     def alpha(self, t: Scalar) -> Scalar:
         return jnp.ones_like(jnp.asarray(t, float))

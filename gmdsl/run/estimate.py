@@ -45,6 +45,8 @@ def estimate(log_weight: np.ndarray, method: str, curve: dict[str, np.ndarray] |
     if not np.isfinite(top):
         return LogZ(-np.inf, np.inf, 0.0, curve, method, n)
     weight = np.exp(log_weight - top)
+    if n < 2:
+        return LogZ(float(top), np.inf, float(n), curve, method, n)
     groups = np.array_split(weight, min(GROUPS, n))
     sums, sizes = np.array([part.sum() for part in groups]), np.array([len(part) for part in groups])
     left = np.log(np.maximum((weight.sum() - sums) / (n - sizes), np.finfo(float).tiny))

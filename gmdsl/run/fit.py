@@ -15,7 +15,9 @@ import numpy as np
 from gmdsl.core.errors import FitError, SpecError
 from gmdsl.core.function import Constant
 from gmdsl.core.learnable import learnable
+from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
+from gmdsl.core.noised import Noised
 from gmdsl.core.objective import ROWS, Batch, Objective, rows
 from gmdsl.core.skeleton import Skeleton, strip
 from gmdsl.core.space import contains, describe, dtype_of
@@ -101,6 +103,7 @@ def fit(
     >>> round(float(found.model.params["mu"].value), 2)
     2.0
     """
+    _check_pair(model, objective)
     arrays = _checked(model, data, "fit(data)")
     others = None if held_out is None else _checked(model, held_out, "fit(held_out)")
     objective.check(model, arrays)
@@ -199,6 +202,20 @@ def _trainer(model: Any, objective: Objective, optimizer: Any, size: int | None,
     still = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if not moves_)
     chosen = Constant(optax.adam(1e-3) if optimizer is None else optimizer)
     return Trainer(skeleton, moves, Constant(objective), chosen, size, average), moving, still
+
+
+def _check_pair(model: Any, objective: Any) -> None:
+    """A model or a noised family, and an objective that learns such a thing."""
+    if not isinstance(model, Model | Noised):
+        raise SpecError(f"fit(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint.")
+    if not isinstance(objective, Objective):
+        given = objective.__name__ if isinstance(objective, type) else type(objective).__name__
+        raise SpecError(f"fit(..., {given}): an objective is needed third, such as gm.MaximumLikelihood().")
+    if isinstance(model, Noised) and not objective.denoises:
+        raise SpecError(
+            f"fit(family, ..., {type(objective).__name__}()): a noised family is learned by"
+            " gm.DenoisingScoreMatching()."
+        )
 
 
 def _checked(model: Any, data: Batch, operation: str) -> dict[str, jax.Array]:

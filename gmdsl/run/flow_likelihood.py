@@ -22,11 +22,10 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.layout import flatten, unflatten
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
-from gmdsl.core.noised import FlatFamily, Noised
+from gmdsl.core.noised import FlatFamily, Noised, same_variables
 from gmdsl.core.skeleton import Skeleton, strip
 
 BLOCK = 512  # data side by side in a compiled block
-PROBES = 0  # the exact trace
 
 
 def flow_log_likelihood(
@@ -35,8 +34,12 @@ def flow_log_likelihood(
     """The log-density of data under a noised family run backwards (see `gm.log_likelihood`)."""
     named = data if isinstance(data, dict) else {family.free[0]: data}
     x, single = _rows(family, named)
-    if prior is not None and (not isinstance(prior, Model) or set(prior.free) != set(family.free)):
+    if prior is not None and (not isinstance(prior, Model) or not same_variables(prior, family)):
         raise SpecError(f"log_likelihood(prior=...): a model of {', '.join(family.free)} is needed, the law at t_max.")
+    if probes is not None and (not isinstance(probes, int) or probes < 1):
+        raise SpecError(f"log_likelihood(probes={probes!r}): at least 1 is needed, or None for the exact trace.")
+    if not len(x):
+        return np.zeros(0)
     flat = family.flat
     skeleton, arrays = strip(FlatFamily(flat.process, flat.source, flat.layout, prior))
     tolerance = (jnp.asarray(rtol, float), jnp.asarray(atol, float))

@@ -13,7 +13,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.generator import Generator
 from gmdsl.core.layout import unflatten
 from gmdsl.core.model import Model
-from gmdsl.core.noised import Noised
+from gmdsl.core.noised import FlatFamily, Noised, same_variables
 from gmdsl.core.skeleton import Skeleton, strip
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants, constrained
 from gmdsl.run.estimate import estimate, resampled
@@ -107,13 +107,13 @@ def _beginning(model: Noised, init: Any) -> Any:
     """The flat family, started where the user says: a model at `t_max`."""
     if init is None:
         return model.flat
-    if not isinstance(init, Model) or set(init.free) != set(model.free) or not init.capabilities().drawable:
+    if not isinstance(init, Model) or not same_variables(init, model) or not init.capabilities().drawable:
         raise SpecError(
             f"sample(init=...): a drawable model of {', '.join(model.free)} is needed, the law at t_max, such as"
             " family.at(family.process.t_max)."
         )
     flat = model.flat
-    return type(flat)(flat.process, flat.source, flat.layout, init)
+    return FlatFamily(flat.process, flat.source, flat.layout, init)
 
 
 def _named(model: Any, position: np.ndarray) -> dict[str, np.ndarray]:

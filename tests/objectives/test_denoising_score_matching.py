@@ -155,7 +155,6 @@ def test_data_that_are_missing_misnamed_or_misshapen_are_refused():
         gm.fit(single, {"x": np.full((5, 2), np.nan)}, objective)
 
 
-@pytest.mark.xfail(reason="its check lets a family pass: a TypeError from dataclasses.replace")
 def test_a_family_is_not_learned_by_likelihood():
     network = gm.nets.TimeMLP(2, width=4, key=jax.random.key(0))
     family = gm.score_model(gm.VP(), network, x=gm.Real(2))

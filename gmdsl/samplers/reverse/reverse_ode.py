@@ -27,22 +27,28 @@ class ReverseODE(Generator):
     Attributes:
         solver: how a step is made: `gm.Euler()`, `gm.Heun()`, `gm.DPMSolver()`.
         steps: steps from `t_max` to 0.
-        power: times are `t_max (k / steps) ** power`; above 1 puts more steps near the data.
+        power: times are `t_max (k / steps) ** power`; above 1 puts more steps near the data. What the solver
+            prefers when None: 1 for Euler and Heun, 2 for DPMSolver.
     """
 
     solver: Solver = Heun()
     steps: int = 100
-    power: float = 1.0
+    power: float | None = None
 
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:
-        check_grid("ReverseODE", self.steps, self.power)
         if not isinstance(self.solver, Solver):
-            raise SpecError(f"ReverseODE({type(self.solver).__name__}): a solver is needed first, such as gm.Heun().")
+            given = self.solver.__name__ if isinstance(self.solver, type) else type(self.solver).__name__
+            raise SpecError(f"ReverseODE({given}): a solver is needed first, such as gm.Heun().")
+        check_grid("ReverseODE", self.steps, self._power)
+
+    @property
+    def _power(self) -> Any:
+        return self.solver.power if self.power is None else self.power
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
-        times = reverse_grid(setting(target.process, "t_max"), self.steps, self.power)
+        times = reverse_grid(setting(target.process, "t_max"), self.steps, self._power)
         x = target.start(key)
 
         def step(k: Array, at: Any) -> Any:

@@ -31,7 +31,6 @@ def test_draws_of_a_noised_mixture_have_its_law(process, power):
     assert stats.kstest(tree["posterior"]["x"].values.ravel(), cdf).statistic < 0.0163 + 0.01
 
 
-@pytest.mark.xfail(reason="sigma(t)^2 is 0 in single precision at the first times of power 7: 0/0", strict=True)
 def test_many_steps_near_the_data_stay_finite_in_single_precision():
     family = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.EDM(80.0))
     tree = gm.sample(family, gm.DDPM(1000, 7.0), draws=10, progress=False)

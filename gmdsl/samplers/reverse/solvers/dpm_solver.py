@@ -9,7 +9,7 @@ Reference:
     arXiv:2211.01095 (algorithm 2).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -27,7 +27,9 @@ class Memory(NamedTuple):
 
 
 class DPMSolver(Solver):
-    """One evaluation of the denoiser per step."""
+    """One evaluation of the denoiser per step; steps are smaller near the data."""
+
+    power: ClassVar[float] = 2.0
 
     def init(self, family: FlatFamily, x: Array) -> Memory:
         return Memory(jnp.zeros_like(x), jnp.full((), jnp.inf, x.dtype))
@@ -37,7 +39,8 @@ class DPMSolver(Solver):
         sigma_t, sigma_s = process.sigma(t), process.sigma(s)
         decay = (process.alpha(t) * sigma_s) / (process.alpha(s) * sigma_t)  # exp(-h); 0 where no noise is left
         length = -jnp.log(jnp.maximum(decay, jnp.finfo(x.dtype).tiny))
-        slope = jnp.where((decay > 0) & jnp.isfinite(memory.length), 0.5 * length / memory.length, 0.0)
+        usable = (decay > 0) & jnp.isfinite(memory.length) & (memory.length > 0)
+        slope = jnp.where(usable, 0.5 * length / jnp.where(usable, memory.length, 1.0), 0.0)
         ahead = denoised + slope * (denoised - memory.denoised)
         x = (sigma_s / sigma_t) * x + process.alpha(s) * (1.0 - decay) * ahead
         return x, Memory(denoised, length)
