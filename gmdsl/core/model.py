@@ -20,6 +20,7 @@ from gmdsl.core.graph import factor_graph
 from gmdsl.core.marginalize import marginalize
 from gmdsl.core.mixture import responsibilities
 from gmdsl.core.node import Param
+from gmdsl.core.power import power
 from gmdsl.core.product import product
 from gmdsl.core.rename import rename
 from gmdsl.core.space import Space, describe
@@ -187,6 +188,14 @@ class Model(eqx.Module):
 
     def __mul__(self, other: "Model") -> "Model":
         return product(self, other) if isinstance(other, Model) else NotImplemented
+
+    def __pow__(self, exponent: float) -> "Model":
+        """The density to a power: every term, observed ones included, in the constrained variables."""
+        return power(self, exponent)
+
+    def __truediv__(self, other: "Model") -> "Model":
+        """The quotient of two densities over shared names."""
+        return product(self, power(other, -1.0)) if isinstance(other, Model) else NotImplemented
 
     def _repr_html_(self) -> str:
         """A table of the variables and the factors, for notebooks."""
