@@ -24,6 +24,7 @@ from gmdsl.core.power import power
 from gmdsl.core.product import product
 from gmdsl.core.rename import rename
 from gmdsl.core.space import Space, describe
+from gmdsl.core.structure import do, factorize, independent
 
 if TYPE_CHECKING:
     import networkx
@@ -166,6 +167,44 @@ class Model(eqx.Module):
           z: integrated out, linear-Gaussian
         """
         return marginalize(self, names)
+
+    def factorize(self) -> "list[Model]":
+        """The conditionals as models with inputs, parents first; their product is the model.
+
+        Raises:
+            SpecError: the model has an undirected term.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> model = gm.joint(x=dist.Normal(0, 1), y=lambda x: dist.Normal(x, 1))
+        >>> [(part.free, [name for name, _ in part.inputs]) for part in model.factorize()]
+        [(('x',), []), (('y',), ['x'])]
+        """
+        return factorize(self)
+
+    def do(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
+        """The model under an intervention: the arrows into these variables are cut, and they become data.
+
+        Raises:
+            SpecError: an unknown name, a value outside the support, a variable that no arrow leads to.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> model = gm.joint(x=dist.Normal(0, 1), y=lambda x: dist.Normal(x, 1))
+        >>> model.do(y=3.0).free, model.do(y=3.0).capabilities().normalized  # x does not learn from it
+        (('x',), True)
+        """
+        return do(self, {**(values or {}), **named})
+
+    def independent(self, first: str | Sequence[str], second: str | Sequence[str], given: Any = ()) -> bool:
+        """Whether the graph makes variables independent given others and what is observed (d-separation).
+
+        Independence that numbers make and the graph does not show is not found.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> model = gm.joint(a=dist.Normal(0, 1), b=dist.Normal(0, 1), c=lambda a, b: dist.Normal(a + b, 1))
+        >>> model.independent("a", "b"), model.independent("a", "b", given="c")
+        (True, False)
+        """
+        return independent(self, first, second, given)
 
     def responsibilities(self, values: Any) -> Array:
         """The posterior probabilities of the hidden label of a mixture at one point.
