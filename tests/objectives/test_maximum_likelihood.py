@@ -94,6 +94,20 @@ def test_batches_move_the_chains_of_their_own_data(x64):
     assert metrics.keys() == {"posterior_acceptance"}
 
 
+def test_a_batch_goes_on_from_the_chains_of_its_own_data(x64):
+    """Chains at 0, 1, 2, ... that hardly move: those of rows 3 and 50 stay where they were."""
+    model = gm.joint(m=gm.param(0.0), z=dist.Normal(0.0, 3.0), x=lambda z, m: dist.Normal(z + m, 1.0))
+    objective = gm.MaximumLikelihood(gm.RandomWalk(1e-6), steps=1, warmup=0)
+    state = objective.init(jax.random.key(0), model, {"x": jnp.zeros(100)})
+    places = jnp.arange(100.0)[:, None]
+    state = {"posterior": state["posterior"]._replace(x=places)}
+    batch = {"x": jnp.zeros(2), "/rows": jnp.array([3, 50])}
+    loss, (after, _) = objective.loss(jax.random.key(1), model, batch, state)
+    np.testing.assert_allclose(after["posterior"].x, places, atol=1e-3)
+    exact = -np.mean([dist.Normal(0.0, 3.0).log_prob(z) + dist.Normal(z, 1.0).log_prob(0.0) for z in (3.0, 50.0)])
+    np.testing.assert_allclose(loss, exact, rtol=1e-4)
+
+
 def test_chains_of_an_energy_reach_its_exact_estimate(x64):
     """The Gaussian energy of the case: within 4 Monte-Carlo standard errors, taken from four runs; that error is a
     tenth of the statistical one."""

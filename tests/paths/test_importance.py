@@ -19,6 +19,7 @@ def test_the_mean_weight_is_the_ratio_of_constants():
         found = gm.log_z(gaussian(), gm.ImportanceSampling(5000), seed=seed)
         assert found.status == "ok"
         assert found.particles == 5000
+        np.testing.assert_allclose(found.curve["log_z"], [0.0, found.log_z], atol=1e-4)
         z.append((found.log_z - np.log(0.8 * np.sqrt(2 * np.pi))) / found.standard_error)
     assert np.abs(z).max() < 4.5
     assert 0.5 < np.sqrt(np.mean(np.square(z))) < 1.6
