@@ -46,6 +46,11 @@ class Objective(eqx.Module):
     def check(self, model: Any, data: Batch) -> None:
         """Refuses a model or data that the objective cannot use, before anything is compiled."""
 
+    def refuses_held_out(self, model: Any, data: Batch) -> str:
+        """Why the loss of other data than the fitted ones has no meaning; empty when it has one."""
+        del model, data
+        return ""
+
     def init(self, key: Array, model: Any, data: Batch) -> Any:
         """The state before the first step; by default nothing."""
         del key, model, data

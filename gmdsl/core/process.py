@@ -120,10 +120,15 @@ class Process(eqx.Module):
 
     def time_at(self, level: Array) -> Array:
         """The time of a level of noise: the inverse of `level`, by a table that is dense near both ends."""
+        with jax.ensure_compile_time_eval():  # a constant of the program, unless the process is traced
+            times = self._times()
+            levels = jax.vmap(self.level)(times)
+        return jnp.interp(level, levels, times)
+
+    def _times(self) -> Array:
         early = jnp.geomspace(self.t_min, self.t_max, 513)
         late = self.t_max - jnp.geomspace(1e-4 * self.t_max, self.t_max - self.t_min, 513)
-        times = jnp.sort(jnp.concatenate([early, late[:-1], jnp.linspace(self.t_min, self.t_max, 513)[1:-1]]))
-        return jnp.interp(level, jax.vmap(self.level)(times), times)
+        return jnp.sort(jnp.concatenate([early, late[:-1], jnp.linspace(self.t_min, self.t_max, 513)[1:-1]]))
 
     def _log_ratio(self, t: Scalar) -> Scalar:
         t = jnp.asarray(t, float)

@@ -16,7 +16,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Undirected
+from gmdsl.core.factor import Deterministic, Undirected
 from gmdsl.core.guide import Guided, as_guide, log_ratio, reparametrised
 from gmdsl.core.learnable import learnable
 from gmdsl.core.objective import Batch, Metrics, Objective, rows
@@ -58,8 +58,7 @@ class ELBO(Objective):
                 " Give data for exactly these."
             )
         for factor in model.factors:
-            learned = any(jax.tree.leaves(learnable(factor))) or set(factor.parents) & set(model.params)
-            if isinstance(factor, Undirected) and learned:
+            if isinstance(factor, Undirected) and _is_learned(model, factor):
                 raise SpecError(
                     f"fit(..., ELBO(...)): {factor.name} is learned, and its normalising constant is unknown. Freeze"
                     " it, gm.freeze(net), or use gm.MaximumLikelihood(sampler=...)."
@@ -78,3 +77,18 @@ class ELBO(Objective):
         if self.importance:
             return -jnp.mean(logsumexp(ratios, axis=1) - jnp.log(float(self.particles))), (state, {})
         return -jnp.mean(ratios), (state, {})
+
+
+def _is_learned(model: Any, factor: Any) -> bool:
+    """Whether a factor holds something to learn, or reads it, be it through computed variables."""
+    makers = {f.child: f for f in model.factors if isinstance(f, Deterministic)}
+    reads, stack = [factor], list(factor.parents)
+    while stack:
+        name = stack.pop()
+        if name in model.params:
+            return True
+        if name in makers:
+            maker = makers.pop(name)
+            reads.append(maker)
+            stack.extend(maker.parents)
+    return any(any(jax.tree.leaves(learnable(f))) for f in reads)

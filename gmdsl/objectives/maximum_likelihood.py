@@ -74,6 +74,14 @@ class MaximumLikelihood(Objective):
     def check(self, model: Any, data: Batch) -> None:
         offer, hidden = model.capabilities(), [name for name in model.free if name not in data]
         if self.sampler is not None:
+            moved = model.free if not offer.normalized else hidden
+            discrete = [name for name in moved if model.spaces[name].discrete]
+            if discrete:
+                name = type(self.sampler).__name__
+                raise SpecError(
+                    f"fit(..., MaximumLikelihood({name}(...))): {discrete[0]} is discrete, and {name} moves real"
+                    f" numbers only. Sum it out, .marginalize({discrete[0]!r})."
+                )
             return
         if not offer.normalized:
             raise SpecError(
@@ -86,6 +94,11 @@ class MaximumLikelihood(Objective):
                 f" .marginalize({hidden[0]!r}), learn a bound, gm.ELBO(guide=...), or give a"
                 " sampler, gm.MaximumLikelihood(gm.MALA(0.1))."
             )
+
+    def refuses_held_out(self, model: Any, data: Batch) -> str:
+        if self.sampler is None or set(model.free) <= set(data):
+            return ""
+        return "hidden variables have chains for the data that is learned from only"
 
     def init(self, key: Array, model: Any, data: Batch) -> Any:
         if self.sampler is None:
@@ -132,18 +145,14 @@ class MaximumLikelihood(Objective):
         """Hidden variables of the data in a batch, moved; and the store of all of them."""
         store = state["posterior"]
         held = store if chosen is None else store._replace(x=store.x[chosen])
-        if held.x.shape[0] != rows(batch):
-            raise SpecError(
-                "fit(held_out=...): hidden variables have chains for the data that is learned from only. Leave"
-                " held_out away, and use gm.log_marginal on the fitted model."
-            )
         moved = self._move(key, target, held, batch, self.steps)
         tuned = self._tuned(moved, TUNING)
         return moved.x, moved.acceptance, tuned if chosen is None else tuned._replace(x=store.x.at[chosen].set(moved.x))
 
     def _settle(self, key: Array, target: Any, x: Array, data: Any) -> "Chains":
         """Chains after the warm-up, in which their step is tuned."""
-        chains = Chains(x, jnp.log(jnp.asarray(setting(self.sampler, "step_size"), x.dtype)), jnp.ones((), x.dtype))
+        first = jnp.asarray(1.0 if self._rule is None else setting(self.sampler, "step_size"), x.dtype)
+        chains = Chains(x, jnp.log(first), jnp.ones((), x.dtype))
         rounds = -(-self.warmup // WARMUP_STEPS)
         one = lambda i, c: self._tuned(self._move(jax.random.fold_in(key, i), target, c, data, WARMUP_STEPS), 1.0)  # noqa: E731
         return jax.jit(lambda c: jax.lax.fori_loop(0, rounds, one, c))(chains)
@@ -151,15 +160,20 @@ class MaximumLikelihood(Objective):
     def _move(self, key: Array, target: Any, chains: "Chains", data: Any, steps: int) -> "Chains":
         """Chains side by side, one per row; `target` gives the density of a row from its datum."""
         keys = jax.random.split(key, chains.x.shape[0])
-        sampler = replace(self.sampler, step_size=jnp.exp(chains.log_step))
+        sampler = self.sampler if self._rule is None else replace(self.sampler, step_size=jnp.exp(chains.log_step))
         one = lambda key, x, datum: transitions(sampler, key, target(datum), x, steps)  # noqa: E731
         x, acceptance = jax.vmap(one, in_axes=(0, 0, None if data is None else 0))(keys, chains.x, data)
         return Chains(x, chains.log_step, jnp.mean(acceptance))
 
+    @property
+    def _rule(self) -> StepSize | None:
+        """The adapter of the sampler that tunes its step, when it has one."""
+        rules = adapters_of(self.sampler)  # ty: ignore[invalid-argument-type]
+        return next((rule for rule in rules if isinstance(rule, StepSize)), None)
+
     def _tuned(self, chains: "Chains", rate: float) -> "Chains":
         """The step moved towards the acceptance rate that the sampler's own adapter aims at."""
-        rule = next((a for a in adapters_of(self.sampler) if isinstance(a, StepSize)), None)  # ty: ignore[invalid-argument-type]
-        gap = 0.0 if rule is None else chains.acceptance - rule.target_accept
+        gap = 0.0 if self._rule is None else chains.acceptance - self._rule.target_accept
         return chains._replace(log_step=chains.log_step + rate * gap)
 
 

@@ -107,6 +107,8 @@ def fit(
     arrays = _checked(model, data, "fit(data)")
     others = None if held_out is None else _checked(model, held_out, "fit(held_out)")
     objective.check(model, arrays)
+    if others is not None and (reason := objective.refuses_held_out(model, arrays)):
+        raise SpecError(f"fit(held_out=...): {reason}. Leave held_out away; gm.log_marginal scores the fitted model.")
     trainer, moving, still = _trainer(objective.prepare(model), objective, optimizer, batch_size, average)
     with Progress(type(objective).__name__, 0, steps, 1, show=progress) as bar:
         return _train(trainer, moving, still, arrays, others, steps, seed, bar)
@@ -125,10 +127,10 @@ def _train(
     try:
         while done < steps:
             count = min(BLOCK, steps - done)
-            new, record = train_block(trainer, still, data, key, carry, jnp.int32(done), jnp.int32(count))
+            new, record, finite = train_block(trainer, still, data, key, carry, jnp.int32(done), jnp.int32(count))
             record = jax.tree.map(lambda a, n=count: np.asarray(a)[:n], record)
             bad = np.flatnonzero(~np.isfinite(record["loss"]))
-            if bad.size or not all(bool(jnp.isfinite(leaf).all()) for leaf in new[0]):
+            if bad.size or not bool(finite):
                 raise _stopped(_result(trainer, carry, still, blocks, held, done, False), done, bad)
             carry, done = new, done + count
             blocks.append(record)
@@ -172,7 +174,8 @@ def train_block(
         put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
         return carry, jax.tree.map(lambda b, r: put(b, r), at[1], record)
 
-    return jax.lax.fori_loop(0, count, one, (carry, buffers))
+    carry, buffers = jax.lax.fori_loop(0, count, one, (carry, buffers))
+    return carry, buffers, jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in carry[0]]))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -18,6 +18,7 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.guide import as_guide
 from gmdsl.core.model import Model
 from gmdsl.core.path import Path, PathSampler
+from gmdsl.paths.importance import ImportanceSampling
 from gmdsl.run.estimate import LogZ
 from gmdsl.run.population import log_z
 
@@ -65,7 +66,7 @@ def log_marginal(
     many = [name for name, value in data.items() if np.ndim(value) == len(model.spaces[name].shape) + 1]
     if not many:
         return _one(model, data, proposal, method, seed)
-    lengths = {name: len(value) for name, value in data.items()}
+    lengths = {name: len(value) if np.ndim(value) else 1 for name, value in data.items()}
     if len(many) != len(data) or len(set(lengths.values())) > 1:
         raise SpecError(
             f"log_marginal(...): the lengths differ, {lengths}. Give one datum, or one row per datum to each."
@@ -81,6 +82,12 @@ def _one(model: Model, datum: Mapping[str, Any], proposal: Model | None, method:
     if not posterior.observed:
         raise SpecError(
             "log_marginal(...): nothing is observed. Name the data, as in log_marginal(model, x=image, ...)."
+        )
+    discrete = [name for name in posterior.free if posterior.spaces[name].discrete]
+    if discrete and not isinstance(method, ImportanceSampling):
+        raise SpecError(
+            f"log_marginal(..., method={type(method).__name__}(...)): {discrete[0]} is discrete, and its moves are"
+            f" of real numbers. Sum it out, .marginalize({discrete[0]!r}), or use gm.ImportanceSampling()."
         )
     joint = _unobserved(posterior)
     offer = joint.capabilities()

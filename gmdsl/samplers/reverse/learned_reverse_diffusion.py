@@ -82,8 +82,6 @@ class LearnedReverseDiffusion(Generator):
         """The same sampler with its network learned for the target."""
         if self.trained:
             return self
-        import optax
-
         _probe(self, target)
         key_start, key_train = jax.random.split(key)
         population = _wide(key_start, self, target)
@@ -92,16 +90,13 @@ class LearnedReverseDiffusion(Generator):
             learner = eqx.tree_at(lambda s: s.scale, self, _scale(population), is_leaf=lambda leaf: leaf is None)
         per_round = -(-self.updates // (self.rounds * BLOCK)) * BLOCK
         total = per_round * self.rounds
-        optimizer = optax.adam(optax.cosine_decay_schedule(self.learning_rate, total))
         skeleton, arrays = strip((learner, target))
-        moves = strip(learner.network)[0]
-        state = optimizer.init(strip(learner.network)[1])
+        state = _adam(self.learning_rate, total).init(strip(learner.network)[1])
         done = 0
-        del moves
         for round_ in range(self.rounds):
             for _ in range(per_round // BLOCK):
                 key_block = jax.random.fold_in(key_train, done)
-                weights, state = _train(skeleton, optimizer.update, key_block, arrays, population, state)
+                weights, state = _train(skeleton, total, key_block, arrays, population, state)
                 learner = eqx.tree_at(lambda s: s.network, learner, strip(learner.network)[0].fill(weights))
                 skeleton, arrays = strip((learner, target))
                 done += BLOCK
@@ -125,23 +120,39 @@ class LearnedReverseDiffusion(Generator):
             noise = jax.random.normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
             bridge = process.bridge(times[k + 1], times[k])
             clean = prediction.denoise(process, self.network, x, times[k])
-            before = bridge.noisy * x + bridge.clean * clean + bridge.std * noise
+            std = jnp.sqrt(bridge.std**2 + (bridge.clean * self._spread(times[k])) ** 2)
+            before = bridge.noisy * x + bridge.clean * clean + std * noise
             forward = process.transition(times[k + 1], times[k])
             log_weight += _normal(x, forward.scale * before, forward.std) - _normal(noise, 0.0, 1.0)
-            return before, log_weight + x.size * jnp.log(bridge.std)
+            return before, log_weight + x.size * jnp.log(std)
 
         x, log_weight = jax.lax.fori_loop(0, self.steps - 1, step, (start, -_normal(start, 0.0, process.prior_scale)))
         last = times[self.steps - 1]
         noise = jax.random.normal(jax.random.fold_in(key_noise, self.steps), x.shape, x.dtype)
-        spread = process.sigma(last) / process.alpha(last)
+        spread = self._spread(last)
         end = prediction.denoise(process, self.network, x, last) + spread * noise
         log_weight += _normal(x, process.alpha(last) * end, process.sigma(last)) - _normal(noise, 0.0, 1.0)
         log_weight += x.size * jnp.log(spread) + target.log_density(end)
         return end, {"log_weight": jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)}
 
+    def _spread(self, t: Array) -> Array:
+        """Standard deviation of the clean point given the noised one, for Gaussian data of this scale.
+
+        A step that left it out would be too narrow, and the weights of few steps would have heavy tails.
+        """
+        alpha, sigma = self.process.alpha(t), self.process.sigma(t)
+        return self.scale * sigma / jnp.sqrt((alpha * self.scale) ** 2 + sigma**2)
+
+
+def _adam(learning_rate: Any, total: int) -> Any:
+    """Adam with a rate that decays to zero along a cosine."""
+    import optax
+
+    return optax.adam(optax.cosine_decay_schedule(learning_rate, total))
+
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _train(skeleton: Skeleton, update: Any, key: Array, arrays: Any, population: Weighted, state: Any) -> Any:
+def _train(skeleton: Skeleton, total: int, key: Array, arrays: Any, population: Weighted, state: Any) -> Any:
     """A block of updates of the network."""
     import optax
 
@@ -172,7 +183,7 @@ def _train(skeleton: Skeleton, update: Any, key: Array, arrays: Any, population:
     def step(i: Array, at: Any) -> Any:
         weights, state = at
         slope = jax.grad(loss)(weights, jax.random.fold_in(key, i))
-        updates, state = update(slope, state, weights)
+        updates, state = _adam(learner.learning_rate, total).update(slope, state, weights)
         return optax.apply_updates(weights, updates), state
 
     return jax.lax.fori_loop(0, BLOCK, step, (weights, state))
@@ -189,8 +200,8 @@ def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Weigh
     """The first population: many draws of the Gaussian of the process with their weights, the best of them kept."""
     count, scale = 16 * learner.population, learner.process.prior_scale
     x = scale * jax.random.normal(key, (count, target.dim))
-    weigh = jax.jit(jax.vmap(lambda x: target.log_density(x) - _normal(x, 0.0, scale)))
-    log_weight = weigh(x)
+    skeleton, arrays = strip(target)
+    log_weight = _weighed(skeleton, arrays, x, scale)
     log_weight = jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)
     if not bool(jnp.any(jnp.isfinite(log_weight))):
         raise SpecError(
@@ -198,6 +209,13 @@ def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Weigh
             " density. Take a process whose last law covers the target."
         )
     return _kept(Weighted(x, log_weight), 4 * learner.population)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _weighed(skeleton: Skeleton, arrays: Any, x: Array, scale: Array) -> Array:
+    """Log-weights of draws of a wide Gaussian."""
+    target = skeleton.fill(arrays)
+    return jax.vmap(lambda x: target.log_density(x) - _normal(x, 0.0, scale))(x)
 
 
 def _kept(population: Weighted, count: int) -> Weighted:

@@ -52,11 +52,11 @@ def test_the_mean_weight_is_z_for_a_network_that_was_never_trained(process, step
     heavy tails, and their standard error is too small.)"""
     generator = gm.LearnedReverseDiffusion(process, network(1, 16), steps=steps, scale=1.0, trained=True)
     found = gm.log_z(gaussian(), generator, draws=50_000, seed=1)
-    assert abs(found.log_z - LOG_Z) < 4 * found.standard_error
+    assert abs(found.log_z - LOG_Z) < 4 * found.standard_error + 1e-5  # the weights are equal to rounding
     assert found.standard_error < (0.2 if steps == 1 else 0.03)
 
 
-def test_with_the_exact_denoiser_more_steps_make_the_weights_more_even():
+def test_with_the_exact_denoiser_of_a_gaussian_all_weights_are_equal_in_few_steps():
     """For N(0, s^2) and scale s the residual network is zero; the weights then only see the steps. Resampled draws have
     the variance of the target; |z| < 4 by the effective size."""
     shares = []
@@ -66,7 +66,7 @@ def test_with_the_exact_denoiser_more_steps_make_the_weights_more_even():
         )
         tree = gm.sample(gaussian(), generator, draws=4096, seed=2, progress=False)
         shares.append(tree.attrs["weight_ess"] / 4096)
-    assert shares == sorted(shares)
+    assert min(shares) > 0.9999
     assert shares[-1] > 0.7
     assert abs(tree.attrs["log_z"] - LOG_Z) < 4 * tree.attrs["log_z_standard_error"]
     x = tree["posterior"]["x"].values
@@ -107,7 +107,6 @@ def test_the_same_seed_trains_the_same_network():
     assert np.abs(first - other).min() > 0.0
 
 
-@pytest.mark.xfail(reason="the optimiser and the weighing of the first population are new functions", strict=True)
 def test_training_again_compiles_nothing(compilations):
     generator = gm.LearnedReverseDiffusion(gm.VP(), network(1, 8), steps=10, updates=100, rounds=1, population=128)
     for seed in (0, 1):
