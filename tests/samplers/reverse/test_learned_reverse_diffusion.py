@@ -68,7 +68,7 @@ def test_with_the_exact_denoiser_of_a_gaussian_all_weights_are_equal_in_few_step
         shares.append(tree.attrs["weight_ess"] / 4096)
     assert min(shares) > 0.9999
     assert shares[-1] > 0.7
-    assert abs(tree.attrs["log_z"] - LOG_Z) < 4 * tree.attrs["log_z_standard_error"]
+    assert abs(tree.attrs["log_z"] - LOG_Z) < 4 * tree.attrs["log_z_standard_error"] + 1e-4  # rounding
     x = tree["posterior"]["x"].values
     assert abs(x.var() / SCALE**2 - 1.0) < 4 * np.sqrt(2 / tree.attrs["weight_ess"])
 
