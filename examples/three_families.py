@@ -124,7 +124,8 @@ def draw_picture(first, second, path):
         axis.plot(*x[:2000].T, ".", ms=2, alpha=0.5)
         axis.set(title=name, xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
     for axis, x in zip(axes[1], second.values(), strict=True):
-        tiles = x[:36].reshape(6, 6, 8, 8).transpose(0, 2, 1, 3).reshape(48, 48)
+        framed = np.pad(x[:36].reshape(36, 8, 8), ((0, 0), (1, 1), (1, 1)), constant_values=-1.0)
+        tiles = framed.reshape(6, 6, 10, 10).transpose(0, 2, 1, 3).reshape(60, 60)
         axis.imshow(tiles, cmap="gray_r", vmin=-1.0, vmax=2.0)
         axis.set(xticks=[], yticks=[])
     figure.savefig(path, dpi=110)

@@ -10,7 +10,6 @@ from gmdsl.core.layout import size, unflatten
 from gmdsl.core.noised import Noised
 from gmdsl.core.prediction import Preconditioned, Prediction
 from gmdsl.core.process import Process
-from gmdsl.core.source import Source
 from gmdsl.core.sources.learned import LearnedSource
 from gmdsl.core.space import Real, Space, describe, dtype_of
 
@@ -51,13 +50,13 @@ def score_model(process: Process, network: Any, *, prediction: Prediction | None
     return Noised(process, source, layout)
 
 
-def _probe(source: Source, process: Process, layout: Any) -> None:
+def _probe(source: LearnedSource, process: Process, layout: Any) -> None:
     """One abstract call, so that a wrong network is an error where it is declared."""
     dtype = dtype_of(Real())
     x, t = jax.ShapeDtypeStruct((size(layout),), dtype), jax.ShapeDtypeStruct((), dtype)
     named = jax.eval_shape(lambda x: unflatten(layout, x), x)
     point = next(iter(named.values())) if len(layout) == 1 else named
-    network = source.network  # ty: ignore[unresolved-attribute]
+    network = source.network
     try:
         out = jax.eval_shape(lambda x, t: network({"x": x, "t": t}), point, t)
     except Exception as error:

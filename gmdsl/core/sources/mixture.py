@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
@@ -47,7 +48,7 @@ class MixtureSource(Source):
     def __init__(self, log_weights: Array, means: Array, covariances: Array):
         self.log_weights, self.means = jnp.asarray(log_weights), jnp.asarray(means)
         self.spectrum, self.basis = jnp.linalg.eigh(covariances)
-        self.definite = isinstance(self.spectrum, jax.core.Tracer) or bool(np.all(np.asarray(self.spectrum) > 0))
+        self.definite = isinstance(self.spectrum, Tracer) or bool(np.all(np.asarray(self.spectrum) > 0))
 
     @property
     def zero_is_finite(self) -> bool:
