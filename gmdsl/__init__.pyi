@@ -28,6 +28,7 @@ from .core.prediction import Prediction as Prediction
 from .core.prediction import PredictNoise as PredictNoise
 from .core.prediction import PredictScore as PredictScore
 from .core.process import Process as Process
+from .core.reparametrize import NonCentred as NonCentred
 from .core.sampler import Sampler as Sampler
 from .core.sampler import metropolis as metropolis
 from .core.score_model import score_model as score_model

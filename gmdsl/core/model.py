@@ -23,6 +23,7 @@ from gmdsl.core.node import Param
 from gmdsl.core.power import power
 from gmdsl.core.product import product
 from gmdsl.core.rename import rename
+from gmdsl.core.reparametrize import reparametrize
 from gmdsl.core.space import Space, describe
 from gmdsl.core.structure import do, factorize, independent
 
@@ -205,6 +206,19 @@ class Model(eqx.Module):
         (True, False)
         """
         return independent(self, first, second, given)
+
+    def reparametrize(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
+        """The model in other coordinates, `reparametrize(theta=gm.NonCentred())`; every law stays.
+
+        Raises:
+            SpecError: an unknown or observed variable, or a distribution without such coordinates.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> model = gm.joint(tau=dist.HalfNormal(1), theta=lambda tau: dist.Normal(0, tau))
+        >>> model.reparametrize(theta=gm.NonCentred()).free
+        ('tau', 'theta_raw')
+        """
+        return reparametrize(self, {**(changes or {}), **named})
 
     def responsibilities(self, values: Any) -> Array:
         """The posterior probabilities of the hidden label of a mixture at one point.
