@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.log_normalizer import LogNormalizer, log_normalizer
 from gmdsl.compiler.program import FlatTarget, split
-from gmdsl.core.condition import checked
+from gmdsl.compiler.quadrature import Quadrature
+from gmdsl.core.condition import checked, checked_observation
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.marginal import accounts
 from gmdsl.core.model import Model
@@ -100,6 +102,10 @@ class Density:
         """Exact independent draws, where the model can be drawn from (`Model.sample`)."""
         return self.model.sample(key, shape)
 
+    def log_normalizer(self, method: Quadrature | None = None) -> LogNormalizer:
+        """The log of the integral of the density, exactly or by quadrature (`gm.log_normalizer`)."""
+        return log_normalizer(self.model, method)
+
     def with_data(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Density":
         """The same density for other data or observations of the same shapes; compiles nothing.
 
@@ -110,7 +116,7 @@ class Density:
         for name, value in {**(values or {}), **named}.items():
             operation = f"with_data({name}=...)"
             if name in observed:
-                observed[name] = checked(operation, name, self.model.spaces[name], value)
+                observed[name] = checked_observation(operation, self.model, name, value)
             elif name in data:
                 space = dict(self.model.bound).get(name)
                 fresh = as_numbers(operation, value) if space is None else checked(operation, name, space, value)

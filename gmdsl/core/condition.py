@@ -13,12 +13,14 @@ from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.graph import ancestors
+from gmdsl.core.missing import check_gaps, missing_factor, with_gaps
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import Space, contains, describe
+from gmdsl.core.space import Integer, Space, Spin, contains, describe
 
 
-def condition(model: Any, values: Mapping[str, Any]) -> Any:
+def condition(model: Any, values: Mapping[str, Any], missing: Any = None) -> Any:
     """The model with `values` observed; see `Model.condition`."""
+    gaps = _integrates(missing)
     spaces, inputs = model.spaces, dict(model.inputs)
     observed, data, bound = dict(model.observed), dict(model.data), dict(model.bound)
     for name, value in values.items():
@@ -27,11 +29,33 @@ def condition(model: Any, values: Mapping[str, Any]) -> Any:
         if name in inputs:
             bound[name] = inputs.pop(name)
             data[name] = checked(operation, name, bound[name], value)
+        elif gaps:
+            operation = f"condition({name}=..., missing={missing!r})"
+            model = with_gaps(operation, model, name)
+            observed[name] = checked_observation(operation, model, name, value)
         else:
             observed[name] = checked(operation, name, spaces[name], value)
     return dataclasses.replace(
         model, observed=observed, data=data, inputs=tuple(inputs.items()), bound=tuple(bound.items())
     )
+
+
+def checked_observation(operation: str, model: Any, name: str, value: Any) -> Any:
+    """A value for an observed variable; NaN where the model integrates gaps out.
+
+    Raises:
+        SpecError: another shape, kind of number or support, or gaps that the model does not integrate out.
+    """
+    factor = missing_factor(model, name)
+    space = model.spaces[name]
+    if factor is None or isinstance(value, Tracer):
+        return checked(operation, name, space, value)
+    array = as_numbers(operation, value, nan=True).astype(float)
+    _same_shape(operation, name, space, array.shape)
+    check_gaps(operation, name, factor, array)
+    gaps = np.isnan(array)
+    checked(operation, name, space, np.where(gaps, _somewhere(space), array))
+    return array
 
 
 def checked(operation: str, name: str, space: Space, value: Any) -> Any:
@@ -43,7 +67,7 @@ def checked(operation: str, name: str, space: Space, value: Any) -> Any:
     if isinstance(value, Tracer):
         _same_shape(operation, name, space, value.shape)
         return value
-    array = as_numbers(operation, value)
+    array = as_numbers(operation, value, fix=_GAPS if operation.startswith("condition") else None)
     _same_shape(operation, name, space, array.shape)
     if space.discrete:
         whole = array.astype(np.int64)
@@ -60,6 +84,26 @@ def checked(operation: str, name: str, space: Space, value: Any) -> Any:
             " Check the data or the distribution."
         )
     return array
+
+
+def _integrates(missing: Any) -> bool:
+    """Whether NaN marks what is to be integrated out."""
+    if missing is None:
+        return False
+    if not isinstance(missing, str) or missing not in ("marginalise", "marginalize"):
+        shown = repr(missing) if isinstance(missing, str) else type(missing).__name__
+        raise SpecError(
+            f'condition(missing=...): {shown} was given, and the one choice is missing="marginalise". A variable of'
+            ' that name goes through a dict, .condition({"missing": ...}).'
+        )
+    return True
+
+
+def _somewhere(space: Space) -> Any:
+    """A value inside a space, to stand in for NaN while the rest is checked."""
+    if isinstance(space, Spin | Integer) or space.dynamic:
+        return np.ones(space.shape)
+    return np.asarray(space.constraint.feasible_like(np.zeros(space.shape)))
 
 
 def _same_shape(operation: str, name: str, space: Space, shape: tuple[int, ...]) -> None:
@@ -97,3 +141,6 @@ def _outside(space: Space, array: np.ndarray) -> str:
         return "the value"
     where = tuple(int(i) for i in np.argwhere(~ok)[0])
     return f"{array[where]}" + (f" at {where}" if where else "")
+
+
+_GAPS = 'Integrate what is missing out, .condition(..., missing="marginalise"), or remove it.'

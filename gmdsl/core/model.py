@@ -26,6 +26,7 @@ from gmdsl.core.rename import rename
 from gmdsl.core.reparametrize import reparametrize
 from gmdsl.core.space import Space, describe
 from gmdsl.core.structure import do, factorize, independent
+from gmdsl.core.weight import weight
 
 if TYPE_CHECKING:
     import networkx
@@ -96,23 +97,27 @@ class Model(eqx.Module):
         """
         return factor_graph(self)
 
-    def condition(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
+    def condition(
+        self, values: Mapping[str, Any] | None = None, /, *, missing: str | None = None, **named: Any
+    ) -> "Model":
         """The model with some variables observed (or inputs bound).
 
         Args:
             values: values by name, for names that are not identifiers.
+            missing: `"marginalise"` integrates the NaN elements of these values out, exactly; without it they are
+                an error.
             named: values by name; each has exactly the declared shape.
 
         Raises:
             SpecError: an unknown name, another shape or kind of number, NaN, a value outside the
-                support, or a variable that is computed from others.
+                support, a variable that is computed from others, or gaps that no rule integrates out.
 
         >>> import gmdsl as gm, numpyro.distributions as dist
         >>> model = gm.joint(mu=dist.Normal(0, 1), y=lambda mu: dist.Normal(mu, 1).expand([3]))
         >>> model.condition(y=[1.0, 2.0, 3.0]).free
         ('mu',)
         """
-        return condition(self, {**(values or {}), **named})
+        return condition(self, {**(values or {}), **named}, missing)
 
     def sample(self, key: Array, shape: tuple[int, ...] | int = ()) -> dict[str, Array]:
         """Ancestral draws of every random and deterministic variable.
@@ -133,6 +138,24 @@ class Model(eqx.Module):
         if not isinstance(sizes, tuple | list) or not all(isinstance(size, int) and size >= 0 for size in sizes):
             raise SpecError(f"sample(key, {shape!r}): how many draws is a whole number or a tuple of them.")
         return draw(self, key, tuple(sizes))
+
+    def weight(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
+        """The model with the log-density of each element of an observed variable multiplied by a weight.
+
+        Args:
+            values: weights by name, for names that are not identifiers.
+            named: weights by name: one number, or one per batch element.
+
+        Raises:
+            SpecError: a variable that is not observed, a negative or infinite weight, another shape.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> model = gm.joint(mu=dist.Normal(0, 1), y=lambda mu: dist.Normal(mu, 1).expand([2]))
+        >>> once = model.condition(y=[1.0, 2.0]).weight(y=[1.0, 0.0])
+        >>> round(float(gm.compile(once).score({"mu": 0.0})["mu"]), 6)
+        1.0
+        """
+        return weight(self, {**(values or {}), **named})
 
     def rename(self, names: Mapping[str, str] | None = None, /, **named: str) -> "Model":
         """The model with variables renamed, `rename(old="new")`.

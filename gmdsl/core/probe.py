@@ -26,6 +26,14 @@ def abstract(space: Space) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(space.shape, dtype_of(space))
 
 
+def shapes_of(model: Any) -> Abstract:
+    """Shapes of everything that the factors of a model may read; data and constants with their numbers."""
+    from gmdsl.core.ancestral import known
+
+    shapes = {name: abstract(space) for name, space in (*model.declared, *model.inputs)}
+    return shapes | {name: value for name, value in known(model).items() if name not in shapes}
+
+
 def probe_node(name: str, call: Call, known: Abstract) -> tuple[Space, bool, bool]:
     """What a node of a joint is: its space, whether it is random, whether it is proper."""
     found: dict[str, Any] = {}

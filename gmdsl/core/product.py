@@ -13,6 +13,7 @@ from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic
 from gmdsl.core.function import fingerprint
+from gmdsl.core.missing import check_readers
 from gmdsl.core.space import Real, Space, contains, describe
 from gmdsl.core.support import smaller
 
@@ -40,7 +41,7 @@ def product(first: Any, second: Any) -> Any:
     for name, space in inputs.items():
         source = params[name].space if name in params else spaces.get(name)
         _check_bound(name, space, source, data.get(name, constants.get(name)), name in computed)
-    return dataclasses.replace(
+    found = dataclasses.replace(
         first,
         factors=factors,
         declared=tuple(spaces.items()),
@@ -54,6 +55,8 @@ def product(first: Any, second: Any) -> Any:
         dims=tuple(_merged("dims", dict(first.dims), dict(second.dims)).items()),
         coords=tuple(_merged("coords", dict(first.coords), dict(second.coords)).items()),
     )
+    check_readers("product", found)
+    return found
 
 
 def _unify_spaces(first: Any, second: Any) -> tuple[dict[str, Space], list[str]]:
@@ -89,7 +92,8 @@ def _merged(what: str, first: dict[str, Any], second: dict[str, Any]) -> dict[st
 
 def _same(first: Any, second: Any) -> bool:
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
-        return np.array_equal(np.asarray(first), np.asarray(second))
+        pair = np.asarray(first), np.asarray(second)
+        return np.array_equal(*pair, equal_nan=all(array.dtype.kind == "f" for array in pair))
     return fingerprint(first, []) == fingerprint(second, [])
 
 

@@ -18,6 +18,7 @@ from gmdsl.core.elementwise import element_axes
 from gmdsl.core.evaluate import log_density
 from gmdsl.core.factor import Deterministic, Factor, Values
 from gmdsl.core.gaussian import filled
+from gmdsl.core.missing import Missing
 from gmdsl.core.rule import Rule, Shapes
 from gmdsl.core.space import describe
 from gmdsl.core.states import element_states, joint_states, states_per_element
@@ -117,8 +118,8 @@ def _terms(model: Any, values: Values) -> list[Array]:
 
 
 def _term(factor: Factor, have: Values) -> Array:
-    if isinstance(factor, Distributed):
-        return factor.pointwise(have)[factor.child]
+    if isinstance(factor, Distributed | Missing):
+        return factor.pointwise(have)[factor.children[0]]
     return factor.log_density(have)
 
 

@@ -22,6 +22,7 @@ from gmdsl.core.evaluate import total
 from gmdsl.core.factor import Deterministic, Factor, Values
 from gmdsl.core.gaussian import filled, propagated
 from gmdsl.core.graph import cycle, ordered
+from gmdsl.core.missing import Missing, marginal_log_density
 from gmdsl.core.rule import Rule, Shapes, reads_of
 from gmdsl.core.space import Real, describe
 
@@ -43,9 +44,10 @@ class LinearGaussian(Rule):
         names = [child for factor in below for child in factor.children]
         point = jnp.concatenate([jnp.ravel(jnp.asarray(values[name], float)) for name in names])
         start = found.means.shape[1] - point.size
-        return found.marginal(np.arange(start, start + point.size)).log_density(point) + total(
-            rest, filled(model, values)
-        )
+        marginal = found.marginal(np.arange(start, start + point.size))
+        gaps = any(isinstance(factor, Missing) for factor in below)
+        density = marginal_log_density(marginal, point) if gaps else marginal.log_density(point)
+        return density + total(rest, filled(model, values))
 
     def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)
@@ -100,7 +102,8 @@ def _joint(
             return _refused(factor, reads)
         joint, reads = found, (*reads, *factor.children)
     for factor in below:
-        found = propagated(model, values, [factor], joint, reads)
+        whole = factor.base if isinstance(factor, Missing) else factor  # its gaps are integrated out of the result
+        found = propagated(model, values, [whole], joint, reads)
         if found is None:
             return _refused(factor, hidden)
         joint = found
