@@ -2,6 +2,9 @@ from . import adapt as adapt
 from . import nets as nets
 from .compiler.density import Density as Density
 from .compiler.density import compile as compile
+from .compiler.log_normalizer import LogNormalizer as LogNormalizer
+from .compiler.log_normalizer import log_normalizer as log_normalizer
+from .compiler.quadrature import Quadrature as Quadrature
 from .core.adapter import Adapter as Adapter
 from .core.declare import energy as energy
 from .core.declare import from_callable as from_callable
@@ -66,6 +69,9 @@ from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM
 from .processes.ve import VE as VE
 from .processes.vp import VP as VP
+from .run.expectation import Expectation as Expectation
+from .run.expectation import MonteCarlo as MonteCarlo
+from .run.expectation import expectation as expectation
 from .run.fit import Fit as Fit
 from .run.fit import fit as fit
 from .run.log_likelihood import log_likelihood as log_likelihood

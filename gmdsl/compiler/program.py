@@ -201,6 +201,12 @@ def split(model: Any) -> tuple[Program, Leaves]:
     return _PROGRAMS[key], leaves
 
 
+def target_of(model: Any) -> FlatTarget:
+    """The target of a model, compiled."""
+    program, leaves = split(model)
+    return FlatTarget(program, leaves, program.jit_hoist(leaves) if program.plan.fixed else {})
+
+
 def _device(leaf: Any) -> jax.Array:
     """The array as JAX holds it; numbers that do not fit its precision are refused."""
     if isinstance(leaf, np.ndarray) and leaf.dtype in (np.int64, np.uint64, np.float64) and leaf.size:

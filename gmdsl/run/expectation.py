@@ -1,0 +1,219 @@
+r"""`gm.expectation`: $E[f] = \int f(x)\, p(x)\, dx$ with its error, by the best way that there is.
+
+Exactly for discrete models, by quadrature where rules leave at most three dimensions, else by Monte Carlo with its
+standard error. What the function does not read is integrated out first.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gmdsl.compiler.log_normalizer import integrated
+from gmdsl.compiler.quadrature import MOST_DIMENSIONS, Quadrature, integrals
+from gmdsl.core.ancestral import known
+from gmdsl.core.discrete import expectation_of
+from gmdsl.core.errors import SpecError, check_positive, unknown_name
+from gmdsl.core.evaluate import completed
+from gmdsl.core.function import Function
+from gmdsl.core.graph import ancestors
+from gmdsl.core.marginal import accounts
+from gmdsl.core.model import Model
+from gmdsl.core.probe import abstract
+from gmdsl.core.states import joint_states
+from gmdsl.run.sample import sample
+
+MOST_STATES = 64  # of discrete variables that the function reads, one integral for each
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The mean of a function.
+
+    Attributes:
+        value: the mean, in the shape of the function's result.
+        error: its standard error (Monte Carlo) or numerical error, in the same shape.
+        method: how it came about.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    method: str
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        def shown(numbers: np.ndarray) -> str:
+            return np.array2string(numbers, precision=5, threshold=8)
+
+        return f"Expectation({shown(self.value)} +- {shown(self.error)}, {self.method})"
+
+
+class MonteCarlo(eqx.Module):
+    """Independent draws of a model that can be drawn from.
+
+    Attributes:
+        draws: how many.
+    """
+
+    draws: int = 10_000
+
+    def __check_init__(self) -> None:
+        check_positive(self, "draws")
+
+
+def expectation(
+    model: Any, function: Callable[[Mapping[str, Array]], Any], method: Any = None, *, seed: int = 0, **settings: Any
+) -> Expectation:
+    """The expectation of a function under a model, with its error.
+
+    Args:
+        model: a model, observed in part or not at all, normalised or not; or a tree of draws.
+        function: from a dict of named values at one point to a number or an array.
+        method: `gm.Quadrature(...)`, `gm.MonteCarlo(...)` or a sampler such as `gm.NUTS()`. By default exact or by
+            quadrature where that works, else by independent draws where the model can be drawn from.
+        seed: for draws.
+        settings: of `gm.sample`, where the method is a sampler.
+
+    Returns:
+        The value, its error, and how it came about.
+
+    Raises:
+        SpecError: nothing above works; the message says what does.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> model = gm.joint(a=dist.Normal(1.0, 2.0), b=lambda a: dist.Normal(a, 1.0))
+    >>> found = gm.expectation(model, lambda v: v["b"] ** 2)
+    >>> round(float(found), 8), found.method
+    (6.0, 'a: integrated out, linear-Gaussian; quadrature over b')
+    """
+    if hasattr(model, "children") and "posterior" in model.children:
+        return _of_tree(model, function)
+    model = getattr(model, "model", model)
+    if not isinstance(model, Model) or model.inputs or not model.free:
+        raise SpecError("expectation(...): a model with free variables and no inputs is needed, or a tree of draws.")
+    if not callable(function):
+        raise SpecError(f"expectation(...): a function of the named values is needed, not {type(function).__name__}.")
+    if isinstance(method, MonteCarlo):
+        return _by_draws(model, function, method.draws, seed)
+    if method is not None and not isinstance(method, Quadrature):
+        return _of_tree(sample(model, method, seed=seed, progress=False, **settings), function)
+    if settings:
+        raise SpecError(f"expectation({next(iter(settings))}=...): settings of gm.sample go with a sampler.")
+    if all(model.spaces[name].discrete for name in model.free):
+        return _by_sum(model, function)
+    probed = _probed(model, function)
+    try:
+        return _by_quadrature(model, function, *probed, method or Quadrature())
+    except SpecError as error:
+        if method is not None or not model.capabilities().drawable:
+            raise SpecError(f"expectation(...): {error} Or draw: expectation(model, function, gm.NUTS()).") from None
+    return _by_draws(model, function, MonteCarlo().draws, seed)
+
+
+def _by_sum(model: Model, function: Any) -> Expectation:
+    def named(values: Mapping[str, Any]) -> Any:
+        return function(completed(model, values))
+
+    with jax.enable_x64(True):
+        value = np.asarray(expectation_of(model, named))
+    return Expectation(value, 1e-14 * (1.0 + np.abs(value)), f"sum over {', '.join(model.free)}")
+
+
+def _by_quadrature(
+    model: Model, function: Any, shape: tuple[int, ...], read: set[str], settings: Quadrature
+) -> Expectation:
+    left = integrated(model, tuple(read))
+    labels = tuple(name for name in left.free if left.spaces[name].discrete)
+    states = joint_states({name: left.spaces[name] for name in labels}, MOST_STATES) if labels else {}
+    if states is None:
+        raise SpecError(f"quadrature: {', '.join(labels)} have more than {MOST_STATES} states.")
+    if sum(np.prod(left.spaces[name].free_shape) for name in left.free if name not in labels) > MOST_DIMENSIONS:
+        raise SpecError(f"quadrature over {', '.join(left.free)}: more than {MOST_DIMENSIONS} dimensions.")
+    count = len(next(iter(states.values()))) if states else 1
+    rows = [{name: np.asarray(rows[i]) for name, rows in states.items()} for i in range(count)]
+    parts = [integrals(left.condition(row) if row else left, Function(function), settings) for row in rows]
+    totals = np.array([part.log_total for part in parts])
+    weight = np.exp(totals - totals.max())
+    weight /= weight.sum()
+    mean = sum(w * part.mean for w, part in zip(weight, parts, strict=True))
+    error = sum(
+        w * (part.mean_error + part.log_total_error * np.abs(part.mean)) for w, part in zip(weight, parts, strict=True)
+    )
+    rest = ", ".join(name for name in left.free if name not in labels)
+    told = [f"sum over {', '.join(labels)}"] if labels else []
+    account = "; ".join((*accounts(left), *told, f"quadrature over {rest}"))
+    return Expectation(np.reshape(mean, shape), np.reshape(error, shape), account)
+
+
+class _Watched(dict):
+    """A dict that notes which names are read."""
+
+    def __init__(self, values: Mapping[str, Any], known: tuple[str, ...]):
+        super().__init__(values)
+        self.read: set[str] = set()
+        self.known = known
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise unknown_name("expectation(...)", name, self.known)
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def _probed(model: Model, function: Any) -> tuple[tuple[int, ...], set[str]]:
+    """The shape of the function's result, and the free variables on which it depends."""
+    found: list[_Watched] = []
+
+    def run(values: dict[str, Any]) -> Array:
+        found.append(_Watched({**known(model), **values}, (*model.random, *model.deterministic)))
+        return jnp.asarray(function(found[0]))
+
+    shapes = {name: abstract(space) for name, space in model.declared}
+    result = jax.eval_shape(run, shapes)
+    above = {name for read in found[0].read if read in model.spaces for name in ancestors(_computed(model), read)}
+    return result.shape, (found[0].read | above) & set(model.free)
+
+
+def _computed(model: Model) -> list[Any]:
+    names = set(model.deterministic)
+    return [factor for factor in model.factors if set(factor.children) & names]
+
+
+def _by_draws(model: Model, function: Any, draws: int, seed: int) -> Expectation:
+    if not (offer := model.capabilities()).drawable:
+        raise SpecError(
+            f"expectation(..., gm.MonteCarlo()): {offer.reasons['drawable']}. Give a sampler, such as gm.NUTS()."
+        )
+    values = model.sample(jax.random.key(seed), draws)
+    fixed = known(model)
+    found = np.asarray(jax.vmap(lambda v: jnp.asarray(function({**fixed, **v}), float))(values), float)
+    error = found.std(axis=0, ddof=1) / np.sqrt(draws)
+    return Expectation(found.mean(axis=0), error, f"{draws} independent draws")
+
+
+def _of_tree(tree: Any, function: Any) -> Expectation:
+    """From draws: chains with a standard error that knows of their autocorrelation, or weighted particles."""
+    import arviz_stats
+    import xarray
+
+    weighted = "particles" in tree.children
+    group = tree["particles" if weighted else "posterior"]
+    draws = {n: np.asarray(v.transpose("chain", "draw", ...)) for n, v in group.data_vars.items() if n != "log_weight"}
+    found = np.asarray(jax.vmap(jax.vmap(lambda v: jnp.asarray(function(v), float)))(draws), float)
+    if weighted:
+        weight = np.exp(log_weight := group["log_weight"].values.ravel() - group["log_weight"].values.max())
+        weight, flat = weight / weight.sum(), found.reshape(log_weight.size, *found.shape[2:])
+        mean = np.tensordot(weight, flat, axes=1)
+        error = np.sqrt(np.tensordot(weight**2, (flat - mean) ** 2, axes=1))
+        return Expectation(mean, error, f"{weight.size} weighted particles")
+    axes = [f"axis_{i}" for i in range(found.ndim - 2)]
+    data = xarray.Dataset({"f": (("chain", "draw", *axes), found)})
+    error = np.asarray(arviz_stats.mcse(data, method="mean")["f"])
+    return Expectation(found.mean(axis=(0, 1)), error, f"{found.shape[0]} chains of {found.shape[1]} draws")
