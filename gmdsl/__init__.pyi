@@ -6,16 +6,19 @@ from .compiler.log_normalizer import LogNormalizer as LogNormalizer
 from .compiler.log_normalizer import log_normalizer as log_normalizer
 from .compiler.quadrature import Quadrature as Quadrature
 from .core.adapter import Adapter as Adapter
+from .core.censored import censored as censored
 from .core.declare import energy as energy
 from .core.declare import from_callable as from_callable
 from .core.declare import joint as joint
 from .core.density import Target as Target
 from .core.errors import CaptureWarning as CaptureWarning
 from .core.errors import FitError as FitError
+from .core.errors import NaNWarning as NaNWarning
 from .core.errors import RankWarning as RankWarning
 from .core.errors import SpecError as SpecError
 from .core.errors import StartError as StartError
 from .core.generator import Generator as Generator
+from .core.histogram import histogram as histogram
 from .core.learnable import freeze as freeze
 from .core.mixture import mixture as mixture
 from .core.model import Model as Model
@@ -50,6 +53,7 @@ from .core.space import Simplex as Simplex
 from .core.space import Space as Space
 from .core.space import Spin as Spin
 from .core.tree import replace as replace
+from .core.truncated import truncated as truncated
 from .diagnose.check import Report as Report
 from .diagnose.check import check as check
 from .diagnose.discrepancy import mmd as mmd

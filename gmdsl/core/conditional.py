@@ -12,6 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Call, Factor, Values
 
 
@@ -104,6 +105,7 @@ class Distributed(Conditional):
         distribution = self.distribution(values)
         if self.child not in free:
             return {}, jnp.sum(distribution.log_prob(values[self.child]))
+        _refuse_atoms(self, distribution)
         value, jacobian = to_support(distribution.support, free[self.child])
         density = jnp.sum(distribution.log_prob(value))
         return {self.child: value}, density if jacobian is None else density + jacobian
@@ -115,6 +117,18 @@ class Distributed(Conditional):
 
     def rename(self, names: Mapping[str, str]) -> "Distributed":
         return Distributed(names.get(self.child, self.child), self.call.rename(names), self.proper)
+
+
+def _refuse_atoms(factor: Distributed, distribution: Any) -> None:
+    """A free variable with mass on single points has no density to move along."""
+    inner = distribution
+    while inner is not None:
+        if getattr(inner, "has_atoms", False):
+            raise SpecError(
+                f"{factor.name}: {factor.child} is free, but it is censored: a part of its mass sits on the bounds."
+                f" Condition on {factor.child}, or declare the value before censoring."
+            )
+        inner = getattr(inner, "base_dist", None)
 
 
 def to_support(constraint: Any, free: Any) -> tuple[Any, Float[Array, ""] | None]:
