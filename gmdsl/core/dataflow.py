@@ -45,7 +45,8 @@ def _flow(jaxpr: Any, constants: States, states: States, rule: Rule) -> States:
 
     for equation in jaxpr.eqns:
         operands = [read(atom) for atom in equation.invars]
-        inner = _called(equation)
+        closed = called(equation)
+        inner = getattr(closed, "jaxpr", closed)
         if all(state == CONSTANT for state in operands):
             found = [CONSTANT] * len(equation.outvars)
         elif UNKNOWN in operands:
@@ -58,14 +59,11 @@ def _flow(jaxpr: Any, constants: States, states: States, rule: Rule) -> States:
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _called(equation: Any) -> Any:
-    """The program that an equation calls once, with its own operands; None for other equations."""
+def called(equation: Any) -> Any:
+    """The (closed) program that an equation calls once, with its own operands; None for other equations."""
     if equation.primitive.name not in _CALLS:
         return None
-    for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        if key in equation.params:
-            return getattr(equation.params[key], "jaxpr", equation.params[key])
-    return None
+    return next((equation.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in equation.params), None)
 
 
 _CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat"}

@@ -35,7 +35,7 @@ def _rule(equation: Any, states: list[Any]) -> Any:
     if len({states[index] for index in moving}) > 1:
         return UNKNOWN
     axes, operand, out = states[moving[0]], equation.invars[moving[0]].aval, equation.outvars[0].aval
-    if name in _ELEMENTWISE:
+    if name in ELEMENTWISE:
         shapes = [equation.invars[index].aval.shape for index in moving]
         kept = all(len(s) == out.ndim and all(s[a] == out.shape[a] for a in axes) for s in shapes)
         return axes if kept else UNKNOWN
@@ -100,7 +100,7 @@ def _dot(equation: Any, states: list[Any], moving: list[int]) -> Any:
 
 _SPECIAL = {"gather": _gather, "dot_general": _dot}
 _REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin"}
-_ELEMENTWISE = {
+ELEMENTWISE = {
     *("add", "sub", "mul", "div", "rem", "max", "min", "pow", "integer_pow", "neg", "sign", "abs", "square", "sqrt"),
     *("rsqrt", "exp", "exp2", "log", "log1p", "expm1", "tanh", "sin", "cos", "tan", "logistic", "floor", "ceil"),
     *("round", "and", "or", "xor", "not", "eq", "ne", "lt", "le", "gt", "ge", "select_n", "clamp", "is_finite"),

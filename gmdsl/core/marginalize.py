@@ -5,7 +5,7 @@ nothing depends on is dropped with its conditional, whose integral is one.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -20,11 +20,19 @@ from gmdsl.core.mixture import Mixture
 from gmdsl.core.nested import fixed_space
 from gmdsl.core.probe import abstract
 from gmdsl.core.rule import Rule, reads_of
+from gmdsl.core.rules.counting import counting
+from gmdsl.core.rules.elimination import elimination
 from gmdsl.core.rules.enumeration import enumeration
 from gmdsl.core.rules.linear_gaussian import linear_gaussian
 from gmdsl.core.space import Real, Space
 
-RULES = {"enumeration": enumeration, "linear-Gaussian": linear_gaussian}  # tried in this order
+RULES = {  # tried in this order
+    "enumeration": enumeration,
+    "counting": counting,
+    "variable elimination": elimination,
+    "linear-Gaussian": linear_gaussian,
+}
+CHEAP = 32  # evaluations: a rule that takes no more is used without asking the others
 
 type Names = tuple[str, ...]
 
@@ -130,22 +138,40 @@ def _integrated(model: Any, hidden: Names) -> Any:
     if (inside := _inside_mixture(model, hidden)) is not None:
         return inside
     inner = _inner(model, hidden)
-    reasons = []
-    for title_of, propose in RULES.items():
-        rule = propose(inner, hidden, _shapes(model, inner, hidden))
-        if isinstance(rule, Rule):
-            return _replaced(model, inner, hidden, rule)
-        reasons.append(f"{title_of}: {rule}")
+    rule = rule_for(inner, hidden, _shapes(model, inner, hidden))
+    if isinstance(rule, Rule):
+        return _replaced(model, inner, hidden, rule)
     real = tuple(name for name in hidden if not model.spaces[name].discrete)
     if 0 < len(real) < len(hidden):
         return marginalize(marginalize(model, real), tuple(name for name in hidden if name not in real))
     if (opened := _opened(model, hidden)) is not None:
         return marginalize(*opened)
     raise SpecError(
-        f"marginalize({_quoted(hidden)}): no exact rule applies ({'; '.join(reasons)}). Keep it and sample the joint by"
+        f"marginalize({_quoted(hidden)}): no exact rule applies ({rule}). Keep it and sample the joint by"
         " gm.sample, estimate the density of data by gm.log_marginal with gm.AIS(...) or importance sampling, or bound"
         " it by gm.ELBO."
     )
+
+
+def rule_for(model: Any, hidden: Names, shapes: Mapping[str, Any]) -> Rule | str:
+    """The first rule that is cheap, or not much dearer than the cheapest that applies; or why none does.
+
+    Args:
+        model: the factors that touch hidden variables.
+        hidden: the variables to be hidden.
+        shapes: shapes (or numbers) of all others.
+    """
+    found, reasons = [], []
+    for title_of, propose in RULES.items():
+        rule = propose(model, hidden, shapes)
+        if isinstance(rule, str):
+            reasons.append(f"{title_of}: {rule}")
+        elif rule.evaluations <= CHEAP:
+            return rule
+        else:
+            found.append(rule)
+    least = min((rule.evaluations for rule in found), default=0)
+    return next((rule for rule in found if rule.evaluations <= 4 * least), "; ".join(reasons))
 
 
 def _inside_mixture(model: Any, hidden: Names) -> Any | None:

@@ -24,6 +24,11 @@ class Rule(eqx.Module):
     def account(self) -> str:
         """What was done, as in "integrated out, linear-Gaussian"."""
 
+    @property
+    @abc.abstractmethod
+    def evaluations(self) -> int:
+        """How many evaluations of terms of the density it takes: of two rules that apply, the cheaper one is used."""
+
     @abc.abstractmethod
     def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         """The log-density of the model with the hidden variables integrated out.

@@ -43,6 +43,10 @@ class Enumeration(Rule):
         how = "summed out" if self.axes is None else "summed out element by element"
         return f"{how}, {self.count} states"
 
+    @property
+    def evaluations(self) -> int:
+        return self.count
+
     def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         if self.axes is not None:
             apart, constant = self._elements(model, hidden, values)

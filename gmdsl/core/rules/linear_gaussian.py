@@ -36,6 +36,10 @@ class LinearGaussian(Rule):
     def account(self) -> str:
         return "integrated out, linear-Gaussian"
 
+    @property
+    def evaluations(self) -> int:
+        return 1
+
     def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         above, below, rest = _sorted(model, hidden)
         found = _joint(model, hidden, values, above, below)

@@ -1,0 +1,151 @@
+r"""A function of some variables as a flat list of steps, of which any part can be run.
+
+The function is traced at a point, calls are written out in line, and the steps are sorted by what they
+read: those free of the variables are run once, the others as often as one likes.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.core import Tracer
+from jax.extend.core import Literal
+
+from gmdsl.core.dataflow import called
+
+
+class Step(NamedTuple):
+    """One operation: its equation, and the slots that it reads and writes."""
+
+    equation: Any
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.equation.primitive.name
+
+
+class Steps(NamedTuple):
+    """A traced function of one dict.
+
+    Attributes:
+        steps: every operation that depends on the variables, in order.
+        values: what does not depend on them, by slot.
+        inputs: the slot of each variable.
+        output: the slot of the (only) result.
+        avals: shape and dtype of what is in each slot.
+    """
+
+    steps: tuple[Step, ...]
+    values: dict[int, Any]
+    inputs: dict[str, int]
+    output: int
+    avals: dict[int, Any]
+
+    def needed(self, slot: int, cut: frozenset[int] = frozenset()) -> tuple[Step, ...]:
+        """The steps that lead to a slot, in order; those that lead to slots of `cut` only are left out."""
+        wanted, found = {slot}, []
+        for step in reversed(self.steps):
+            if any(out in wanted and out not in cut for out in step.writes):
+                found.append(step)
+                wanted.update(step.reads)
+        return tuple(reversed(found))
+
+    def run(self, steps: tuple[Step, ...], given: Mapping[int, Any], slot: int) -> Any:
+        """What is in a slot after some steps."""
+        have = {**self.values, **given}
+        for step in steps:
+            results = bound(step.equation, [have[read] for read in step.reads])
+            have.update(zip(step.writes, results, strict=True))
+        return have[slot]
+
+
+def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any]) -> Steps:
+    """The steps of a function; what does not depend on its argument is computed at once.
+
+    Args:
+        function: from a dict of arrays to one array.
+        point: arrays or shapes.
+
+    >>> import jax.numpy as jnp
+    >>> found = traced(lambda v: jnp.exp(2.0) * v["x"] + 1.0, {"x": jnp.zeros(3)})
+    >>> [step.name for step in found.steps]
+    ['mul', 'add']
+    """
+    names = list(point)
+    closed = jax.make_jaxpr(lambda *arrays: function(dict(zip(names, arrays, strict=True))))(*point.values())
+    builder = _Builder()
+    slots = [builder.slot(variable.aval) for variable in closed.jaxpr.invars]
+    builder.moving.update(slots)
+    (output,) = builder.inline(closed, slots)
+    return Steps(tuple(builder.steps), builder.values, dict(zip(names, slots, strict=True)), output, builder.avals)
+
+
+def bound(equation: Any, values: list[Any]) -> list[Any]:
+    """The results of an equation at other operands."""
+    params = equation.primitive.get_bind_params(equation.params)
+    functions, params = params if isinstance(params, tuple) else ((), params)  # JAX before 0.11 gives both
+    found = equation.primitive.bind(*functions, *values, **params)
+    return list(found) if equation.primitive.multiple_results else [found]
+
+
+def is_known(value: Any) -> bool:
+    """Whether a value is a number now, and not only when the program runs."""
+    return value is not None and not isinstance(value, Tracer)
+
+
+class _Builder:
+    """Slots are numbered as they appear."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.values: dict[int, Any] = {}
+        self.moving: set[int] = set()
+        self.avals: dict[int, Any] = {}
+
+    def slot(self, aval: Any) -> int:
+        self.avals[len(self.avals)] = aval
+        return len(self.avals) - 1
+
+    def constant(self, aval: Any, value: Any) -> int:
+        slot = self.slot(aval)
+        self.values[slot] = value
+        return slot
+
+    def inline(self, closed: Any, arguments: list[int]) -> list[int]:
+        """Adds the equations of a program; returns the slots of its results."""
+        jaxpr, constants = getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())
+        where = dict(zip(jaxpr.invars, arguments, strict=True))
+        where |= {v: self.constant(v.aval, c) for v, c in zip(jaxpr.constvars, constants, strict=True)}
+
+        def read(atom: Any) -> int:
+            if isinstance(atom, Literal):
+                return self.constant(atom.aval, np.asarray(atom.val, atom.aval.dtype))
+            return where[atom]
+
+        for equation in jaxpr.eqns:
+            operands = [read(atom) for atom in equation.invars]
+            inner = None if equation.primitive.name in _OPAQUE else called(equation)
+            results = self.step(equation, operands) if inner is None else self.inline(inner, operands)
+            where.update(zip(equation.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def step(self, equation: Any, operands: list[int]) -> list[int]:
+        results = [self.slot(variable.aval) for variable in equation.outvars]
+        if self.moving & set(operands):
+            self.moving.update(results)
+            self.steps.append(Step(equation, tuple(operands), tuple(results)))
+            return results
+        values = [self.values[operand] for operand in operands]
+        if all(is_known(value) for value in values):
+            with jax.ensure_compile_time_eval():
+                found = bound(equation, values)
+        else:
+            found = bound(equation, values)
+        self.values.update(zip(results, found, strict=True))
+        return results
+
+
+_OPAQUE = {"custom_jvp_call", "custom_vjp_call"}  # whose derivative is not that of their program
