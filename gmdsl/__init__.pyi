@@ -38,6 +38,7 @@ from .core.reparametrize import NonCentred as NonCentred
 from .core.sampler import Sampler as Sampler
 from .core.sampler import metropolis as metropolis
 from .core.score_model import score_model as score_model
+from .core.series import scan as scan
 from .core.solver import Solver as Solver
 from .core.space import Binary as Binary
 from .core.space import Categorical as Categorical

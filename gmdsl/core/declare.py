@@ -22,6 +22,8 @@ from gmdsl.core.model import Model
 from gmdsl.core.names import RESERVED, check_name
 from gmdsl.core.node import Data, Given, Input, Param
 from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node
+from gmdsl.core.scan import Steps
+from gmdsl.core.series import Series, probe_series
 from gmdsl.core.space import Space
 
 
@@ -73,7 +75,8 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
     """A directed joint density, one node per name.
 
     A node is a NumPyro distribution, a function of other nodes (its argument names) that returns a
-    distribution or a value, a module tied by `gm.given`, `gm.data`, `gm.param`, `gm.input`, or a number.
+    distribution or a value, a path (`gm.scan`), a module tied by `gm.given`, `gm.data`, `gm.param`, `gm.input`, or a
+    number.
 
     Args:
         nodes: nodes by name, for names that are not identifiers.
@@ -93,11 +96,11 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
     if twice:
         raise SpecError(f"joint(...): {twice[0]} is declared twice. Give each node a name of its own.")
     everything = {**(nodes or {}), **named}
-    calls: dict[str, Call] = {}
+    calls: dict[str, Call | Steps] = {}
     fixed = _Fixed()
     for node, value in everything.items():
         if not fixed.take(node, value):
-            calls[node] = _call("joint", node, value, list(everything))
+            calls[node] = _node_call(node, value, list(everything))
     return _assemble(calls, fixed, dims, coords)
 
 
@@ -131,13 +134,18 @@ class _Fixed:
         return {**shapes, **self.constants}
 
 
-def _assemble(calls: dict[str, Call], fixed: _Fixed, dims: Any, coords: Any) -> Model:
+def _assemble(calls: dict[str, Call | Steps], fixed: _Fixed, dims: Any, coords: Any) -> Model:
     known = fixed.known()
     spaces: dict[str, Space] = {}
     factors: list[Factor] = []
-    for draft in ordered(Deterministic(name, call) for name, call in calls.items()):
+    for draft in ordered(Deterministic(name, call) for name, call in calls.items()):  # ty: ignore[invalid-argument-type]
         name = draft.children[0]
         call = calls[name]
+        if isinstance(call, Steps):
+            path = probe_series(name, call, known)
+            spaces[name], known[name] = path.space, abstract(path.space)
+            factors.append(path)
+            continue
         space, random, proper = probe_node(name, call, known)
         spaces[name], known[name] = space, abstract(space)
         if not random and isinstance(call.function, Constant):
@@ -189,6 +197,15 @@ def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any
     )
 
 
+def _node_call(node: str, value: Any, names: list[str]) -> Call | Steps:
+    """The calls behind a node of a joint."""
+    if not isinstance(value, Series):
+        return _call("joint", node, value, names)
+    _warn(node, value.captured())
+    _check_known("joint", node, value.steps.variables, names)
+    return value.steps
+
+
 def _call(verb: str, node: str, value: Any, names: list[str]) -> Call:
     """The call behind a node, with every argument known."""
     if isinstance(value, Given):
@@ -202,28 +219,31 @@ def _call(verb: str, node: str, value: Any, names: list[str]) -> Call:
             raise SpecError(f'{node}: a module or builtin needs its parents. Write {node}=gm.given("parent", ...).')
         call = call_by_order(value, tuple(names))
     elif callable(value):
-        _warn_captured(node, value)
+        _warn(node, captured(value), 5)
         call = call_by_name(value)
     else:
         raise SpecError(
             f"{node}: {type(value).__name__} is not a node. Use a distribution, a function of other nodes,"
             " gm.data(array), gm.param(init) or gm.input(space)."
         )
-    for variable in call.variables:
-        if variable not in names:
-            raise unknown_name(f"{verb}({node}=...)", variable, [n for n in names if n != node], "names declared here")
+    _check_known(verb, node, call.variables, names)
     return call
 
 
-def _warn_captured(node: str, function: Any) -> None:
-    found = captured(function)
+def _check_known(verb: str, node: str, variables: tuple[str, ...], names: list[str]) -> None:
+    for variable in variables:
+        if variable not in names:
+            raise unknown_name(f"{verb}({node}=...)", variable, [n for n in names if n != node], "names declared here")
+
+
+def _warn(node: str, found: list[tuple[str, str]], stacklevel: int = 5) -> None:
     if found:
         listed = ", ".join(f"'{name}' ({kind})" for name, kind in found)
         warnings.warn(
             f"{node}: its function closes over {listed}, frozen as it is now."
             " Pass arrays as gm.data and modules through gm.given.",
             CaptureWarning,
-            stacklevel=5,
+            stacklevel=stacklevel,
         )
 
 

@@ -107,8 +107,8 @@ def observed_log_prob(distribution: Any, value: Any) -> Array:
     """The log-density of what is not NaN in a value, one number per batch element of a NumPyro distribution.
 
     >>> import numpyro.distributions as dist
-    >>> observed_log_prob(dist.Uniform(0.0, 1.0).expand([2]), jnp.array([0.25, jnp.nan])).tolist()
-    [0.0, 0.0]
+    >>> observed_log_prob(dist.Exponential(1.0).expand([2]), jnp.array([3.0, jnp.nan])).tolist()
+    [-3.0, 0.0]
     """
     import numpyro.distributions as dist
 

@@ -34,7 +34,7 @@ def shapes_of(model: Any) -> Abstract:
     return shapes | {name: value for name, value in known(model).items() if name not in shapes}
 
 
-def probe_node(name: str, call: Call, known: Abstract) -> tuple[Space, bool, bool]:
+def probe_node(name: str, call: Any, known: Abstract) -> tuple[Space, bool, bool]:
     """What a node of a joint is: its space, whether it is random, whether it is proper."""
     found: dict[str, Any] = {}
 
@@ -46,11 +46,11 @@ def probe_node(name: str, call: Call, known: Abstract) -> tuple[Space, bool, boo
         _check_parameters(name, result)
         shape = tuple(result.batch_shape) + tuple(result.event_shape)
         found["space"] = space_of(result.support, shape)
-        found["proper"] = not _improper(result)
+        found["proper"] = not is_improper(result)
         value = jnp.zeros(shape, dtype_of(found["space"]))
         return jnp.sum(result.log_prob(value))
 
-    out = _eval(name, run, call, known)
+    out = evaluated(name, run, call, known)
     if found["space"] is not None:
         return found["space"], True, found["proper"]
     return Real(*out.shape), False, False
@@ -64,7 +64,7 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
     """
     with jax.numpy_rank_promotion("warn"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        out = _eval(name, lambda values: jnp.asarray(call(values)), call, known)
+        out = evaluated(name, lambda values: jnp.asarray(call(values)), call, known)
     for warning in caught:
         if "rank promotion" in str(warning.message):
             text = str(warning.message).split(" Set the ")[0].strip()
@@ -80,7 +80,8 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
         )
 
 
-def _eval(name: str, run: Any, call: Call, known: Abstract) -> Any:
+def evaluated(name: str, run: Any, call: Any, known: Abstract) -> Any:
+    """What `run(values)` gives on the shapes that a call reads, with errors that name the node."""
     shapes = {v: known[v] for v in call.variables if isinstance(known[v], jax.ShapeDtypeStruct)}
     numbers = {v: known[v] for v in call.variables if v not in shapes}
     try:
@@ -101,8 +102,8 @@ def _eval(name: str, run: Any, call: Call, known: Abstract) -> Any:
         ) from error
 
 
-def _describe(call: Call, known: Abstract) -> str:
-    return ", ".join(f"{v}{tuple(getattr(known[v], 'shape', ()))}" for v in call.variables) or "no arguments"
+def _describe(call: Any, known: Abstract) -> str:
+    return ", ".join(f"{v.strip('/')}{tuple(getattr(known[v], 'shape', ()))}" for v in call.variables) or "no arguments"
 
 
 def is_distribution(value: Any) -> bool:
@@ -135,7 +136,8 @@ def _check_own_parameters(name: str, distribution: Any) -> None:
             )
 
 
-def _improper(distribution: Any) -> bool:
+def is_improper(distribution: Any) -> bool:
+    """Whether a distribution does not integrate to one, in any of its layers."""
     inner = distribution
     while True:
         if type(inner).__name__ in _IMPROPER:
