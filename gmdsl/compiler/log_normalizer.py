@@ -70,7 +70,7 @@ def log_normalizer(model: Any, method: Quadrature | None = None) -> LogNormalize
             return LogNormalizer(float(log_sum(model)), 1e-12, f"sum over {', '.join(model.free)}")
         left = integrated(model, ())
         if not left.free:
-            rules = "; ".join(accounts(left)) or "nothing is free"
+            rules = "; ".join(accounts(left)) or "the rest is normalised"
             return LogNormalizer(float(target_of(left).log_density(jnp.zeros(0))), 1e-12, rules)
         dim = target_of(left).dim
     if dim > MOST_DIMENSIONS:

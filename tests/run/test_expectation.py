@@ -1,0 +1,99 @@
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+
+Y, SIGMA = [28.0, 8, -3, 7, -1, 1, 18, 12], [15.0, 10, 16, 11, 9, 11, 10, 18]
+
+
+def chain():
+    return gm.joint(a=dist.Normal(1.0, 2.0), b=lambda a: dist.Normal(3.0 * a, 1.0), c=lambda a, b: a * b)
+
+
+def test_what_is_not_read_is_integrated_out_first():
+    found = gm.expectation(chain(), lambda v: v["b"] ** 2)
+    np.testing.assert_allclose(found.value, 9.0 + 36.0 + 1.0, rtol=1e-10)
+    assert found.method == "a: integrated out, linear-Gaussian; quadrature over b"
+
+
+def test_a_computed_variable_can_be_read():
+    found = gm.expectation(chain(), lambda v: v["c"])
+    np.testing.assert_allclose(found.value, 3.0 * (1.0 + 4.0), rtol=1e-10)
+
+
+def test_the_posterior_means_of_eight_schools():
+    model = gm.joint(
+        mu=dist.Normal(0.0, 10.0),
+        log_tau=dist.Normal(5.0, 1.0),
+        theta=lambda mu, log_tau: dist.Normal(mu, jnp.exp(log_tau)).expand([8]),
+        sigma=gm.data(SIGMA),
+        y=lambda theta, sigma: dist.Normal(theta, sigma),
+    ).condition(y=Y)
+    found = gm.expectation(model, lambda v: jnp.stack([v["mu"], v["log_tau"]]))
+    np.testing.assert_allclose(found.value, [5.799044987109628, 2.450571278190489], rtol=1e-8)
+
+
+def test_a_discrete_model_is_summed():
+    coins = gm.joint(k=dist.Bernoulli(0.25).expand([3]), total=lambda k: jnp.sum(k))
+    found = gm.expectation(coins, lambda v: jnp.stack([v["total"], v["total"] ** 2]))
+    np.testing.assert_allclose(found.value, [0.75, 3 * 0.25 * 0.75 + 0.75**2], rtol=1e-7)
+    assert found.method == "sum over k"
+
+
+def test_a_label_that_is_read_is_summed_beside_the_integral(x64):
+    model = gm.joint(k=dist.Categorical(np.array([0.3, 0.7])), x=lambda k: dist.Normal(5.0 * k, 1.0))
+    found = gm.expectation(model, lambda v: v["x"] * v["k"])
+    np.testing.assert_allclose(found.value, 0.7 * 5.0, rtol=1e-10)
+    posterior = gm.expectation(model.condition(x=2.0), lambda v: v["k"])
+    odds = 0.7 / 0.3 * np.exp(-0.5 * 9.0 + 0.5 * 4.0)
+    np.testing.assert_allclose(posterior.value, odds / (1 + odds), rtol=1e-10)
+
+
+def test_a_histogram_is_averaged_by_counting():
+    model = gm.histogram([0.1, 0.2, 0.7], bins=[0.0, 0.5, 1.5])
+    found = gm.expectation(model, lambda v: v["x"] ** 2)
+    np.testing.assert_allclose(found.value, 2 / 3 * (0.25**2 + 0.25 / 12) + 1 / 3 * (1.0 + 1 / 12), rtol=1e-12)
+    assert found.method == "by counting over x"
+
+
+def test_many_dimensions_are_drawn_with_a_standard_error():
+    model = gm.joint(x=dist.LogNormal(0.0, 0.7).expand([7]))
+    found = gm.expectation(model, lambda v: v["x"], seed=3)
+    z = (found.value - np.exp(0.245)) / found.error
+    assert found.method == "10000 independent draws"
+    assert np.abs(z).max() < 4.5  # seven z-scores, false alarm 5e-5
+    np.testing.assert_allclose(found.error, np.sqrt(np.exp(0.98) - np.exp(0.49)) / 100, rtol=0.15)
+
+
+def test_a_sampler_gives_a_standard_error_that_knows_of_autocorrelation():
+    ring = gm.energy(lambda x: 4.0 * (jnp.linalg.norm(x) - 2.0) ** 2, x=gm.Real(2))
+    exact = gm.expectation(ring, lambda v: v["x"] @ v["x"])
+    drawn = gm.expectation(ring, lambda v: v["x"] @ v["x"], gm.NUTS(), seed=1, draws=1000, warmup=500)
+    assert drawn.method == "4 chains of 1000 draws"
+    assert abs(drawn.value - exact.value) < 4.0 * drawn.error
+    tree = gm.sample(ring, gm.RandomWalk(), draws=1000, warmup=500, progress=False)
+    slow = gm.expectation(tree, lambda v: v["x"][0])
+    assert slow.error > 2.0 * np.asarray(tree["posterior"]["x"])[..., 0].std() / np.sqrt(4000)
+
+
+def test_weighted_particles_keep_their_weights():
+    target = gm.energy(lambda x: 0.5 * (x - 1.0) ** 2 / 0.25, x=gm.Real())
+    path = gm.temper(target, gm.joint(x=dist.Normal(0.0, 2.0)))
+    tree = gm.sample(path, gm.ImportanceSampling(particles=4000), seed=2)
+    found = gm.expectation(tree, lambda v: v["x"])
+    assert found.method == "4000 weighted particles"
+    assert abs(found.value - 1.0) < 4.0 * found.error < 0.2
+
+
+def test_wrong_names_and_hopeless_models_say_what_to_do():
+    ring = gm.energy(lambda x: x @ x, x=gm.Real(6))
+    with pytest.raises(gm.SpecError, match="there is no 'y'; the variables are x"):
+        gm.expectation(ring, lambda v: v["y"])
+    with pytest.raises(gm.SpecError, match=r"more than 3 dimensions.*gm\.NUTS\(\)"):
+        gm.expectation(ring, lambda v: v["x"])
+    with pytest.raises(gm.SpecError, match=r"Give a sampler, such as gm\.NUTS"):
+        gm.expectation(ring, lambda v: v["x"], gm.MonteCarlo())
+    with pytest.raises(gm.SpecError, match="a function of the named values"):
+        gm.expectation(ring, "x")
