@@ -29,6 +29,10 @@ class CaptureWarning(UserWarning):
     """A function closes over arrays or mutable objects, which are frozen into the program."""
 
 
+class NaNWarning(UserWarning):
+    """The log-density was NaN at some proposals, which were rejected: the target is cut there."""
+
+
 class RankWarning(UserWarning):
     """A function broadcasts arrays of different rank without saying so."""
 

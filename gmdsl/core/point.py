@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Float
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from gmdsl.core.density import Target
 
@@ -18,3 +20,14 @@ class ScoredPoint(NamedTuple):
 def scored_point(target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
     """The point x of a target, evaluated."""
     return ScoredPoint(x, *target.log_density_and_score(x))
+
+
+def is_nan(point: ScoredPoint) -> Bool[Array, ""]:
+    """Whether the log-density or the score is NaN at a finite position (one that has overflowed is a divergence)."""
+    nan = jnp.isnan(point.log_density) | jnp.isnan(point.score).any()
+    return nan & jnp.isfinite(point.position).all()
+
+
+def choose(first: Bool[Array, ""], one: ScoredPoint, other: ScoredPoint) -> ScoredPoint:
+    """One point where the condition holds, else the other."""
+    return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)

@@ -46,7 +46,7 @@ def constrained(density: Density, position: np.ndarray) -> dict[str, np.ndarray]
     if not program.computed and all(isinstance(program.spaces[name], Real) for name in program.free):
         return {s.name: _slot(position, s) for s in program.plan.slots}
     target = density.target
-    return _in_batches(_constrain_batch, program, target, position)
+    return in_batches(_constrain_batch, program, target, position)
 
 
 def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[str, Any]) -> Any:
@@ -149,7 +149,7 @@ _BATCH = 1000  # points in a batch; fixed, so that another number of draws compi
 _NUMBERS = 2**22  # numbers in a batch at most
 
 
-def _in_batches(function: Any, program: Any, target: Any, position: np.ndarray) -> Any:
+def in_batches(function: Any, program: Any, target: Any, position: np.ndarray) -> Any:
     """A function of flat points over all draws, in batches of one size so that it compiles once."""
     flat = position.reshape(-1, position.shape[-1])
     size = max(1, min(_BATCH, _NUMBERS // max(flat.shape[1], 1)))
@@ -175,4 +175,4 @@ _density_batch = jax.jit(_density, static_argnums=0)
 
 
 def _log_densities(density: Density, position: np.ndarray) -> np.ndarray:
-    return _in_batches(_density_batch, density.program, density.target, position)
+    return in_batches(_density_batch, density.program, density.target, position)

@@ -22,6 +22,7 @@ class LogZ:
         curve: `betas` and the estimate at each, for a look at where weights are lost; empty without a path.
         method: what made it.
         particles: how many there were.
+        log_weight: their log-weights, for `gm.check`.
     """
 
     log_z: float
@@ -30,6 +31,7 @@ class LogZ:
     curve: dict[str, np.ndarray] = field(repr=False, default_factory=dict)
     method: str = ""
     particles: int = 0
+    log_weight: np.ndarray = field(repr=False, compare=False, default_factory=lambda: np.full(1, -np.inf))
 
     @property
     def status(self) -> str:
@@ -43,16 +45,16 @@ def estimate(log_weight: np.ndarray, method: str, curve: dict[str, np.ndarray] |
     """Log of the mean weight, in the logarithm from the largest on."""
     n, top, curve = len(log_weight), log_weight.max(), curve or {}
     if not np.isfinite(top):
-        return LogZ(-np.inf, np.inf, 0.0, curve, method, n)
+        return LogZ(-np.inf, np.inf, 0.0, curve, method, n, log_weight)
     weight = np.exp(log_weight - top)
     if n < 2:
-        return LogZ(float(top), np.inf, float(n), curve, method, n)
+        return LogZ(float(top), np.inf, float(n), curve, method, n, log_weight)
     groups = np.array_split(weight, min(GROUPS, n))
     sums, sizes = np.array([part.sum() for part in groups]), np.array([len(part) for part in groups])
     left = np.log(np.maximum((weight.sum() - sums) / (n - sizes), np.finfo(float).tiny))
     error = np.sqrt((len(groups) - 1) / len(groups) * np.sum((left - left.mean()) ** 2))
     ess = weight.sum() ** 2 / (weight**2).sum()
-    return LogZ(float(top + np.log(weight.mean())), float(error), float(ess), curve, method, n)
+    return LogZ(float(top + np.log(weight.mean())), float(error), float(ess), curve, method, n, log_weight)
 
 
 def resampled(log_weight: np.ndarray, seed: int) -> np.ndarray:

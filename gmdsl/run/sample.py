@@ -1,9 +1,12 @@
 """`gm.sample`: from a model and a sampler to a tree of draws that ArviZ understands."""
 
+import warnings
 from typing import Any
 
+import numpy as np
+
 from gmdsl.compiler.density import Density
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.generator import Generator
 from gmdsl.core.model import Model
 from gmdsl.core.noised import Noised
@@ -56,6 +59,9 @@ def sample(
         SpecError: discrete variables, settings out of range, a sampler that breaks the contract.
         StartError: the log-density or its gradient is not finite at the starts.
 
+    Warns:
+        NaNWarning: once, where the log-density was NaN at proposals; they were rejected.
+
     >>> import gmdsl as gm
     >>> bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2))
     >>> tree = gm.sample(bowl, gm.NUTS(), chains=2, draws=50, warmup=50, progress=False)
@@ -74,7 +80,21 @@ def sample(
     plan = RunPlan(chains=chains, draws=draws, warmup=warmup, seed=seed, thin=thin, mode=mode)
     run = run_chains(density, sampler, plan, init=init, progress=progress)
     tree = build_tree(density, sampler, run, seed=seed, thin=thin, draws=draws)
+    _warn_of_nan(run)
     return add_log_likelihood(model, tree) if log_likelihood else tree
+
+
+def _warn_of_nan(run: Any) -> None:
+    """One warning for a run whose log-density was NaN at proposals after warm-up."""
+    counted = run.stats.get("nan_evaluations")
+    share = 0.0 if counted is None else float(np.mean(counted[:, run.warmup :]) if counted.shape[1] > run.warmup else 0)
+    if share:
+        warnings.warn(
+            f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
+            " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
+            NaNWarning,
+            stacklevel=3,
+        )
 
 
 def _check_settings(

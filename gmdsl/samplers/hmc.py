@@ -19,7 +19,7 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import draw_momentum, kinetic, velocity
-from gmdsl.core.point import ScoredPoint, scored_point
+from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
 DIVERGENCE = 1000.0  # energy error above which a trajectory is called divergent, as in Stan
@@ -64,17 +64,24 @@ class HMC(Sampler):
         momentum = draw_momentum(key_momentum, self.inverse_mass, target.dim)
         factor = jax.random.uniform(key_jitter, (), momentum.dtype, -1.0, 1.0)
         step_size = self.step_size * (1.0 + self.jitter * factor)
-        move = lambda _, at: leapfrog(target, self.inverse_mass, step_size, *at)  # noqa: E731
-        proposal, end = jax.lax.fori_loop(0, self.steps, move, (state, momentum))
+        lowest = state.log_density - DIVERGENCE
+
+        def move(_: Any, at: Any) -> Any:
+            point, momentum, broken = at
+            new, momentum = leapfrog(target, self.inverse_mass, step_size, point, momentum)
+            # A trajectory that has flown off already overflows to NaN; that is a divergence.
+            return new, momentum, broken | (is_nan(new) & (point.log_density > lowest))
+
+        proposal, end, broken = jax.lax.fori_loop(0, self.steps, move, (state, momentum, jnp.zeros((), bool)))
         before = kinetic(self.inverse_mass, momentum) - state.log_density
         after = kinetic(self.inverse_mass, end) - proposal.log_density
-        new, stats = metropolis(key_accept, state, proposal, before - after)
+        new, stats = metropolis(key_accept, state, proposal, jnp.where(broken, jnp.nan, before - after))
         diverging = ~(after - before < DIVERGENCE)
         steps = jnp.asarray(self.steps)
         energy = jnp.where(stats["accepted"], after, before)
         error = jnp.where(stats["accepted"], after - before, 0.0)
         more = {"lp": new.log_density, "energy": energy, "energy_error": error, "diverging": diverging}
-        return new, {**stats, **more, "n_steps": steps}
+        return new, {**stats, **more, "n_steps": steps, "nan_evaluations": broken}
 
 
 def leapfrog(

@@ -1,7 +1,8 @@
 r"""Unadjusted Langevin: $x_{t+\Delta t} = x_t + \frac{\Delta t}{2} \nabla \log \pi(x_t) + \sqrt{\Delta t}\, e_t$.
 
 Nothing is rejected, so the law of the chain differs from the target by a bias of order $\Delta t$; on
-$N(\mu, s^2)$ its stationary variance is $s^2 / (1 - \Delta t / 4 s^2)$.
+$N(\mu, s^2)$ its stationary variance is $s^2 / (1 - \Delta t / 4 s^2)$. A move to a point where the log-density or
+the score is NaN is not made.
 
 Reference:
     Roberts and Tweedie, *Exponential convergence of Langevin distributions and their discrete
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.density import Target
+from gmdsl.core.point import ScoredPoint, choose, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
 
@@ -31,8 +33,17 @@ class Langevin(Sampler):
     def __check_init__(self) -> None:
         check_step(self)
 
-    def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Array, Stats]:
-        noise = jax.random.normal(key, state.shape, state.dtype)
-        lp, score = target.log_density_and_score(state)
-        x = state + 0.5 * self.step_size * score + jnp.sqrt(self.step_size) * noise
-        return x, {"diverging": ~jnp.isfinite(lp)}
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
+        return scored_point(target, x)
+
+    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
+        return state.position
+
+    def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
+        x = state.position
+        noise = jax.random.normal(key, x.shape, x.dtype)
+        proposal = scored_point(target, x + 0.5 * self.step_size * state.score + jnp.sqrt(self.step_size) * noise)
+        lost = jnp.isnan(proposal.log_density) | jnp.isnan(proposal.score).any()
+        new = choose(lost, state, proposal)
+        diverging = lost | ~jnp.isfinite(proposal.log_density)
+        return new, {"lp": new.log_density, "diverging": diverging, "nan_evaluations": is_nan(proposal)}

@@ -19,7 +19,7 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.metric import draw_step, mahalanobis, velocity
-from gmdsl.core.point import ScoredPoint, scored_point
+from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
 
@@ -59,7 +59,7 @@ class MALA(Sampler):
         backward = self._log_move(proposal, state)
         log_ratio = proposal.log_density - state.log_density + backward - forward
         new, stats = metropolis(key_accept, state, proposal, log_ratio)
-        return new, {**stats, "lp": new.log_density}
+        return new, {**stats, "lp": new.log_density, "nan_evaluations": is_nan(proposal)}
 
     def _mean(self, state: ScoredPoint) -> Float[Array, " dim"]:
         return state.position + 0.5 * self.step_size * velocity(self.inverse_mass, state.score)

@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import InverseMass, draw_momentum, kinetic, velocity
-from gmdsl.core.point import ScoredPoint, scored_point
+from gmdsl.core.metric import draw_momentum, kinetic, velocity
+from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
 
@@ -60,21 +60,30 @@ class NUTS(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        from numpyro.infer.hmc_util import IntegratorState, build_tree, velocity_verlet
+        from numpyro.infer.hmc_util import IntegratorState, build_tree
 
         key_momentum, key_tree = jax.random.split(key)
         momentum = draw_momentum(key_momentum, self.inverse_mass, target.dim)
         start = IntegratorState(state.position, momentum, -state.log_density, -state.score)
-        _, leap = velocity_verlet(lambda x: -target.log_density(x), _kinetic)
+
+        def leap(step_size: Any, inverse_mass: Any, at: Any) -> IntegratorState:
+            x, momentum, _, slope = at
+            momentum = momentum - 0.5 * step_size * slope
+            point = scored_point(target, x + step_size * velocity(inverse_mass, momentum))
+            slope = jnp.where(is_nan(point), jnp.nan, -point.score)  # the tree ends at a NaN; its end then shows it
+            return IntegratorState(point.position, momentum - 0.5 * step_size * slope, -point.log_density, slope)
+
         tree = build_tree(
-            leap, _kinetic, start, self.inverse_mass, self.step_size, key_tree, max_tree_depth=self.max_tree_depth
+            leap, kinetic, start, self.inverse_mass, self.step_size, key_tree, max_tree_depth=self.max_tree_depth
         )
         new = ScoredPoint(tree.z_proposal, -tree.z_proposal_pe, -tree.z_proposal_grad)
         before = kinetic(self.inverse_mass, momentum) - state.log_density
+        right = _nan_end(tree.z_right, tree.z_right_grad)
         stats = {
             "lp": new.log_density,
             "acceptance_rate": tree.sum_accept_probs / tree.num_proposals,
             "diverging": tree.diverging,
+            "nan_evaluations": tree.diverging & (_nan_end(tree.z_left, tree.z_left_grad) | right),
             "n_steps": tree.num_proposals,
             "tree_depth": tree.depth,
             "reached_max_treedepth": (tree.depth >= self.max_tree_depth) & ~tree.turning & ~tree.diverging,
@@ -84,8 +93,6 @@ class NUTS(Sampler):
         return new, {name: jnp.asarray(value) for name, value in stats.items()}
 
 
-def _kinetic(inverse_mass: InverseMass, momentum: Float[Array, " dim"]) -> Float[Array, ""]:
-    return kinetic(inverse_mass, momentum)
-
-
-_kinetic._kinetic_grad = velocity  # ty: ignore[missing-attribute]  (where NumPyro looks for the gradient)
+def _nan_end(position: Float[Array, " dim"], slope: Float[Array, " dim"]) -> Bool[Array, ""]:
+    """Whether a trajectory ended at a NaN, and not because it had flown off."""
+    return jnp.isnan(slope).any() & jnp.isfinite(position).all()

@@ -8,6 +8,7 @@ Reference:
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
@@ -59,4 +60,5 @@ class RandomWalk(Sampler):
         x = state.position + move
         proposal = WalkState(x, target.log_density(x))
         new, stats = metropolis(key_accept, state, proposal, proposal.log_density - state.log_density)
-        return new, {**stats, "lp": new.log_density}
+        broken = jnp.isnan(proposal.log_density) & jnp.isfinite(x).all()
+        return new, {**stats, "lp": new.log_density, "nan_evaluations": broken}

@@ -1,5 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import gmdsl as gm
 from tests.samplers.laws import LIMIT, assert_exact, target, z_scores
@@ -40,7 +41,8 @@ def test_a_dense_metric_straightens_a_correlated_target():
 
 def test_a_nan_gradient_is_a_rejection_and_counted():
     trap = gm.energy(lambda x: jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0.5, x, jnp.nan)), x**2), x=gm.Real())
-    tree = gm.sample(trap, gm.MALA(), init={"x": -1.0}, draws=200, warmup=100, progress=False)
+    with pytest.warns(gm.NaNWarning, match="NaN at"):
+        tree = gm.sample(trap, gm.MALA(), init={"x": -1.0}, draws=200, warmup=100, progress=False)
     assert np.isfinite(tree["posterior"]["x"].values).all()
     assert float(tree["sample_stats"]["nan_evaluations"].mean()) > 0
     assert gm.check(tree)["NaN evaluations"].status == "suspect"

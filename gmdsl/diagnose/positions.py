@@ -1,0 +1,100 @@
+"""The draws of a tree as flat unconstrained vectors of a model, thinned evenly where there are many."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from gmdsl.compiler.density import Density
+from gmdsl.core.errors import SpecError
+from gmdsl.diagnose.arviz_tree import in_batches
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Flat draws, (chain, draw, dim), and the log-weights of weighted ones, (chain, draw)."""
+
+    x: Float[np.ndarray, "chain draw dim"]
+    log_weight: Any = None
+
+    def thinned(self, most: int) -> "Positions":
+        """At most so many points: every k-th of each chain."""
+        chains, draws, _ = self.x.shape
+        kept = np.unique(np.linspace(0, draws - 1, max(2, min(draws, most // chains))).astype(int))
+        weights = None if self.log_weight is None else self.log_weight[:, kept]
+        return Positions(self.x[:, kept], weights)
+
+
+def positions(tree: Any, density: Density) -> Positions:
+    """The draws of a tree in the flat coordinates of a model; the weighted particles where there are some.
+
+    Raises:
+        SpecError: the tree has no draws of a variable of the model, or of another shape.
+    """
+    weighted = "particles" in tree.children
+    if not weighted and (flat := _recorded(tree, density)) is not None:
+        return Positions(flat)
+    group = tree["particles" if weighted else "posterior"]
+    values = {}
+    for name, shape, dtype in density.program.signature:
+        if name not in group:
+            raise SpecError(
+                f"check(tree, model): the model has {name}, the tree has {', '.join(map(str, group.data_vars))}."
+                " Pass the model that was sampled."
+            )
+        draws = group[name].transpose("chain", "draw", ...).values
+        if draws.shape[2:] != shape:
+            raise SpecError(
+                f"check(tree, model): {name} has shape {draws.shape[2:]} in the tree, {shape} in the model."
+                " Pass the model that was sampled."
+            )
+        values[name] = draws.astype(dtype)
+    leading = next(iter(values.values())).shape[:2]
+    together = {name: value.reshape(-1, *value.shape[2:]) for name, value in values.items()}
+    x = np.asarray(_unconstrain(density.program, density.target.leaves, density.target.hoisted, together))
+    x = x.reshape(*leading, density.dim)
+    return Positions(x, group["log_weight"].values.astype(float) if weighted else None)
+
+
+def _recorded(tree: Any, density: Density) -> np.ndarray | None:
+    """The unconstrained draws that the run has kept."""
+    if "unconstrained_posterior" not in tree.children:
+        return None
+    group, parts = tree["unconstrained_posterior"], []
+    for slot in density.program.plan.slots:
+        if slot.name not in group:
+            return None
+        draws = group[slot.name].transpose("chain", "draw", ...).values
+        if draws.shape[2:] != slot.space.free_shape:
+            return None
+        parts.append(draws.reshape(*draws.shape[:2], -1))
+    return np.concatenate(parts, axis=-1)
+
+
+def log_densities_and_scores(density: Density, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-density and score at flat points, (chain, draw, dim), in batches."""
+    return in_batches(_evaluate, density.program, density.target, x)
+
+
+def coordinates(density: Density) -> list[str]:
+    """What each entry of the flat vector is called."""
+    names = []
+    for slot in density.program.plan.slots:
+        shape = slot.space.free_shape
+        names += [slot.name + (str(list(index)) if shape else "") for index in np.ndindex(*shape)]
+    return names
+
+
+def _scores(program: Any, leaves: Any, hoisted: Any, x: Any) -> Any:
+    return jax.vmap(jax.value_and_grad(lambda x: program.decode(leaves, hoisted, x)[1]))(x)
+
+
+def _free(program: Any, leaves: Any, hoisted: Any, values: Any) -> Any:
+    return jax.vmap(lambda v: program.unconstrain(leaves, hoisted, v))(jax.tree.map(jnp.asarray, values))
+
+
+_evaluate = jax.jit(_scores, static_argnums=0)
+_unconstrain = jax.jit(_free, static_argnums=0)
