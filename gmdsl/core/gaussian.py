@@ -17,9 +17,11 @@ from gmdsl.core.ancestral import known
 from gmdsl.core.components import MOST_COMPONENTS, GaussianMixture, extended, mixed, nothing
 from gmdsl.core.conditional import Conditional, Distributed
 from gmdsl.core.factor import Deterministic, Factor, Values
+from gmdsl.core.gaussian_path import path_form
 from gmdsl.core.graph import ancestors, cycle, ordered
 from gmdsl.core.nested import Nested
 from gmdsl.core.normal_form import normal_form
+from gmdsl.core.scan import Scan
 from gmdsl.core.space import Real
 from gmdsl.core.states import joint_states
 
@@ -89,6 +91,8 @@ def factor_form(factor: Factor, values: Values) -> GaussianMixture | None:
         return None
     if isinstance(factor, Distributed):
         return normal_form(factor.distribution(parents))
+    if isinstance(factor, Scan):
+        return path_form(factor, parents)
     if not isinstance(factor, Nested):
         return None
     inside = factor.inside(parents)
