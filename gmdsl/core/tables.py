@@ -50,8 +50,8 @@ def tables(
 
     >>> from gmdsl.core.space import Spin
     >>> constant, found = tables(lambda v: 2.0 + jnp.sum(v["s"][:-1] * v["s"][1:] * 1.0), {"s": Spin(4)})
-    >>> float(constant), found[0].scopes, found[0].array[0].tolist()
-    (2.0, [(0, 1), (1, 2), (2, 3)], [[1.0, -1.0], [-1.0, 1.0]])
+    >>> float(constant), [part.scopes for part in found], found[0].array[0].tolist()
+    (2.0, [[(0, 1), (2, 3)], [(1, 2)]], [[1.0, -1.0], [-1.0, 1.0]])
     """
     point = {name: jax.ShapeDtypeStruct(space.shape, dtype_of(space)) for name, space in spaces.items()}
     program = traced(function, point)
