@@ -54,7 +54,7 @@ class Expectation:
 
     def __repr__(self) -> str:
         def shown(numbers: np.ndarray) -> str:
-            return np.array2string(numbers, precision=5, threshold=8)
+            return np.array2string(numbers, precision=5, threshold=8, floatmode="maxprec")
 
         return f"Expectation({shown(self.value)} +- {shown(self.error)}, {self.method})"
 
@@ -129,7 +129,8 @@ def _by_sum(model: Model, function: Any) -> Expectation:
 
     with jax.enable_x64(True):
         value = np.asarray(expectation_of(model, named))
-    return Expectation(value, 1e-14 * (1.0 + np.abs(value)), f"sum over {', '.join(model.free)}")
+    account = "; ".join((*accounts(model), f"sum over {', '.join(model.free)}"))
+    return Expectation(value, 1e-14 * (1.0 + np.abs(value)), account)
 
 
 def _by_quadrature(
@@ -137,6 +138,8 @@ def _by_quadrature(
 ) -> Expectation:
     left = integrated(model, tuple(read))
     labels = tuple(name for name in left.free if left.spaces[name].discrete)
+    if len(labels) == len(left.free):
+        return _by_sum(left, function)
     states = joint_states({name: left.spaces[name] for name in labels}, MOST_STATES) if labels else {}
     if states is None:
         raise SpecError(f"quadrature: {', '.join(labels)} have more than {MOST_STATES} states.")

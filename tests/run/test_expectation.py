@@ -49,6 +49,12 @@ def test_a_label_that_is_read_is_summed_beside_the_integral(x64):
     posterior = gm.expectation(model.condition(x=2.0), lambda v: v["k"])
     odds = 0.7 / 0.3 * np.exp(-0.5 * 9.0 + 0.5 * 4.0)
     np.testing.assert_allclose(posterior.value, odds / (1 + odds), rtol=1e-10)
+    nested = gm.joint(k=dist.Categorical(np.array([0.3, 0.7])), x=lambda k: dist.Normal(5.0 * k, 1.0),
+                      y=lambda x: dist.Normal(x, 2.0)).condition(y=2.0)  # fmt: skip
+    left = gm.expectation(nested, lambda v: v["k"])
+    odds = 0.7 / 0.3 * np.exp(-0.1 * 9.0 + 0.1 * 4.0)
+    np.testing.assert_allclose(left.value, odds / (1 + odds), rtol=1e-10)
+    assert left.method == "x: integrated out, linear-Gaussian; sum over k"
 
 
 def test_a_histogram_is_averaged_by_counting():
