@@ -27,11 +27,11 @@ def abstract(space: Space) -> jax.ShapeDtypeStruct:
 
 
 def shapes_of(model: Any) -> Abstract:
-    """Shapes of everything that the factors of a model may read; data and constants with their numbers."""
-    from gmdsl.core.ancestral import known
-
-    shapes = {name: abstract(space) for name, space in (*model.declared, *model.inputs)}
-    return shapes | {name: value for name, value in known(model).items() if name not in shapes}
+    """Shapes of everything that the factors of a model may read; constants are numbers."""
+    data = {n: jax.ShapeDtypeStruct(np.shape(v), jax.dtypes.canonicalize_dtype(v.dtype)) for n, v in model.data.items()}
+    params = {name: abstract(param.space) for name, param in model.params.items()}
+    spaces = {name: abstract(space) for name, space in (*model.declared, *model.inputs)}
+    return {**data, **params, **spaces, **dict(model.constants)}
 
 
 def probe_node(name: str, call: Any, known: Abstract) -> tuple[Space, bool, bool]:

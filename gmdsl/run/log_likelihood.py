@@ -12,9 +12,11 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic
 from gmdsl.core.model import Model
 from gmdsl.core.noised import Noised
+from gmdsl.core.weight import Weighted
 from gmdsl.diagnose.arviz_tree import as_tree, attributes
+from gmdsl.run.draws import posterior_points, with_group
 from gmdsl.run.flow_likelihood import flow_log_likelihood
-from gmdsl.run.predict import posterior_points, with_group
+from gmdsl.run.gaps import without_gaps
 
 
 def log_likelihood(
@@ -31,7 +33,10 @@ def log_likelihood(
 
     Of a model: each observation at each draw, for `az.loo` and `az.compare`. Batch dimensions of a distribution
     are independent observations and stay apart. Observed variables without a conditional of their own (in an
-    energy) are listed in the attribute `skipped`.
+    energy), and weighted ones, are listed in the attribute `skipped`.
+
+    Of a variable with missing values only the observed elements are there, along one dimension `y_observed`: its
+    labels are their places in the flattened array, and the coordinates `y_<dimension>` those along each axis.
 
     Of a noised family: the log-density of each datum by the probability flow, in nats; the density of what
     `gm.ReverseODE` draws. For a learned family with no noise at t = 0 it is that of the data noised to
@@ -70,14 +75,19 @@ def _of_draws(model: Model, tree: Any) -> Any:
     free, shape = posterior_points("log_likelihood", tree, model)
     target = density.target
     values = _pointwise(density.program, target.leaves, target.hoisted, free)
+    weighted = [c for f in model.factors if isinstance(f, Weighted) for c in f.children]
     skipped = [name for name in model.observed if scored.count(name) != 1 or name not in values]
     if len(skipped) == len(model.observed):
-        raise SpecError(
-            "log_likelihood(...): no observed variable has a conditional of its own. Condition a joint first."
-        )
+        why = f"{weighted[0]} is weighted" if weighted else "no observed variable has a conditional of its own"
+        fix = "Leave .weight out" if weighted else "Condition a joint first"
+        raise SpecError(f"log_likelihood(...): {why}. {fix}.")
     kept = {n: np.asarray(v).reshape(*shape, *v.shape[1:]) for n, v in values.items() if n not in skipped}
-    attrs = {**attributes(), "skipped": ", ".join(skipped)}
-    return with_group(tree, "log_likelihood", as_tree(model, {"log_likelihood": kept}, attrs))
+    listed = [f"{name} (weighted)" if name in weighted else name for name in skipped]
+    attrs = {**attributes(), "skipped": ", ".join(listed)}
+    model, kept, labels = without_gaps(model, kept)
+    scores = as_tree(model, {"log_likelihood": kept}, attrs)
+    scores["log_likelihood"] = scores["log_likelihood"].to_dataset().assign_coords(labels)
+    return with_group(tree, "log_likelihood", scores)
 
 
 def _all_pointwise(program: Any, leaves: Any, hoisted: Any, values: Any) -> Any:
@@ -85,12 +95,18 @@ def _all_pointwise(program: Any, leaves: Any, hoisted: Any, values: Any) -> Any:
 
     def one(values: Any) -> Any:
         have, found = {**known(model), **hoisted, **values}, {}
+        weighted = {c for f in model.factors if isinstance(f, Weighted) for c in f.children}
+        scored = set(model.observed) - weighted
         for index in program.plan.order:
             factor = model.factors[index]
             if isinstance(factor, Deterministic) and factor.child not in hoisted:
                 have[factor.child] = factor.evaluate(have)
-            elif isinstance(factor, Conditional) and set(factor.children) & set(model.observed):
-                found |= {n: v for n, v in factor.pointwise(have).items() if n in model.observed}
+            elif (
+                isinstance(factor, Conditional)
+                and not isinstance(factor, Weighted)
+                and set(factor.children) & set(model.observed)
+            ):
+                found |= {n: v for n, v in factor.pointwise(have).items() if n in scored}
         return found
 
     return jax.vmap(one)(values)

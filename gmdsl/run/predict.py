@@ -5,18 +5,18 @@ observed variable sits in an energy says so instead of ignoring the term.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from gmdsl.compiler.program import split
-from gmdsl.core.ancestral import complete
-from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Undirected
 from gmdsl.core.model import Model
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants
+from gmdsl.run.draws import check_drawn, completed, posterior_points, refuse_energies, with_group
+from gmdsl.run.new_rows import predictions
 
 
 def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
@@ -38,13 +38,13 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     >>> sorted(gm.sample_prior(model, draws=10).children)
     ['observed_data', 'prior', 'prior_predictive']
     """
-    _refuse_energies("sample_prior", model, model.random)
+    refuse_energies("sample_prior", model, model.random)
     offer = dataclasses.replace(model, observed={}).capabilities()
     if not offer.drawable:
         raise SpecError(f"sample_prior(...): {offer.reasons['drawable']}.")
     program, leaves = split(model)
     keys = jax.random.split(jax.random.key(seed), draws)
-    values = _completed(program, tuple(model.observed), leaves, keys, {})
+    values = completed(program, tuple(model.observed), leaves, keys, {}, False)
     values = {name: np.asarray(value)[None] for name, value in values.items()}
     prior = {name: values[name] for name, _ in model.declared if name not in model.observed}
     predictive = {name: values[name] for name in model.observed}
@@ -52,88 +52,59 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     return as_tree(model, groups, {**attributes(), "seed": seed})
 
 
-def predict(tree: Any, model: Model, *, seed: int = 0) -> Any:
+def predict(
+    tree: Any,
+    model: Model,
+    *,
+    data: Mapping[str, Any] | None = None,
+    coords: Mapping[str, Any] | None = None,
+    resample: Sequence[str] = (),
+    seed: int = 0,
+) -> Any:
     """Adds posterior predictive draws to a tree: each observed variable drawn anew given each draw.
+
+    Without `data` the draws are replicates of what was observed, `posterior_predictive`. Where an observation was
+    missing they are imputations: drawn given the rest of its vector, where elements depend on each other.
+
+    With `data` the model is declared anew on other rows, of any number, and observed variables are drawn there,
+    `predictions`; what is computed from the new rows is added.
 
     Args:
         tree: the result of `gm.sample` on this model.
         model: the conditioned model.
+        data: new values of data by name. An observed variable in it is set to that value and not drawn.
+        coords: labels of the dimensions whose size has changed; by default 0, 1, ...
+        resample: free variables to draw anew from their conditionals instead of taking their draws, as the effects of
+            new groups.
         seed: the same seed gives the same draws.
 
     Returns:
-        A new tree with the group `posterior_predictive` added.
+        A new tree with the group `posterior_predictive`, or with `predictions` and `predictions_constant_data`.
 
     Raises:
-        SpecError: nothing is observed, or an observed variable sits in an energy.
+        SpecError: nothing is observed, an observed variable sits in an energy, or a free variable would need another
+            shape than its draws have.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
-    >>> model = gm.joint(mu=dist.Normal(0, 1), y=lambda mu: dist.Normal(mu, 1)).condition(y=0.3)
+    >>> line = gm.joint(b=dist.Normal(0, 1), x=gm.data([0.0, 1.0]), y=lambda b, x: dist.Normal(b * x, 1))
+    >>> model = line.condition(y=[0.1, 0.8])
     >>> tree = gm.sample(model, gm.NUTS(), chains=1, draws=20, warmup=20, progress=False)
     >>> gm.predict(tree, model)["posterior_predictive"]["y"].shape
-    (1, 20)
+    (1, 20, 2)
+    >>> gm.predict(tree, model, data={"x": [2.0, 3.0, 4.0]})["predictions"]["y"].shape
+    (1, 20, 3)
     """
     if not model.observed:
         raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
-    _refuse_energies("predict", model, tuple(model.observed))
-    makers = [c for f in model.factors if isinstance(f, Conditional) and f.drawable for c in f.children]
-    for name in model.observed:
-        if makers.count(name) != 1:
-            raise SpecError(
-                f"predict(...): {name} is not drawn by exactly one conditional. Sample the joint by gm.sample."
-            )
+    if data is not None or resample:
+        return predictions(tree, model, data or {}, coords or {}, tuple(resample), seed)
+    if coords:
+        raise SpecError("predict(coords=...): without new data the dimensions keep their labels. Pass data= as well.")
+    observed = tuple(model.observed)
+    check_drawn("predict", model, observed)
     program, leaves = split(model)
     free, shape = posterior_points("predict", tree, model)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
-    values = _completed(program, tuple(model.observed), leaves, keys, free)
+    values = completed(program, observed, leaves, keys, free, True)
     drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
     return with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))
-
-
-def _one_completed(program: Any, redraw: tuple[str, ...], leaves: Any, keys: Any, values: Any) -> Any:
-    model = program.model(leaves)
-
-    def one(key: Any, values: Any) -> Any:
-        have = complete(model, key, values, redraw)
-        return {name: have[name] for name in program.spaces}
-
-    return jax.vmap(one)(keys, values)
-
-
-_completed = jax.jit(_one_completed, static_argnums=(0, 1))
-
-
-def posterior_points(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
-    """The free variables of all draws, flattened over (chain, draw), and that shape."""
-    if "posterior" not in tree.children:
-        raise SpecError(f"{operation}(...): the tree has no posterior. Pass the result of gm.sample.")
-    posterior = tree["posterior"]
-    free = {}
-    for name in model.free:
-        if name not in posterior:
-            raise SpecError(f"{operation}(...): the tree has no {name}; it was sampled from another model.")
-        free[name] = np.asarray(posterior[name].transpose("chain", "draw", ...))
-        if free[name].shape[2:] != model.spaces[name].shape:
-            raise SpecError(
-                f"{operation}(...): {name} has shape {free[name].shape[2:]} in the tree, {model.spaces[name].shape} in"
-                " the model; it was sampled from another model."
-            )
-    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    return {name: value.reshape(-1, *value.shape[2:]) for name, value in free.items()}, shape
-
-
-def with_group(tree: Any, group: str, other: Any) -> Any:
-    """The tree with one group taken from another tree."""
-    from xarray import DataTree
-
-    children = {f"/{name}": child for name, child in tree.children.items() if name != group}
-    return DataTree.from_dict({"/": tree.to_dataset(), **children, f"/{group}": other[group]})
-
-
-def _refuse_energies(operation: str, model: Model, names: tuple[str, ...]) -> None:
-    for factor in model.factors:
-        touched = set(factor.parents) & set(names)
-        if isinstance(factor, Undirected) and touched:
-            raise SpecError(
-                f"{operation}(...): {sorted(touched)[0]} is in the energy {factor.name}, which cannot be drawn from."
-                " Sample the joint by gm.sample instead."
-            )

@@ -1,0 +1,115 @@
+"""The same model for other data: every node is probed again with the new shapes.
+
+A model keeps the calls behind its nodes, so rows can be added or taken away after it was declared: prediction at
+new inputs, a training set of another size.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gmdsl.core.condition import checked_observation
+from gmdsl.core.conditional import Distributed
+from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.factor import Deterministic, Factor
+from gmdsl.core.graph import ordered
+from gmdsl.core.missing import Missing
+from gmdsl.core.node import as_numbers
+from gmdsl.core.probe import abstract, probe_node, shapes_of
+from gmdsl.core.scan import Scan
+from gmdsl.core.series import probe_series
+from gmdsl.core.space import Integer, Space, Spin, contains, describe
+from gmdsl.core.support import space_of
+from gmdsl.core.weight import Weighted
+
+
+def redeclared(operation: str, model: Any, values: Mapping[str, Any]) -> Any:
+    """The model with other values of its data, of any size; nothing is observed but what is given.
+
+    Args:
+        operation: what the user called, for messages.
+        model: a model made of conditionals and computed variables.
+        values: new values of data, of bound inputs and of observed variables, which stay observed.
+
+    Raises:
+        SpecError: an unknown name, another rank or kind of number, a node that does not fit the new shapes.
+    """
+    for name in values:
+        if name not in model.data and name not in model.observed:
+            raise unknown_name(f"{operation}(data={{{name!r}: ...}})", name, [*model.data, *model.observed], "data")
+    data = {name: _array(operation, model, name, values.get(name, old)) for name, old in model.data.items()}
+    bare = dataclasses.replace(model, data=data, observed={}, factors=tuple(_whole(f) for f in model.factors))
+    known = shapes_of(dataclasses.replace(bare, declared=()))
+    spaces: dict[str, Space] = {}
+    again: dict[int, Factor] = {}
+    for factor in ordered(bare.factors):
+        again[id(factor)] = _probed(operation, model, factor, known, spaces)
+        known |= {name: abstract(spaces[name]) for name in factor.children}
+    declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
+    bound = tuple((name, _resized(space, np.shape(data[name]))) for name, space in model.bound if name in data)
+    factors = tuple(again[id(factor)] for factor in bare.factors)
+    model = dataclasses.replace(bare, factors=factors, declared=declared, bound=bound)
+    observed = {
+        name: checked_observation(f"{operation}(data={{{name!r}: ...}})", model, name, value)
+        for name, value in values.items()
+        if name in spaces
+    }
+    return dataclasses.replace(model, observed=observed)
+
+
+def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any], spaces: dict[str, Space]) -> Factor:
+    """A factor at the new shapes; the spaces of its children are added."""
+    if isinstance(factor, Scan):
+        factor = probe_series(factor.child, factor.steps, dict(known))
+        spaces[factor.child] = factor.space
+        return factor
+    if isinstance(factor, Distributed | Deterministic):
+        spaces[factor.child], random, _ = probe_node(factor.child, factor.call, dict(known))
+        if random != isinstance(factor, Distributed):
+            raise SpecError(f"{operation}(data=...): {factor.child} is random for some shapes only. Declare it anew.")
+        return factor
+    old = model.spaces
+    for name in factor.parents:
+        shape = old[name].shape if name in old else np.shape(model.data.get(name, 0.0))
+        if name in {**old, **model.data} and tuple(getattr(known.get(name), "shape", shape)) != shape:
+            raise SpecError(
+                f"{operation}(data=...): {factor.name} was built for {name} of shape {shape} and cannot be built anew."
+                " Declare the model with the new data."
+            )
+    spaces.update({name: old[name] for name in factor.children})
+    return factor
+
+
+def _whole(factor: Factor) -> Factor:
+    """The conditional without weights and gaps, which belong to the old rows."""
+    while isinstance(factor, Missing | Weighted):
+        factor = factor.base
+    return factor
+
+
+def _array(operation: str, model: Any, name: str, value: Any) -> Any:
+    old = model.data[name]
+    if value is old:
+        return old
+    where = f"{operation}(data={{{name!r}: ...}})"
+    array = as_numbers(where, value)
+    if array.ndim != np.ndim(old):
+        raise SpecError(
+            f"{where}: shape {array.shape}, but {name} was declared {np.shape(old)}. Keep the number of axes."
+        )
+    cast = array.astype(old.dtype)
+    if not np.array_equal(cast, array):
+        raise SpecError(f"{where}: the values are {array.dtype}, but {name} was declared {old.dtype}. Convert them.")
+    space = dict(model.bound).get(name)
+    if space is not None and not contains(_resized(space, array.shape), array):
+        raise SpecError(f"{where}: a value lies outside the support; {name} was declared {describe(space)}.")
+    return cast
+
+
+def _resized(space: Space, shape: tuple[int, ...]) -> Space:
+    """The space of values of another shape."""
+    if space.shape == shape:
+        return space
+    return type(space)(*shape) if isinstance(space, Spin | Integer) else space_of(space.constraint, shape)
