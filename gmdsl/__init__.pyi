@@ -11,6 +11,7 @@ from .core.declare import energy as energy
 from .core.declare import from_callable as from_callable
 from .core.declare import joint as joint
 from .core.density import Target as Target
+from .core.empirical import empirical as empirical
 from .core.errors import CaptureWarning as CaptureWarning
 from .core.errors import FitError as FitError
 from .core.errors import NaNWarning as NaNWarning
@@ -55,11 +56,12 @@ from .core.space import Space as Space
 from .core.space import Spin as Spin
 from .core.tree import replace as replace
 from .core.truncated import truncated as truncated
-from .diagnose.check import Report as Report
 from .diagnose.check import check as check
 from .diagnose.discrepancy import mmd as mmd
 from .diagnose.discrepancy import sliced_wasserstein as sliced_wasserstein
+from .diagnose.lint import lint as lint
 from .diagnose.render import render as render
+from .diagnose.report import Report as Report
 from .interop.numpyro import from_numpyro_model as from_numpyro_model
 from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence
 from .objectives.denoising_score_matching import DenoisingScoreMatching as DenoisingScoreMatching

@@ -17,6 +17,7 @@ from gmdsl.compiler.log_normalizer import LogNormalizer, log_normalizer
 from gmdsl.compiler.program import FlatTarget, split
 from gmdsl.compiler.quadrature import Quadrature
 from gmdsl.core.condition import checked, checked_observation
+from gmdsl.core.empirical_factor import Empirical, no_density
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.marginal import accounts
 from gmdsl.core.model import Model
@@ -185,6 +186,9 @@ def compile(model: Model) -> Density:
         raise SpecError(
             f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint."
         )
+    for factor in model.factors:
+        if isinstance(factor, Empirical):
+            raise no_density("compile(...)", factor)
     return Density(model)
 
 

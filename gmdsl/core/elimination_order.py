@@ -46,7 +46,7 @@ def elimination_order(scopes: Iterable[tuple[int, ...]], cards: Sequence[int]) -
     for scope in scopes:
         for v in scope:
             near[v] |= set(scope) - {v}
-    fill = {v: _fill(near, v) for v in near}
+    fill: dict[int, int] = {}  # what is known of it
     rounds, width, most = [], 0, 1
     while near:
         chosen = _round(near, fill, cards)
@@ -56,10 +56,8 @@ def elimination_order(scopes: Iterable[tuple[int, ...]], cards: Sequence[int]) -
             width = max(width, len(near[v]))
             most = max(most, cards[v] * math.prod(cards[n] for n in near[v]))
             changed |= _removed(near, v)
-        for v in chosen:
-            del fill[v]
-        for v in changed & near.keys():
-            fill[v] = _fill(near, v)
+        for v in (*chosen, *changed):
+            fill.pop(v, None)
     return Plan(rounds, width, most)
 
 
@@ -70,7 +68,12 @@ def _round(near: dict[int, set[int]], fill: dict[int, int], cards: Sequence[int]
         few = len(near[v]) <= 2
         return few and cards[v] * math.prod(cards[n] for n in near[v]) <= FEW_ENTRIES
 
-    for suits in (is_small, lambda v: fill[v] == 0):
+    def is_joined(v: int) -> bool:
+        if v not in fill:
+            fill[v] = _fill(near, v)
+        return fill[v] == 0
+
+    for suits in (is_small, is_joined):
         found = _apart(near, sorted((v for v in near if suits(v)), key=lambda v: (len(near[v]), v)))
         if found:
             return found

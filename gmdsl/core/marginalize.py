@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from gmdsl.core.conditional import Conditional
+from gmdsl.core.empirical_factor import Empirical
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import ancestors, cycle
@@ -22,8 +23,10 @@ from gmdsl.core.probe import abstract
 from gmdsl.core.rule import Rule, reads_of
 from gmdsl.core.rules.counting import counting
 from gmdsl.core.rules.elimination import elimination
+from gmdsl.core.rules.empirical import empirical_kernel
 from gmdsl.core.rules.enumeration import enumeration
 from gmdsl.core.rules.linear_gaussian import linear_gaussian
+from gmdsl.core.rules.mixture_kernel import mixture_kernel
 from gmdsl.core.space import Real, Space
 
 RULES = {  # tried in this order
@@ -31,6 +34,8 @@ RULES = {  # tried in this order
     "counting": counting,
     "variable elimination": elimination,
     "linear-Gaussian": linear_gaussian,
+    "Gaussian mixture": mixture_kernel,
+    "empirical": empirical_kernel,
 }
 CHEAP = 32  # evaluations: a rule that takes no more is used without asking the others
 
@@ -135,7 +140,7 @@ def _touching(model: Any, names: Iterable[str]) -> list[Factor]:
 
 def _integrated(model: Any, hidden: Names) -> Any:
     """The model with connected hidden variables replaced by one factor."""
-    if (inside := _inside_mixture(model, hidden)) is not None:
+    if (inside := _inside_mixture(model, hidden) or _inside_data(model, hidden)) is not None:
         return inside
     inner = _inner(model, hidden)
     rule = rule_for(inner, hidden, _shapes(model, inner, hidden))
@@ -161,17 +166,19 @@ def rule_for(model: Any, hidden: Names, shapes: Mapping[str, Any]) -> Rule | str
         hidden: the variables to be hidden.
         shapes: shapes (or numbers) of all others.
     """
-    found, reasons = [], []
+    found: list[Rule] = []
+    reasons: dict[str, list[str]] = {}
     for title_of, propose in RULES.items():
         rule = propose(model, hidden, shapes)
         if isinstance(rule, str):
-            reasons.append(f"{title_of}: {rule}")
+            reasons.setdefault(rule, []).append(title_of)
         elif rule.evaluations <= CHEAP:
             return rule
         else:
             found.append(rule)
     least = min((rule.evaluations for rule in found), default=0)
-    return next((rule for rule in found if rule.evaluations <= 4 * least), "; ".join(reasons))
+    why = "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
+    return next((rule for rule in found if rule.evaluations <= 4 * least), why)
 
 
 def _inside_mixture(model: Any, hidden: Names) -> Any | None:
@@ -191,6 +198,16 @@ def _inside_mixture(model: Any, hidden: Names) -> Any | None:
         spaces=tuple(space for _, space in kept),
     )
     factors = tuple(factor if f is mixed else f for f in model.factors)
+    return _pruned(dataclasses.replace(model, factors=factors), set(hidden))
+
+
+def _inside_data(model: Any, hidden: Names) -> Any | None:
+    """The model with columns of a data set left out, where nothing else touches them."""
+    touching = _touching(model, reads_of(model, hidden))
+    if len(touching) != 1 or not isinstance(touching[0], Empirical):
+        return None
+    rest = touching[0].only(set(touching[0].made) - set(hidden))
+    factors = tuple(rest if f is touching[0] else f for f in model.factors)
     return _pruned(dataclasses.replace(model, factors=factors), set(hidden))
 
 

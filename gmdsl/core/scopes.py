@@ -19,6 +19,8 @@ from gmdsl.core.dataflow import called
 from gmdsl.core.elementwise import ELEMENTWISE
 from gmdsl.core.steps import Step, Steps, bound, is_known
 
+MOST_ELEMENTS = 2**13  # that are hidden
+MOST_SIZE = 2**21  # of all arrays together that are looked at
 MOST_TERMS = 2**16  # of one element; more become one term
 MOST_PRODUCTS = 2**12  # of terms in one product
 
@@ -46,6 +48,15 @@ def scopes(program: Steps) -> dict[int, Terms]:
         found = _terms(step, [known.get(read) for read in step.reads], program.values, shapes)
         known.update(zip(step.writes, found, strict=True))
     return known
+
+
+def too_large(program: Steps) -> str | None:
+    """Why a program is not looked at; None when it is small enough."""
+    hidden = sum(math.prod(program.avals[slot].shape) for slot in program.inputs.values())
+    if hidden > MOST_ELEMENTS:
+        return f"{hidden} hidden elements, more than {MOST_ELEMENTS}"
+    size = sum(math.prod(program.avals[slot].shape) for step in program.steps for slot in step.writes)
+    return f"the terms have {size} numbers, more than {MOST_SIZE}" if size > MOST_SIZE else None
 
 
 def is_linear(step: Step, moving: list[bool]) -> bool:

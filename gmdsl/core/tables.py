@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.leaves import Leaf, leaves
 from gmdsl.core.requests import MOST_ENTRIES, Group, Request, bits, entries, grouped, requested
-from gmdsl.core.scopes import Terms, scopes
+from gmdsl.core.scopes import Terms, scopes, too_large
 from gmdsl.core.space import Space, Spin, dtype_of
 from gmdsl.core.steps import Steps, traced
 
@@ -55,6 +55,8 @@ def tables(
     """
     point = {name: jax.ShapeDtypeStruct(space.shape, dtype_of(space)) for name, space in spaces.items()}
     program = traced(function, point)
+    if (why := too_large(program)) is not None:
+        return why
     terms, cards = scopes(program), cards_of(spaces)
     constant, parts = leaves(program, terms)
     plans = [requested(terms[leaf.slot]) for leaf in parts]
