@@ -19,21 +19,20 @@ from jaxtyping import Array, Float
 from gmdsl.core.elimination_order import Plan, elimination_order
 from gmdsl.core.requests import MOST_ENTRIES
 from gmdsl.core.space import Space
-from gmdsl.core.tables import Cards, Scope, Tables, cards_of, tables
+from gmdsl.core.tables import Cards, Scope, Sketch, Tables, cards_of, sketched, tables
 
 
 def planned(
     function: Callable[[dict[str, Array]], Float[Array, ""]], spaces: Mapping[str, Space]
-) -> tuple[Array, list[Tables], Plan] | str:
+) -> tuple[Sketch, Plan] | str:
     """The tables of a function and a plan to sum them out; or why it is too much."""
-    found = tables(function, spaces)
-    if isinstance(found, str):
-        return found
-    constant, parts = found
-    plan = elimination_order([scope for part in parts for scope in part.scopes], cards_of(spaces))
+    sketch = sketched(function, spaces)
+    if isinstance(sketch, str):
+        return sketch
+    plan = elimination_order(sketch.scopes, cards_of(spaces))
     if plan.entries > MOST_ENTRIES:
-        return f"width {plan.width}: a table of {plan.entries:.0e} entries, more than 2^{MOST_ENTRIES.bit_length() - 1}"
-    return constant, parts, plan
+        return f"width {plan.width}: a table of {plan.entries:.1e} entries, more than {MOST_ENTRIES:.1e}"
+    return sketch, plan
 
 
 def log_sum_exp(
@@ -53,7 +52,8 @@ def log_sum_exp(
     found = planned(function, spaces)
     if isinstance(found, str):
         return found
-    constant, parts, plan = found
+    sketch, plan = found
+    constant, parts = tables(sketch)
     return constant + eliminated(parts, plan, cards_of(spaces))
 
 

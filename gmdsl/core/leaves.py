@@ -4,7 +4,7 @@ The last steps of a program that are linear are undone, from the result backward
 that are not; these are the leaves. Their weights are derivatives of the linear part, and free of s.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,32 +15,42 @@ from gmdsl.core.scopes import MOVED, Terms, is_linear, moved_positions
 from gmdsl.core.steps import Step, Steps, bound
 
 
-class Leaf(NamedTuple):
-    """An array whose elements add up to the result.
+def leaves(program: Steps, terms: dict[int, Terms]) -> tuple[list[Step], list[int]]:
+    """The linear steps next to the result, in order, and the slots of the leaves that they start from.
 
-    Attributes:
-        slot: where it is in the program.
-        weight: the factor of each element.
-    """
-
-    slot: int
-    weight: Array
-
-
-def leaves(program: Steps, terms: dict[int, Terms]) -> tuple[Float[Array, ""], list[Leaf]]:
-    """The constant and the leaves of a program whose result is one float.
-
-    >>> import jax.numpy as jnp
     >>> from gmdsl.core.scopes import scopes
     >>> from gmdsl.core.steps import traced
     >>> found = traced(lambda v: 1.0 - 2.0 * jnp.sum(jnp.exp(v["s"])), {"s": jnp.zeros(2)})
-    >>> constant, (leaf,) = leaves(found, scopes(found))
-    >>> float(constant), leaf.weight.tolist()
-    (1.0, [-2.0, -2.0])
+    >>> linear, (leaf,) = leaves(found, scopes(found))
+    >>> [step.name for step in linear], found.avals[leaf].shape
+    (['reduce_sum', 'mul', 'sub'], (2,))
     """
     if program.output not in terms:
+        return [], []
+    wanted, linear, slots = {program.output}, [], []
+    for step in reversed(program.steps):
+        here = [slot for slot in step.writes if slot in wanted]
+        if here and is_linear(step, [read in terms for read in step.reads]) and not _from_truth(program, step):
+            linear.append(step)
+            wanted.update(read for read in step.reads if read in terms)
+        else:
+            slots += here
+    slots += [slot for slot in program.inputs.values() if slot in wanted]
+    return linear[::-1], slots
+
+
+def weighed(program: Steps, linear: list[Step], slots: list[int]) -> tuple[Float[Array, ""], list[Array]]:
+    """The constant, and the weights of the elements of each leaf.
+
+    >>> from gmdsl.core.scopes import scopes
+    >>> from gmdsl.core.steps import traced
+    >>> found = traced(lambda v: 1.0 - 2.0 * jnp.sum(jnp.exp(v["s"])), {"s": jnp.zeros(2)})
+    >>> constant, (weight,) = weighed(found, *leaves(found, scopes(found)))
+    >>> float(constant), weight.tolist()
+    (1.0, [-2.0, -2.0])
+    """
+    if not slots:
         return jnp.asarray(program.values[program.output]), []
-    linear, slots = _cut(program, terms)
     dtype = program.avals[program.output].dtype
     zeros = [jnp.zeros(program.avals[slot].shape, _float(program.avals[slot].dtype, dtype)) for slot in slots]
 
@@ -52,21 +62,7 @@ def leaves(program: Steps, terms: dict[int, Terms]) -> tuple[Float[Array, ""], l
 
     constant, back = jax.vjp(above, zeros)
     (weights,) = back(jnp.ones((), dtype))
-    return constant, [Leaf(slot, weight) for slot, weight in zip(slots, weights, strict=True)]
-
-
-def _cut(program: Steps, terms: dict[int, Terms]) -> tuple[list[Step], list[int]]:
-    """The linear steps next to the result, in order, and the slots of what they start from."""
-    wanted, linear, slots = {program.output}, [], []
-    for step in reversed(program.steps):
-        here = [slot for slot in step.writes if slot in wanted]
-        if here and is_linear(step, [read in terms for read in step.reads]) and not _from_truth(program, step):
-            linear.append(step)
-            wanted.update(read for read in step.reads if read in terms)
-        else:
-            slots += here
-    slots += [slot for slot in program.inputs.values() if slot in wanted]
-    return linear[::-1], slots
+    return constant, weights
 
 
 def _from_truth(program: Steps, step: Step) -> bool:

@@ -131,4 +131,5 @@ def _account(model: Any, hidden: Names, rule: Rule) -> Names:
     inside = [
         line for factor in model.factors if isinstance(factor, Marginal | MarginalEnergy) for line in factor.account
     ]
-    return (f"{', '.join(hidden)}: {rule.account}", *inside)
+    names = hidden if len(hidden) <= 8 else (*hidden[:3], "...", hidden[-1])
+    return (f"{', '.join(names)}: {rule.account}", *inside)

@@ -8,6 +8,7 @@ Reference:
     Koller and Friedman, *Probabilistic Graphical Models*, 2009, chapter 9.
 """
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +21,7 @@ from gmdsl.core.factor import Values
 from gmdsl.core.rule import Rule, Shapes
 from gmdsl.core.space import describe
 from gmdsl.core.states import states_per_element
+from gmdsl.core.tables import cards_of
 
 
 class Elimination(Rule):
@@ -71,6 +73,7 @@ def elimination(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | s
     jax.eval_shape(run, arrays)
     if isinstance(found[0], str):
         return found[0]
-    _, parts, plan = found[0]
-    elements = sum(len(chosen) for chosen in plan.rounds)
-    return Elimination(plan.width, elements, sum(part.array.size for part in parts))
+    sketch, plan = found[0]
+    cards = cards_of(spaces)
+    entries = sum(math.prod(cards[i] for i in scope) for scope in sketch.scopes)
+    return Elimination(plan.width, len(cards), entries)
