@@ -109,8 +109,10 @@ def _student(d: Any, x: Any) -> Tails:
 
 
 def _gumbel(d: Any, x: Any) -> Tails:
-    below = -jnp.exp((d.loc - x) / d.scale)
-    return below, log1mexp(below)
+    z = (x - d.loc) / d.scale
+    below = -jnp.exp(-z)
+    far = z > 40.0  # there 1 - F(x) is exp(-z) to the last digit, and then exp(-z) underflows
+    return below, jnp.where(far, -z, log1mexp(jnp.where(far, -1.0, below)))
 
 
 def _gamma(d: Any, x: Any) -> Tails:
