@@ -152,7 +152,7 @@ def _moved(step: Step, states: list[Terms | None], values: Mapping[int, Any], sh
     with jax.ensure_compile_time_eval():
         found = bound(_filled(step.equation), operands)
     lookup = _array(table, (len(table),))
-    return [lookup[np.asarray(numbers)] for numbers in found]
+    return [lookup[np.ravel(numbers)].reshape(np.shape(numbers)) for numbers in found]
 
 
 def _filled(equation: Any) -> Any:
@@ -297,9 +297,8 @@ _cross = _elementwise(_crossed)
 
 _LINEAR = {"add", "sub", "add_any", "neg", "reduce_sum", "cumsum"}
 _REDUCTIONS = {"reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin"}
-_FIRST = dict.fromkeys(
-    ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev", "copy", "copy_p", "split",
-     "stop_gradient", "gather", "dynamic_slice", "tile"),
+_FIRST = dict.fromkeys(  # stop_gradient is missing on purpose: weights are derivatives
+    ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev", "copy", "copy_p", "split", "gather", "dynamic_slice", "tile"),
     lambda count: (0,),
 )  # fmt: skip
 MOVED: dict[str, Callable[[int], tuple[int, ...]]] = {  # which operands are moved, given how many there are
