@@ -82,7 +82,7 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
 
 def evaluated(name: str, run: Any, call: Any, known: Abstract) -> Any:
     """What `run(values)` gives on the shapes that a call reads, with errors that name the node."""
-    shapes = {v: known[v] for v in call.variables if isinstance(known[v], jax.ShapeDtypeStruct)}
+    shapes = {v: known[v] for v in call.variables if _is_shape(known[v])}
     numbers = {v: known[v] for v in call.variables if v not in shapes}
     try:
         return jax.eval_shape(lambda values: run({**numbers, **values}), shapes)
@@ -100,6 +100,12 @@ def evaluated(name: str, run: Any, call: Any, known: Abstract) -> Any:
         raise SpecError(
             f"{name}: its function failed for {_describe(call, known)}: {text}. Check it and the shapes it gets."
         ) from error
+
+
+def _is_shape(value: Any) -> bool:
+    """Whether a value is a shape, or a tree of them (the carry of a path)."""
+    leaves = jax.tree.leaves(value)
+    return bool(leaves) and all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
 
 
 def _describe(call: Any, known: Abstract) -> str:

@@ -34,7 +34,7 @@ def test_what_is_observed_is_no_longer_free(schools):
         ({"yy": 1.0}, "there is no 'yy'; the variables are .*Did you mean 'y'"),
         ({"y": np.zeros(3)}, r"shape \(3,\), but y was declared \(8,\). Pass an array of shape \(8,\)."),
         ({"y": np.zeros((8, 1))}, r"shape \(8, 1\), but y was declared \(8,\)"),
-        ({"y": np.full(8, np.nan)}, "8 of 8 values are NaN"),
+        ({"y": np.full(8, np.nan)}, '8 of 8 values are NaN .* out, .condition\\(..., missing="marginalise"\\)'),
         ({"y": np.full(8, np.inf)}, "inf at .0,. lies outside the support"),
         ({"tau": -1.0}, "-1.0 lies outside the support; tau was declared Positive"),
         ({"k": 0.5}, "not whole numbers, but k was declared Binary"),
@@ -79,3 +79,25 @@ def test_inputs_are_bound_by_conditioning():
     assert bound.data["x"].tolist() == [0.0, 1.0, 2.0]
     with pytest.raises(gm.SpecError, match=r"shape \(2,\), but x was declared \(3,\)"):
         line.condition(x=[0.0, 1.0])
+
+
+def test_gaps_are_integrated_out_when_asked_and_kept_in_what_is_observed():
+    model = gm.joint(mu=dist.Normal(0.0, 1.0), k=lambda mu: dist.Poisson(jnp.exp(mu)).expand([3]))
+    for word in ("marginalise", "marginalize"):
+        known = model.condition(k=[2, np.nan, 0], missing=word)
+        np.testing.assert_array_equal(known.observed["k"], [2.0, np.nan, 0.0])
+    with pytest.raises(gm.SpecError, match=r"missing='marginalise'\): the values are not whole numbers"):
+        model.condition(k=[2.5, np.nan, 0], missing="marginalise")
+    with pytest.raises(gm.SpecError, match=r"-1 at .0,. lies outside the support"):
+        model.condition(k=[-1, np.nan, 0], missing="marginalise")
+    with pytest.raises(gm.SpecError, match=r"shape \(2,\), but k was declared \(3,\)"):
+        model.condition(k=[np.nan, 0], missing="marginalise")
+
+
+def test_the_word_for_gaps_is_the_one_that_there_is():
+    model = gm.joint(missing=dist.Normal(0.0, 1.0), y=dist.Normal(0.0, 1.0))
+    with pytest.raises(gm.SpecError, match="'ignore' was given, and the one choice is missing=\"marginalise\""):
+        model.condition(y=0.0, missing="ignore")
+    with pytest.raises(gm.SpecError, match="float was given, .* goes through a dict"):
+        model.condition(missing=0.3)
+    assert model.condition({"missing": 0.3}).free == ("y",)

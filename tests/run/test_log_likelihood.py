@@ -46,6 +46,15 @@ def test_what_has_no_conditional_is_listed_or_refused(tree):
         gm.log_likelihood(energy.condition(z=0.5), tree)
 
 
+def test_weighted_observations_are_listed_or_refused(tree):
+    both = gm.joint(w=dist.Normal(0.0, 1.0)).condition(w=0.5) * model().condition(y=Y).weight(y=2.0)
+    found = gm.log_likelihood(both, tree)["log_likelihood"]
+    assert set(found.data_vars) == {"w"}
+    assert found.attrs["skipped"] == "y (weighted)"
+    with pytest.raises(gm.SpecError, match="y is weighted. Leave .weight out"):
+        gm.log_likelihood(model().condition(y=Y).weight(y=2.0), tree)
+
+
 def test_a_noised_family_is_integrated(x64):
     family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VP())
     found = gm.log_likelihood(family, np.array([0.2, 1.4]), prior=family.at(1.0), rtol=1e-8, atol=1e-8)
