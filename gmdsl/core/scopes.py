@@ -7,6 +7,7 @@ be too careful, never too bold.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -121,8 +122,7 @@ def _linear(step: Step, states: list[Terms | None], values: Mapping[int, Any], s
     if name == "reduce_sum":
         return [_reduced(moving[0], params["axes"], _united)]
     if name == "cumsum":
-        whole = _reduced(moving[0], (params["axis"],), _united)
-        return [np.broadcast_to(np.expand_dims(whole, params["axis"]), shapes[0])]
+        return [_accumulated(moving[0], params["axis"], params["reverse"])]
     if name == "dot_general":
         return [_dot(step.equation, states, shapes[0])]
     if name in MOVED:
@@ -238,6 +238,15 @@ def _reduced(state: Terms, axes: tuple[int, ...], rule: Callable[[Any], frozense
     return _array([rule(list(row)) for row in rows], shape)
 
 
+def _accumulated(state: Terms, axis: int, reverse: bool) -> Terms:
+    """The sets of partial sums along an axis."""
+    back = slice(None, None, -1 if reverse else 1)
+    moved = np.moveaxis(state, axis, -1)[..., back]
+    rows = [itertools.accumulate(row, lambda a, b: _united([a, b])) for row in moved.reshape(-1, moved.shape[-1])]
+    found = _array([terms for row in rows for terms in row], moved.shape)
+    return np.moveaxis(found[..., back], -1, axis)
+
+
 def _united(sets: list[frozenset[int]]) -> frozenset[int]:
     """The terms of a sum."""
     found = NOTHING.union(*sets)
@@ -297,8 +306,10 @@ _cross = _elementwise(_crossed)
 
 _LINEAR = {"add", "sub", "add_any", "neg", "reduce_sum", "cumsum"}
 _REDUCTIONS = {"reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin"}
-_FIRST = dict.fromkeys(  # stop_gradient is missing on purpose: weights are derivatives
-    ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev", "copy", "copy_p", "split", "gather", "dynamic_slice", "tile"),
+# stop_gradient is missing on purpose: the weights of what is linear are derivatives.
+_FIRST = dict.fromkeys(
+    ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev", "copy", "copy_p", "split",
+     "gather", "dynamic_slice", "tile"),
     lambda count: (0,),
 )  # fmt: skip
 MOVED: dict[str, Callable[[int], tuple[int, ...]]] = {  # which operands are moved, given how many there are
