@@ -78,6 +78,6 @@ def test_terms_that_hold_their_shapes_are_refused_by_name():
     mixed = gm.mixture([0.5, 0.5], low, high) * gm.joint(x=gm.data(X), b=dist.Normal(0, 1))
     with pytest.raises(gm.SpecError, match=r"p\(y \| x\) was built for x of shape \(4,\) and cannot be built anew"):
         redeclared("predict", mixed, {"x": np.zeros(2)})
+    fixed = gm.joint(x=gm.data(X), b=dist.Normal(0, 1).expand([4]), y=lambda b, x: dist.Normal(b * x, 1.0))
     with pytest.raises(gm.SpecError, match=r"y: its function failed for b\(4,\), x\(2,\)"):
-        fixed = gm.joint(x=gm.data(X), b=dist.Normal(0, 1).expand([4]), y=lambda b, x: dist.Normal(b * x, 1.0))
         redeclared("predict", fixed, {"x": np.zeros(2)})
