@@ -1,9 +1,9 @@
 """`gm.check`: does a run lie? Findings with evidence and the next step, and one status.
 
-It never says that a chain has converged: it says what was examined and what was found, and of what could not be
-examined, why. The draws alone tell of NaN, stuck chains, growth and disagreement; the statistics of the
-sampler of divergences and rejections; the model adds Stein's identity and a test of the gradient; a
-reference adds the search for modes that no chain has seen. One idea per file: `draws`, `moves`, `drift`,
+It never says that a chain has converged: it says what was examined, what was found, and why something could not
+be examined. The draws alone tell of NaN, stuck chains, growth and disagreement; the statistics of the sampler of
+divergences and rejections. The model adds Stein's identity, a test of the gradient and a look along lines that lead
+away; a reference adds the search for modes that no chain has seen. One idea per file: `draws`, `moves`, `drift`,
 `weights`, `stein`, `gradient`, `modes`.
 
 Reference:
@@ -26,6 +26,7 @@ from gmdsl.diagnose.gradient import gradient
 from gmdsl.diagnose.modes import modes
 from gmdsl.diagnose.positions import positions
 from gmdsl.diagnose.report import Finding, Report, report
+from gmdsl.diagnose.rules.improper import improper
 from gmdsl.diagnose.stein import stein
 from gmdsl.diagnose.weights import weights
 
@@ -86,17 +87,17 @@ def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: b
         return [_skipped("Stein identity", "a noised family has no one density", "Pass the model of the data.")]
     if not isinstance(model, Model):
         raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
-    if broken:
-        return [_skipped("Stein identity", "the draws are broken already", "")]
     density = Density(model)
     if any(density.program.spaces[name].discrete for name in density.free):
         return [_skipped("Stein identity", "a variable is discrete", "Sum it out: model.marginalize(...).")]
+    at, proper = positions(tree, density), improper(model)
+    if broken or proper.status == "failed":
+        return [proper, _skipped("Stein identity", "the draws are broken, or there is no density", "")]
     if moving.sizes["draw"] < draws.FEW:
         return [_skipped("Stein identity", f"{moving.sizes['draw']} draws", "Run more draws.")]
-    at = positions(tree, density)
     if not np.isfinite(at.x).all():
         return [_skipped("Stein identity", "draws lie on the border of the support", "Try jax_enable_x64.")]
-    return [*stein(density, at), gradient(model, at), modes(model, reference, at)]
+    return [proper, *stein(density, at), gradient(model, at), modes(model, reference, at)]
 
 
 def _skipped(name: str, why: str, advice: str) -> Finding:

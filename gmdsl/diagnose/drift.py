@@ -25,8 +25,8 @@ def drift(tree: Any, moving: Any) -> Finding | None:
     far = [n for n, v in moving.data_vars.items() if np.nanmax(np.abs(v.values), initial=0.0) > RUNAWAY]
     if far:
         evidence = f"{listed(far)} runs away beyond {RUNAWAY:.0e}"
-        if (step := _step(tree)) > RUNAWAY**0.5:
-            evidence += f", with a step size of {step:.1g}: no step is too large here"
+        if (step := _largest_step(tree)) > RUNAWAY**0.5:
+            evidence += f", with steps of up to {step:.1g}: no step is too large here"
         return Finding("bounded draws", "failed", evidence, ADVICE)
     if moving.sizes["draw"] < 20 or moving.sizes["chain"] < 2:
         return None
@@ -87,4 +87,11 @@ def _always_accepted(tree: Any) -> float:
 def _step(tree: Any) -> float:
     """The step size that warm-up has settled on; 0 where there is none."""
     stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
-    return float(np.median(stats["step_size"].values)) if "step_size" in stats else 0.0
+    return float(np.nan_to_num(np.median(stats["step_size"].values))) if "step_size" in stats else 0.0
+
+
+def _largest_step(tree: Any) -> float:
+    """The largest step size that warm-up tried or settled on."""
+    groups = [tree[name] for name in ("warmup_sample_stats", "sample_stats") if name in tree.children]
+    steps = [group["step_size"].values for group in groups if "step_size" in group]
+    return max((float(s[np.isfinite(s)].max(initial=0.0)) for s in steps), default=0.0)

@@ -110,7 +110,8 @@ def _compare(found: Positions, particles: np.ndarray, log_weight: np.ndarray, na
     uncovered = _uncovered(particles, weight, np.concatenate([first, second]))
     size = 1.0 / (weight**2).sum()
     if share - BEYOND > max(LEAST_SHARE, ERRORS * error):
-        where = np.average(particles[far], axis=0, weights=weight[far])
+        rng = np.random.default_rng(0)
+        where = np.median(particles[far][rng.choice(far.sum(), 1000, p=weight[far] / weight[far].sum())], axis=0)
         place = ", ".join(f"{name} {value:.3g}" for name, value in list(zip(names, where, strict=True))[:3])
         place += ", ..." if len(names) > 3 else ""
         evidence = f"{percent(share)} +- {percent(error)} of the mass lies where no chain has draws, around {place}"

@@ -45,7 +45,7 @@ def positions(tree: Any, density: Density) -> Positions:
                 f"check(tree, model): the model has {name}, the tree has {', '.join(map(str, group.data_vars))}."
                 " Pass the model that was sampled."
             )
-        draws = group[name].transpose("chain", "draw", ...).values
+        draws = group[name].values if weighted else group[name].transpose("chain", "draw", ...).values
         if draws.shape[2:] != shape:
             raise SpecError(
                 f"check(tree, model): {name} has shape {draws.shape[2:]} in the tree, {shape} in the model."

@@ -31,10 +31,9 @@ def weights(log_weight: np.ndarray) -> Finding:
     size = float(weight.sum() ** 2 / (weight**2).sum())
     k = pareto_k(log_weight)
     evidence = f"{size:.0f} of {total} particles count, Pareto k {k:.2f}"
-    if size < max(LEAST_SHARE * total, min(LEAST, total / 2)):
+    evidence += f", above {HEAVY}: a few more particles may change all" if k > HEAVY else ""
+    if size < max(LEAST_SHARE * total, min(LEAST, total / 2)) or k > HEAVY:
         return Finding("weights", "suspect", evidence, ADVICE)
-    if k > HEAVY:
-        return Finding("weights", "suspect", f"{evidence}, above {HEAVY}: a few more particles may change all", ADVICE)
     return Finding("weights", "ok", evidence)
 
 

@@ -1,5 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 import xarray
 
@@ -42,8 +43,6 @@ def test_a_constant_chain_fails_although_its_ess_is_full(good):
 
 
 def test_constant_elements_of_a_constrained_value_are_no_stuck_chain():
-    import numpyro.distributions as dist
-
     tree = gm.sample(gm.joint(r=dist.LKJCholesky(2, 1.0)), gm.NUTS(), draws=500, warmup=500, progress=False)
     assert (tree["posterior"]["r"].values[..., 0, 1] == 0).all()
     assert gm.check(tree)["moving chains"].status == "ok"
@@ -68,6 +67,7 @@ def test_divergences_and_nan_evaluations_are_counted_with_their_share(good):
     diverging[0, :20] = True
     report = gm.check(fake(good, {"diverging": diverging, "nan_evaluations": diverging}))
     assert report["divergences"].evidence == "20 of 4000 draws (0.5 %) in 1 chains"
+    assert report["divergences"].status == "suspect"
     assert report["NaN evaluations"].evidence == "0.5 % of proposals, all rejected"
     assert report.status == "suspect"
 
@@ -109,3 +109,83 @@ def test_a_notebook_shows_the_status_in_colour(good):
     text = gm.check(fake(good))._repr_html_()
     assert text.startswith("<pre><b style='color:#2a7d2a'>status: ok</b>")
     assert text.count("\n") == str(gm.check(fake(good))).count("\n")
+
+
+EVERY_SAMPLER = [gm.NUTS(), gm.HMC(), gm.MALA(), gm.RandomWalk(), gm.Langevin(0.05)]
+
+
+@pytest.fixture(scope="module")
+def small():
+    return gm.joint(m=dist.Normal(0.5, 1.0), s=dist.HalfNormal(1.0))
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return gm.joint(s=dist.HalfNormal(3.0), m=dist.Normal(0.0, 3.0))
+
+
+@pytest.mark.parametrize("sampler", EVERY_SAMPLER, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("draws", [1000, 12, 1])
+def test_every_sampler_can_be_checked_with_and_without_its_model(small, wide, sampler, draws):
+    tree = gm.sample(small, sampler, draws=draws, warmup=200, progress=False)
+    assert "Pass the model" in gm.check(tree)["Stein identity"].advice
+    report = gm.check(tree, small, reference=wide)
+    if draws == 1000:
+        assert report["Stein identity"].status in ("ok", "note")
+        assert report["mode audit"].status == "ok"
+        assert report["gradient"].status == "ok"
+    else:
+        assert report.status == "suspect" or report.status == "failed"
+    assert "onverged" not in str(report)
+
+
+@pytest.mark.parametrize("sampler", [gm.AIS(gm.MALA(), particles=2000, temperatures=40), gm.ImportanceSampling()])
+def test_a_run_along_a_path_is_checked_by_its_weights_and_brings_its_reference(small, wide, sampler):
+    path = gm.temper(small, wide)
+    tree = gm.sample(path, sampler)
+    assert gm.check(tree)["weights"].status == "ok"
+    for report in (gm.check(tree, path), gm.check(tree, small, reference=wide)):
+        assert {report[name].status for name in ("weights", "Stein identity", "gradient", "mode audit")} == {"ok"}
+    wrong = gm.joint(m=dist.Normal(0.9, 1.0), s=dist.HalfNormal(1.0))
+    assert gm.check(tree, wrong)["Stein identity"].status == "suspect"
+
+
+@pytest.mark.parametrize("way", [gm.ReverseSDE(steps=100), gm.ReverseODE(steps=30), gm.DDPM(steps=100)])
+def test_a_run_of_a_reverse_process_can_be_checked(way):
+    model = gm.mixture([0.7, 0.3], gm.joint(x=dist.Normal(-2.0, 0.7)), gm.joint(x=dist.Normal(3.0, 0.5)))
+    family = gm.noise(model, gm.VP())
+    tree = gm.sample(family, way, draws=1000, progress=False)
+    assert gm.check(tree).status == "ok"
+    assert "a noised family" in gm.check(tree, family)["Stein identity"].evidence
+    assert gm.check(tree, model)["gradient"].status == "ok"
+    other = gm.mixture([0.7, 0.3], gm.joint(x=dist.Normal(-2.0, 0.3)), gm.joint(x=dist.Normal(3.0, 0.5)))
+    assert gm.check(tree, other)["Stein identity"].status == "suspect"
+
+
+def test_a_log_z_is_checked_by_its_weights(small, wide):
+    path = gm.temper(small, wide)
+    assert gm.check(gm.log_z(path, gm.AIS(gm.MALA()))).status == "ok"
+    narrow = gm.joint(m=dist.Normal(-4.0, 0.1), s=dist.HalfNormal(0.1))
+    assert gm.check(gm.log_z(gm.temper(small, narrow), gm.ImportanceSampling(particles=500))).status != "ok"
+
+
+def test_a_discrete_variable_keeps_the_scores_from_being_examined(small):
+    tree = gm.sample(small, gm.MALA(), draws=100, warmup=100, progress=False)
+    labels = gm.joint(m=dist.Normal(0.5, 1.0), s=dist.HalfNormal(1.0), k=dist.Bernoulli(0.5))
+    assert "marginalize" in gm.check(tree, labels)["Stein identity"].advice
+
+
+def test_what_is_no_model_is_refused(small):
+    tree = gm.sample(small, gm.MALA(), draws=10, warmup=10, progress=False)
+    with pytest.raises(gm.SpecError, match="a model is needed second, not float"):
+        gm.check(tree, 1.0)
+
+
+def test_observed_and_reparametrised_models_are_checked():
+    model = gm.joint(
+        m=dist.Normal(0.0, 5.0), tau=dist.HalfNormal(2.0), theta=lambda m, tau: dist.Normal(m, tau).expand([3]),
+        y=lambda theta: dist.Normal(theta, 1.0),
+    ).condition(y=[0.3, -1.0, 2.0]).reparametrize(theta=gm.NonCentred())  # fmt: skip
+    report = gm.check(gm.sample(model, gm.NUTS(target_accept=0.95), progress=False), model)
+    assert report["Stein identity"].status == "ok"
+    assert report["gradient"].status == "ok"

@@ -1,0 +1,57 @@
+"""Points at which a model is tried before it is sampled: random starts, and lines that lead away from them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from gmdsl.compiler.density import Density
+from gmdsl.compiler.program import FlatTarget
+from gmdsl.core.function import Function
+from gmdsl.core.model import Model
+
+RADIUS = 2.0  # as the starts of gm.sample
+BATCH = 128  # points that are evaluated together
+
+
+def starts(dim: int, count: int, seed: int = 0) -> Float[np.ndarray, "count dim"]:
+    """Random unconstrained points, where `gm.sample` would start its chains."""
+    return np.random.default_rng([seed, dim]).uniform(-RADIUS, RADIUS, (count, dim))
+
+
+def log_densities(model: Model, x: np.ndarray, *, double: bool = True) -> np.ndarray:
+    """Flat log-densities at points, (points, dim), in double or single precision."""
+    return _evaluated(_values, model, x, double)
+
+
+def scores(model: Model, x: np.ndarray, *, double: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Flat log-densities and scores at points."""
+    return _evaluated(_scores, model, x, double)
+
+
+def _evaluated(function: Any, model: Model, x: np.ndarray, double: bool) -> Any:
+    """A function of flat points in batches of one size, so that it compiles once per precision."""
+    padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % BATCH, axis=0)])
+    other = double != jax.config.jax_enable_x64
+    with jax.enable_x64(double):
+        target, dtype = Density(_fresh(model) if other else model).target, np.float64 if double else np.float32
+        parts = [function(target, jnp.asarray(padded[i : i + BATCH], dtype)) for i in range(0, len(padded), BATCH)]
+    return jax.tree.map(lambda *p: np.concatenate([np.asarray(a, float) for a in p])[: len(x)], *parts)
+
+
+def _fresh(model: Model) -> Model:
+    """The model with copies of its functions: JAX keeps the arrays they hold in the precision of their first use."""
+    copy = lambda node: Function(node.function) if isinstance(node, Function) else node  # noqa: E731
+    return jax.tree.map(copy, model, is_leaf=lambda node: isinstance(node, Function))
+
+
+@jax.jit
+def _values(target: FlatTarget, x: Any) -> Any:
+    return jax.vmap(target.log_density)(x)
+
+
+@jax.jit
+def _scores(target: FlatTarget, x: Any) -> Any:
+    return jax.vmap(target.log_density_and_score)(x)

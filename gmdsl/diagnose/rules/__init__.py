@@ -1,0 +1,1 @@
+"""Rules of `gm.lint`, one mistake per file; none imports another."""

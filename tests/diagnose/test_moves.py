@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+import xarray
+
+from gmdsl.diagnose import moves
+
+SETTINGS = {"tuning_steps": 1000, "sampler_settings": json.dumps({"target_accept": 0.8})}
+
+
+def stats(**values):
+    return xarray.Dataset({name: (("chain", "draw"), value) for name, value in values.items()})
+
+
+@pytest.mark.parametrize(("count", "status"), [(0, "ok"), (4, "note"), (5, "suspect"), (200, "suspect")])
+def test_divergences_are_suspect_above_one_in_a_thousand(count, status):
+    diverging = np.zeros((4, 1000), bool)
+    diverging[0, :count] = True
+    found = moves.divergences(stats(diverging=diverging))
+    assert found.status == status
+    assert found.evidence.startswith(f"{count} of 4000 draws")
+
+
+def test_trees_at_their_limit_are_suspect_above_one_in_a_hundred():
+    limit = np.zeros((4, 1000), bool)
+    assert moves.depth(stats(reached_max_treedepth=limit)).status == "ok"
+    limit[:, :20] = True
+    assert moves.depth(stats(reached_max_treedepth=limit)).status == "suspect"
+
+
+def test_one_nan_in_a_run_is_suspect():
+    nan = np.zeros((4, 1000), bool)
+    assert moves.nan_evaluations(stats(nan_evaluations=nan)).status == "ok"
+    nan[0, 0] = True
+    found = moves.nan_evaluations(stats(nan_evaluations=nan))
+    assert found.status == "suspect"
+    assert found.evidence == "0.025 % of proposals, all rejected"
+
+
+def test_an_energy_that_changes_slowly_has_a_low_bfmi():
+    rng = np.random.default_rng(0)
+    assert moves.energies(stats(energy=rng.normal(size=(4, 1000)))).status == "ok"
+    slow = rng.normal(size=(4, 1000)).cumsum(axis=1)
+    found = moves.energies(stats(energy=slow))
+    assert found.status == "suspect"
+    assert "in 4 of 4 chains" in found.evidence
+    assert moves.energies(stats(energy=np.ones((4, 1000)))) is None  # a stuck chain is found elsewhere
+
+
+def test_acceptance_far_below_its_aim_is_suspect_in_one_chain_too():
+    rates = np.full((4, 100), 0.8)
+    assert moves.acceptance(stats(acceptance_rate=rates), SETTINGS).status == "ok"
+    rates[2] = 0.1
+    found = moves.acceptance(stats(acceptance_rate=rates), SETTINGS)
+    assert found.status == "suspect"
+    assert found.evidence == "0.10 to 0.80, aimed at 0.80"
+    assert moves.acceptance(stats(acceptance_rate=rates), {}).status == "ok"  # nothing was aimed at
+
+
+def test_step_sizes_that_differ_tenfold_are_a_note():
+    steps = np.full((4, 100), 0.5)
+    steps[1] = 0.01
+    rates = np.full((4, 100), 0.8)
+    assert moves.acceptance(stats(acceptance_rate=rates, step_size=steps), SETTINGS).status == "note"
+
+
+def test_what_a_sampler_does_not_report_is_not_judged():
+    empty = stats(lp=np.zeros((4, 10)))
+    assert [f(empty) for f in (moves.divergences, moves.depth, moves.nan_evaluations, moves.energies)] == [None] * 4
+    assert moves.acceptance(empty, {"sampler_settings": "ReverseSDE(steps=500)", "tuning_steps": 1}) is None
