@@ -51,6 +51,51 @@ class Conditional(Factor):
         """Unconstrained values of some children at a point: the inverse of `decode`."""
 
 
+class Wrapped(Conditional):
+    """A conditional of one observed child with other terms than the conditional it wraps; it draws as that does.
+
+    Attributes:
+        base: the conditional of the whole child.
+    """
+
+    base: eqx.AbstractVar[Conditional]
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return self.base.parents
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        return self.base.children
+
+    @property
+    def drawable(self) -> bool:
+        return self.base.drawable
+
+    def log_density(self, values: Values) -> Float[Array, ""]:
+        return jnp.sum(self.pointwise(values)[self.children[0]])
+
+    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
+        return self.base.draw(key, values, shape)
+
+    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
+        if self.children[0] not in free:
+            return {}, self.log_density(values)
+        found, whole = self.base.decode(values, free)
+        have = {**values, **found}
+        return found, whole - self.base.log_density(have) + self.log_density(have)
+
+    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
+        return self.base.encode(values, children)
+
+
+def unwrapped(factor: Factor) -> Factor:
+    """The conditional inside: of the whole child, without gaps and weights."""
+    while isinstance(factor, Wrapped):
+        factor = factor.base
+    return factor
+
+
 class Distributed(Conditional):
     """A child with a NumPyro distribution that is a function of its parents.
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.ancestral import complete
 from gmdsl.core.capability import capabilities
+from gmdsl.core.conditional import unwrapped
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Undirected, Values
 from gmdsl.core.nested import Nested, Pairs, repeated, title
@@ -119,7 +120,8 @@ class MarginalEnergy(Undirected):
 
 def accounts(model: Any) -> Names:
     """What was done to each hidden variable of a model, one line each, as in "z: integrated out, linear-Gaussian"."""
-    return tuple(line for f in model.factors if isinstance(f, Marginal | MarginalEnergy) for line in f.account)
+    factors = [unwrapped(factor) for factor in model.factors]
+    return tuple(line for f in factors if isinstance(f, Marginal | MarginalEnergy) for line in f.account)
 
 
 def _closed(model: Any) -> Any:

@@ -21,7 +21,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from gmdsl.core.components import GaussianMixture
-from gmdsl.core.conditional import Conditional, Distributed
+from gmdsl.core.conditional import Conditional, Distributed, Wrapped
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Values
 from gmdsl.core.gaussian import factor_form
@@ -30,7 +30,7 @@ from gmdsl.core.probe import shapes_of
 from gmdsl.core.space import describe
 
 
-class Missing(Conditional):
+class Missing(Wrapped):
     """A conditional of one observed child whose NaN elements are integrated out.
 
     Attributes:
@@ -47,23 +47,8 @@ class Missing(Conditional):
         return self.base.name
 
     @property
-    def parents(self) -> tuple[str, ...]:
-        return self.base.parents
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return self.base.children
-
-    @property
     def normalized(self) -> bool:
         return self.base.normalized
-
-    @property
-    def drawable(self) -> bool:
-        return self.base.drawable
-
-    def log_density(self, values: Values) -> Float[Array, ""]:
-        return jnp.sum(self.pointwise(values)[self.children[0]])
 
     def pointwise(self, values: Values) -> dict[str, Array]:
         child = self.children[0]
@@ -73,9 +58,6 @@ class Missing(Conditional):
         if form is None:
             raise SpecError(f"{self.name}: it is no Gaussian here, so the gaps in {child} cannot be integrated out.")
         return {child: marginal_log_density(form, jnp.ravel(values[child]))}
-
-    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-        return self.base.draw(key, values, shape)
 
     def imputed(self, key: Array, values: Values, seen: Any) -> Array:
         """A draw of the child whose gaps are drawn given what was observed; the rest is drawn anew."""
@@ -90,14 +72,8 @@ class Missing(Conditional):
             drawn = jax.random.multivariate_normal(key_draw, form.means[label], form.covariances[label])
             return _given_observed(drawn, form.covariances[label], flat).reshape(jnp.shape(seen))
         drawn = self.base.draw(key_draw, values)[child]
-        gaussian = _gaussian(self.base.distribution(values))
+        gaussian = _gaussian(_event(self.base.distribution(values)))
         return drawn if gaussian is None else _given_observed(drawn, gaussian.covariance_matrix, seen)
-
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        return self.base.decode(values, free) if self.children[0] in free else ({}, self.log_density(values))
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        return self.base.encode(values, children)
 
     def rename(self, names: Mapping[str, str]) -> "Missing":
         return Missing(self.base.rename(names), self.event)  # ty: ignore[invalid-argument-type]
@@ -150,7 +126,7 @@ def with_gaps(operation: str, model: Any, name: str) -> Any:
     maker = makers[0]
     if _reader(model, name) is not None:
         raise SpecError(f"{operation}: {_reader(model, name)} reads {name}, missing elements included. {_FIX}")
-    factor = Missing(maker, _event(operation, model, maker))
+    factor = Missing(maker, _event_axes(operation, model, maker))
     return eqx.tree_at(lambda m: m.factors, model, tuple(factor if f is maker else f for f in model.factors))
 
 
@@ -185,7 +161,7 @@ def _found(model: Any, name: str) -> Iterator[Missing]:
     for factor in model.factors:
         if name not in factor.children:
             continue
-        while not isinstance(factor, Missing) and hasattr(factor, "base"):
+        while isinstance(factor, Wrapped) and not isinstance(factor, Missing):
             factor = factor.base
         if isinstance(factor, Missing):
             yield factor
@@ -201,7 +177,7 @@ def _reader(model: Any, name: str) -> str | None:
     return None if not found else found[0].child if isinstance(found[0], Deterministic) else found[0].name
 
 
-def _event(operation: str, model: Any, maker: Conditional) -> int:
+def _event_axes(operation: str, model: Any, maker: Conditional) -> int:
     """How many trailing axes of the child can only be missing together."""
     found: list[Any] = []
     known = shapes_of(model)
@@ -221,11 +197,17 @@ def _event(operation: str, model: Any, maker: Conditional) -> int:
     return found[0] if isinstance(found[0], int) else 0
 
 
-def _event_rank(distribution: Any) -> int:
+def _event(distribution: Any) -> Any:
+    """The distribution of one event, whose copies `to_event` joins."""
     import numpyro.distributions as dist
 
     while type(distribution) is dist.Independent:
         distribution = distribution.base_dist
+    return distribution
+
+
+def _event_rank(distribution: Any) -> int:
+    distribution = _event(distribution)
     return 0 if _gaussian(distribution) is not None else len(distribution.event_shape)
 
 

@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.condition import checked_observation
-from gmdsl.core.conditional import Distributed
+from gmdsl.core.conditional import Distributed, unwrapped
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import ordered
-from gmdsl.core.missing import Missing
 from gmdsl.core.node import as_numbers
 from gmdsl.core.probe import abstract, probe_node, shapes_of
 from gmdsl.core.scan import Scan
 from gmdsl.core.series import probe_series
 from gmdsl.core.space import Integer, Space, Spin, contains, describe
 from gmdsl.core.support import space_of
-from gmdsl.core.weight import Weighted
 
 
 def redeclared(operation: str, model: Any, values: Mapping[str, Any]) -> Any:
@@ -40,7 +38,7 @@ def redeclared(operation: str, model: Any, values: Mapping[str, Any]) -> Any:
         if name not in model.data and name not in model.observed:
             raise unknown_name(f"{operation}(data={{{name!r}: ...}})", name, [*model.data, *model.observed], "data")
     data = {name: _array(operation, model, name, values.get(name, old)) for name, old in model.data.items()}
-    bare = dataclasses.replace(model, data=data, observed={}, factors=tuple(_whole(f) for f in model.factors))
+    bare = dataclasses.replace(model, data=data, observed={}, factors=tuple(unwrapped(f) for f in model.factors))
     known = shapes_of(dataclasses.replace(bare, declared=()))
     spaces: dict[str, Space] = {}
     again: dict[int, Factor] = {}
@@ -79,13 +77,6 @@ def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any]
                 " Declare the model with the new data."
             )
     spaces.update({name: old[name] for name in factor.children})
-    return factor
-
-
-def _whole(factor: Factor) -> Factor:
-    """The conditional without weights and gaps, which belong to the old rows."""
-    while isinstance(factor, Missing | Weighted):
-        factor = factor.base
     return factor
 
 

@@ -15,16 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from gmdsl.core.conditional import Conditional
+from gmdsl.core.conditional import Conditional, Wrapped
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.factor import Values
 from gmdsl.core.node import as_numbers
 from gmdsl.core.probe import shapes_of
 
 
-class Weighted(Conditional):
+class Weighted(Wrapped):
     """A conditional of one observed child whose terms are multiplied by weights; it draws as before.
 
     Attributes:
@@ -40,42 +40,14 @@ class Weighted(Conditional):
         return f"{self.base.name} ** weights"
 
     @property
-    def parents(self) -> tuple[str, ...]:
-        return self.base.parents
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return self.base.children
-
-    @property
     def normalized(self) -> bool:
         return False
-
-    @property
-    def drawable(self) -> bool:
-        return self.base.drawable
-
-    def log_density(self, values: Values) -> Float[Array, ""]:
-        return jnp.sum(self.pointwise(values)[self.children[0]])
 
     def pointwise(self, values: Values) -> dict[str, Array]:
         terms = self.base.pointwise(values)[self.children[0]]
         # A weight of zero takes a row out even where its density is zero.
         counted = jnp.where(self.weights > 0, terms, 0.0)
         return {self.children[0]: jnp.asarray(self.weights, terms.dtype) * counted}
-
-    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-        return self.base.draw(key, values, shape)
-
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        if self.children[0] in free:
-            found, whole = self.base.decode(values, free)
-            have = {**values, **found}
-            return found, whole - self.base.log_density(have) + self.log_density(have)
-        return {}, self.log_density(values)
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        return self.base.encode(values, children)
 
     def rename(self, names: Mapping[str, str]) -> "Weighted":
         return Weighted(self.base.rename(names), self.weights)  # ty: ignore[invalid-argument-type]

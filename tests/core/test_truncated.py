@@ -27,6 +27,13 @@ def test_the_truncated_normal_agrees_with_scipy_in_the_tails(low, high):
     np.testing.assert_allclose(slope, (rise - log_mass(h) + log_mass(-h)) / (2 * h), rtol=1e-4)
 
 
+@pytest.mark.parametrize("rate", [1.0, 3.0])
+def test_the_mass_far_out_is_that_of_the_smaller_tail(rate):
+    law = gm.truncated(dist.Exponential(rate), 800.0, 801.0)
+    expected = np.log(rate) - 0.4 * rate - np.log(-np.expm1(-rate))
+    np.testing.assert_allclose(law.log_prob(800.4), expected, rtol=1e-11)
+
+
 LAWS = {
     "normal": (lambda: gm.truncated(dist.Normal(1.0, 2.0), -0.5, 4.0), stats.norm(1, 2), -0.5, 4.0),
     "far": (lambda: gm.truncated(dist.Normal(0.0, 1.0), 12.0), stats.norm(0, 1), 12.0, np.inf),

@@ -97,11 +97,15 @@ def test_products_of_experts_and_improper_priors_have_no_draws_of_their_own():
         gm.predict(tree, posterior)
 
 
-def test_missing_elements_of_a_vector_are_drawn_given_the_rest_of_it(x64):
+@pytest.mark.parametrize("joined", [0, 1])
+def test_missing_elements_of_a_vector_are_drawn_given_the_rest_of_it(x64, joined):
     C = np.array([[1.0, 0.8, 0.2], [0.8, 2.0, -0.5], [0.2, -0.5, 1.5]])
     y = np.array([[1.5, np.nan, -1.0], [np.nan, 0.5, np.nan]])
     vectors = gm.joint(
-        C=gm.data(C), y=lambda C: dist.MultivariateNormal(np.zeros(3), covariance_matrix=C).expand([2])
+        C=gm.data(C),
+        y=lambda C, joined=joined: (
+            dist.MultivariateNormal(np.zeros(3), covariance_matrix=C).expand([2]).to_event(joined)
+        ),
     ) * gm.joint(m=dist.Normal(0.0, 1.0))
     posterior = vectors.condition(y=y, missing="marginalise")
     tree = gm.sample(posterior, gm.NUTS(), draws=5000, warmup=200, progress=False)
