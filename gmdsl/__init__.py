@@ -5,4 +5,7 @@ The public names are listed in `__init__.pyi` and imported when they are first u
 
 import lazy_loader
 
+from gmdsl.core.fork import watch as _watch
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_watch()

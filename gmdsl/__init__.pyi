@@ -18,6 +18,7 @@ from .core.errors import NaNWarning as NaNWarning
 from .core.errors import RankWarning as RankWarning
 from .core.errors import SpecError as SpecError
 from .core.errors import StartError as StartError
+from .core.errors import StoreError as StoreError
 from .core.generator import Generator as Generator
 from .core.histogram import histogram as histogram
 from .core.learnable import freeze as freeze
@@ -86,6 +87,7 @@ from .run.log_marginal import log_marginal as log_marginal
 from .run.population import log_z as log_z
 from .run.predict import predict as predict
 from .run.predict import sample_prior as sample_prior
+from .run.resume import resume as resume
 from .run.sample import sample as sample
 from .run.weights import load as load
 from .run.weights import save as save

@@ -24,6 +24,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.evaluate import decoded, encoded
 from gmdsl.core.factor import Deterministic, Undirected
+from gmdsl.core.fork import refuse_fork
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
 from gmdsl.core.space import Real, Space, dtype_of
@@ -181,6 +182,7 @@ def split(model: Any) -> tuple[Program, Leaves]:
 
     Names of dimensions and labels play no part, so they do not distinguish programs.
     """
+    refuse_fork()
     bare = dataclasses.replace(model, dims=(), coords=())
     flat, treedef = jax.tree.flatten(bare)
     statics = tuple(_ARRAY if isinstance(leaf, ARRAYS) else leaf for leaf in flat)

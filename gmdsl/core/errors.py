@@ -25,6 +25,10 @@ class FitError(RuntimeError):
     fit: Any = None
 
 
+class StoreError(RuntimeError):
+    """A run cannot be written to its store; what was committed is safe."""
+
+
 class CaptureWarning(UserWarning):
     """A function closes over arrays or mutable objects, which are frozen into the program."""
 

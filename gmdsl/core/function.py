@@ -98,7 +98,7 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
     Objects without a content that can be read are held by identity and kept alive in ``pins``.
     """
     if isinstance(value, enum.Enum):
-        return ("enum", type(value).__qualname__, value.name, id(type(value)))
+        return ("enum", type(value).__qualname__, id(type(value)), value.name)
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return (type(value).__name__, repr(value))
     if id(value) in seen:
@@ -130,17 +130,17 @@ def fingerprint(value: Any, pins: list[Any], seen: tuple[int, ...] = ()) -> Any:
     if not isinstance(value, type) and hasattr(value, "tree_flatten"):
         children, auxiliary = value.tree_flatten()
         pins.append(type(value))
-        return ("tree", id(type(value)), recur(children), recur(auxiliary))
+        return ("tree", type(value).__qualname__, id(type(value)), recur(children), recur(auxiliary))
     if isinstance(value, eqx.Module):
         pins.append(type(value))
-        return ("fields", id(type(value)), recur(vars(value)))
+        return ("fields", type(value).__qualname__, id(type(value)), recur(vars(value)))
     if isinstance(value, type) and not _is_library_class(value):
         plain = {k: v for k, v in vars(value).items() if isinstance(v, _PLAIN) and not k.startswith("__")}
         pins.append(value)
-        return ("class", id(value), recur(plain))
+        return ("class", value.__qualname__, id(value), recur(plain))
     if _is_user_object(value):
         pins.append(type(value))
-        return ("instance", id(type(value)), recur(vars(value)))
+        return ("instance", type(value).__qualname__, id(type(value)), recur(vars(value)))
     pins.append(value)
     return ("object", type(value).__qualname__, id(value))
 

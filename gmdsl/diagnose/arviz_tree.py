@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.core.digest import stable_text
 from gmdsl.core.function import ARRAYS, Constant, Function, fingerprint
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
@@ -26,18 +27,21 @@ from gmdsl.core.space import Real
 
 def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> Any:
     """The tree of a run (`gmdsl.run.chains.Run`)."""
-    values = constrained(density, run.position)
-    stats = dict(run.stats)
-    if "lp" not in stats:
-        stats["lp"] = _log_densities(density, run.position)
-    free = {s.name: _slot(run.position, s) for s in density.program.plan.slots}
     groups: dict[str, dict[str, np.ndarray]] = {}
-    for name, arrays in (("posterior", values), ("sample_stats", stats), ("unconstrained_posterior", free)):
+    for name, arrays in run_groups(density, run.position, run.stats).items():
         groups[name] = {k: v[:, run.warmup :] for k, v in arrays.items()}
         if run.warmup:
             groups[f"warmup_{name}"] = {k: v[:, : run.warmup] for k, v in arrays.items()}
-    attrs = _attributes(density, sampler, run, seed=seed, thin=thin, draws=draws)
+    attrs = run_attributes(density, sampler, run, seed=seed, thin=thin, draws=draws)
     return as_tree(density.model, {**groups, **constants(density.model)}, attrs)
+
+
+def run_groups(density: Density, position: np.ndarray, stats: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """What chains leave behind, by group: named values, stats with `lp`, and unconstrained values."""
+    stats = stats if "lp" in stats else {**stats, "lp": _log_densities(density, position)}
+    free = {s.name: _slot(position, s) for s in density.program.plan.slots}
+    values = constrained(density, position)
+    return {"posterior": values, "sample_stats": stats, "unconstrained_posterior": free}
 
 
 def constrained(density: Density, position: np.ndarray) -> dict[str, np.ndarray]:
@@ -76,11 +80,11 @@ def constants(model: Model) -> dict[str, dict[str, np.ndarray]]:
 
 
 def model_digest(model: Model) -> str:
-    """A digest of the structure, the functions and the data of a model."""
+    """A digest of the structure, the functions and the data of a model, the same in every process."""
     leaves, treedef = jax.tree.flatten(model)
     arrays = [fingerprint(np.asarray(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
     held = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Function | Constant))
-    functions = [node.key for node in held if isinstance(node, Function | Constant)]
+    functions = [stable_text(node.key) for node in held if isinstance(node, Function | Constant)]
     text = repr((str(treedef), functions, model.constants, arrays))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -99,10 +103,11 @@ def attributes() -> dict[str, Any]:
     }
 
 
-def _attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> dict[str, Any]:
+def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> dict[str, Any]:
+    """Who made a run, with which settings, and how it went."""
     extra = {
         "sampler": type(sampler).__name__,
-        "sampler_settings": json.dumps({f.name: _plain(getattr(sampler, f.name)) for f in dataclasses.fields(sampler)}),
+        "sampler_settings": settings_text(sampler),
         "seed": seed,
         "thin": thin,
         "chain_mode": run.kernel.mode,
@@ -116,6 +121,11 @@ def _attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin
     if sampler.bias:
         extra["bias"] = sampler.bias
     return {**attributes(), **extra}
+
+
+def settings_text(sampler: Sampler) -> str:
+    """The settings of a sampler as JSON."""
+    return json.dumps({f.name: _plain(getattr(sampler, f.name)) for f in dataclasses.fields(sampler)})
 
 
 def _plain(value: Any) -> Any:

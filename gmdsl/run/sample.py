@@ -17,6 +17,7 @@ from gmdsl.run.chains import RunPlan, choose_mode, run_chains
 from gmdsl.run.generate import sample_generator
 from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
 from gmdsl.run.population import sample_path
+from gmdsl.run.resume import sample_stored
 
 
 def sample(
@@ -32,6 +33,8 @@ def sample(
     progress: bool = True,
     chain_mode: str | None = None,
     log_likelihood: bool = False,
+    store: Any = None,
+    checkpoint_every: int | None = None,
 ) -> Any:
     """Draws from a model by a sampler.
 
@@ -50,6 +53,8 @@ def sample(
         progress: whether to show a progress bar.
         chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None.
         log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
+        store: a path to which draws are streamed, such as "run.zarr"; after a stop, `gm.resume` goes on from there.
+        checkpoint_every: draws between two commits to the store; by default every two seconds.
 
     Returns:
         An `xarray.DataTree` in ArviZ's schema (`posterior`, `sample_stats`, `warmup_*`,
@@ -58,6 +63,7 @@ def sample(
     Raises:
         SpecError: discrete variables, settings out of range, a sampler that breaks the contract.
         StartError: the log-density or its gradient is not finite at the starts.
+        StoreError: the store cannot be written.
 
     Warns:
         NaNWarning: once, where the log-density was NaN at proposals; they were rejected.
@@ -73,21 +79,25 @@ def sample(
         return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
         return sample_path(model, sampler, seed=seed)  # ty: ignore[invalid-argument-type]
-    _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode)
+    _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
     density = Density(model)  # ty: ignore[invalid-argument-type]
     _check_continuous(density, sampler)
     mode = choose_mode(sampler, chains, chain_mode)
     plan = RunPlan(chains=chains, draws=draws, warmup=warmup, seed=seed, thin=thin, mode=mode)
-    run = run_chains(density, sampler, plan, init=init, progress=progress)
-    tree = build_tree(density, sampler, run, seed=seed, thin=thin, draws=draws)
-    _warn_of_nan(run)
+    if store is not None:
+        tree = sample_stored(density, sampler, plan, store, checkpoint_every, init=init, progress=progress)
+    else:
+        run = run_chains(density, sampler, plan, init=init, progress=progress)
+        tree = build_tree(density, sampler, run, seed=seed, thin=thin, draws=draws)
+    _warn_of_nan(tree)
     return add_log_likelihood(model, tree) if log_likelihood else tree
 
 
-def _warn_of_nan(run: Any) -> None:
+def _warn_of_nan(tree: Any) -> None:
     """One warning for a run whose log-density was NaN at proposals after warm-up."""
-    counted = run.stats.get("nan_evaluations")
-    share = 0.0 if counted is None else float(np.mean(counted[:, run.warmup :]) if counted.shape[1] > run.warmup else 0)
+    stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
+    counted = stats["nan_evaluations"].values if "nan_evaluations" in stats else np.zeros(0)
+    share = float(np.mean(counted)) if counted.size else 0.0
     if share:
         warnings.warn(
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
@@ -98,7 +108,15 @@ def _warn_of_nan(run: Any) -> None:
 
 
 def _check_settings(
-    model: Any, sampler: Any, chains: int, draws: int, warmup: int, thin: int, seed: int, chain_mode: Any
+    model: Any,
+    sampler: Any,
+    chains: int,
+    draws: int,
+    warmup: int,
+    thin: int,
+    seed: int,
+    chain_mode: Any,
+    checkpoint_every: Any,
 ) -> None:
     if isinstance(model, Noised):
         raise SpecError(
@@ -113,6 +131,8 @@ def _check_settings(
     if not isinstance(sampler, Sampler):
         raise SpecError(f"sample(...): a sampler is needed second, not {type(sampler).__name__}. Try gm.NUTS().")
     _check_counts(("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1), seed=seed)
+    if not (checkpoint_every is None or (isinstance(checkpoint_every, int) and checkpoint_every > 0)):
+        raise SpecError(f"sample(checkpoint_every={checkpoint_every!r}): a whole number of draws above 0 is needed.")
     if chain_mode not in (None, "vmap", "map", "tile"):
         raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
 

@@ -1,0 +1,223 @@
+"""A run on disk: draws stream into a Zarr store, and commits say how far they are safe.
+
+The store is a Zarr group in ArviZ's schema that `xarray.open_datatree` reads at any time; draws that are not there yet
+are NaN. Blocks are gathered and written together: first the draws, then a state file (`gmdsl.run.commit`) that says so.
+After a kill the run goes on from the newest state, and what was written after it is written again, to the same bits.
+"""
+
+import contextlib
+import pathlib
+import time
+import warnings
+from collections.abc import Generator
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from gmdsl.core.errors import SpecError, StoreError
+from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants, run_groups
+from gmdsl.run import commit
+from gmdsl.run.chains import NUMBERS, Outcome, Setup, shapes
+from gmdsl.run.kernel import Carry, Record
+
+SECONDS = 2.0  # between commits, where no number of draws is asked for
+CHUNK = 1000  # draws in a file of an array at most
+STATE = "state"  # the array whose folder holds the state files: Zarr does not look in there
+
+
+class Store:
+    """An open store: what was given since the last commit is in memory, what came before is on disk."""
+
+    def __init__(self, path: pathlib.Path, setup: Setup, facts: dict[str, Any], every: int | None):
+        self.path, self.setup, self.facts, self.every = path, setup, facts, every
+        self.safe, self.done = 0, 0
+        self.waiting: list[Record] = []
+        self.carries: list[np.ndarray] = []
+        self.written = time.perf_counter()
+
+    @classmethod
+    def create(cls, path: Any, setup: Setup, facts: dict[str, Any], carries: Carry, every: int | None) -> Self:
+        """A new store with empty arrays, and a first state from which the run can begin.
+
+        Raises:
+            SpecError: there is something at that path already.
+        """
+        path = pathlib.Path(path)
+        if path.exists() and commit.files(path / STATE):
+            raise SpecError(
+                f"sample(store={str(path)!r}): there is a run already. Continue it by gm.resume({str(path)!r}, model,"
+                " sampler), or give another path."
+            )
+        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "zarr.json").exists())):
+            raise SpecError(f"sample(store={str(path)!r}): there is something else at that path. Give another one.")
+        store = cls(path, setup, facts, every)
+        with _reported(store):
+            _create(path, setup, carries)
+            store.carries = _copied(carries)
+            store.commit()
+        return store
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where the state files are."""
+        return self.path / STATE
+
+    def keep(self, record: Record, done: int, carries: Carry) -> None:
+        """Takes a block, and commits where it is time to."""
+        self.waiting.append(jax.tree.map(np.array, record))
+        self.carries, self.done = _copied(carries), done
+        held = sum(block.position.shape[1] for block in self.waiting)
+        due = held >= self.every if self.every else time.perf_counter() - self.written > SECONDS
+        if due or held * self.setup.plan.chains * self.setup.density.dim > NUMBERS or done == self.setup.total:
+            with _reported(self):
+                self.commit()
+
+    def commit(self) -> None:
+        """Writes the draws that wait, then the state that says that they are there."""
+        if self.waiting:
+            record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *self.waiting)
+            self._write(record, self.safe)
+        commit.write(self.folder, commit.Commit(self.done, self.facts, tuple(self.carries)))
+        self.waiting, self.safe, self.written = [], self.done, time.perf_counter()
+
+    def _write(self, record: Record, first: int) -> None:
+        import zarr
+
+        root, warmup = zarr.open_group(self.path, mode="r+"), self.setup.plan.warmup
+        last = first + record.position.shape[1]
+        position, stats = np.asarray(record.position), {k: np.asarray(v) for k, v in record.stats.items()}
+        for name, arrays in run_groups(self.setup.density, position, stats).items():
+            parts = (("warmup_", first, min(last, warmup), 0), ("", max(first, warmup), last, warmup))
+            for prefix, low, high, start in parts:
+                for variable, values in arrays.items() if low < high else ():
+                    array: Any = root[f"{prefix}{name}/{variable}"]
+                    array[:, low - start : high - start] = values[:, low - first : high - first]
+
+    def truncate(self) -> None:
+        """Takes back what was written after the last commit."""
+        import zarr
+
+        warmup = self.setup.plan.warmup
+        for name, group in zarr.open_group(self.path, mode="r+").groups():
+            first = min(self.safe, warmup) if name.startswith("warmup_") else max(0, self.safe - warmup)
+            for variable, array in group.arrays():
+                if "draw" in _axes(array) and variable != "draw":
+                    array[:, first:] = array.fill_value
+
+    def lengthen(self, draws: int) -> None:
+        """Room for more draws."""
+        import zarr
+
+        root = zarr.open_group(self.path, mode="r+")
+        for _, group in root.groups():
+            if "draw" in group and not group.basename.startswith("warmup_"):
+                for variable, array in group.arrays():
+                    array.resize(
+                        tuple(draws if a == "draw" else n for a, n in zip(_axes(array), array.shape, strict=True))
+                    )
+                    if variable == "draw":
+                        array[:] = np.arange(draws)
+
+    def finish(self, outcome: Outcome, attrs: dict[str, Any]) -> Any:
+        """Commits what is left, writes the attributes, and opens the store as a tree."""
+        import zarr
+
+        with _reported(self):
+            self.commit()
+            root = zarr.open_group(self.path, mode="r+")
+            root.attrs.update(attrs)
+            for name, group in root.groups():
+                described = name.removeprefix("warmup_") in ("posterior", "sample_stats")
+                group.attrs.update(attrs if described else attributes())
+        return opened(self.path, outcome.done, self.setup.plan.warmup)
+
+
+def opened(path: Any, done: int, warmup: int) -> Any:
+    """The tree of a store, its arrays read from the disk when used; without the draws that were not made."""
+    from xarray import DataTree, open_datatree
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Cc]onsolidated.*")
+        tree = open_datatree(path, engine="zarr", consolidated=False, chunks=None)
+    children = {}
+    for name, node in tree.children.items():
+        data = node.to_dataset(inherit=False)
+        if "draw" in data.dims:
+            there = min(done, warmup) if name.startswith("warmup_") else max(0, done - warmup)
+            data = data.isel(draw=slice(0, there))
+        children[f"/{name}"] = data
+    return DataTree.from_dict({"/": tree.to_dataset().drop_vars(STATE), **children})
+
+
+def _axes(array: Any) -> tuple[str, ...]:
+    """Names of the axes of a Zarr array."""
+    return tuple(array.metadata.dimension_names or ("",) * array.ndim)
+
+
+def _create(path: pathlib.Path, setup: Setup, carries: Carry) -> None:
+    """The groups and arrays of a run, empty: NaN where numbers will be."""
+    import zarr
+
+    plan, model = setup.plan, setup.density.model
+    groups: dict[str, Any] = {}
+    for name, arrays in _one_draw(setup, carries).items():
+        for prefix, draws in (("", plan.draws), ("warmup_", plan.warmup)):
+            if draws:
+                sizes = {k: (plan.chains, draws, *a.shape[2:]) for k, a in arrays.items()}
+                groups[f"{prefix}{name}"] = {k: np.broadcast_to(a[:1, :1], sizes[k]) for k, a in arrays.items()}
+    template = as_tree(model, {**groups, **constants(model)}, attributes())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Cc]onsolidated.*|.*Zarr V3.*|.*zarr v3.*")
+        root = zarr.open_group(path, mode="w")
+        for name, node in template.children.items():
+            data = node.to_dataset(inherit=False)
+            moving = [k for k, v in data.data_vars.items() if "draw" in v.dims]
+            data.drop_vars(moving).to_zarr(path, group=name, mode="w", consolidated=False)
+            for variable in moving:
+                _empty(root[name], variable, data[variable])
+    root.create_array(STATE, shape=(0,), dtype="uint8", dimension_names=("nothing",))
+
+
+def _empty(group: Any, name: str, template: Any) -> None:
+    """An array without a value, in files of so many draws that each fits in memory."""
+    chains, draws, *rest = template.shape
+    most = max(1, NUMBERS // max(1, chains * int(np.prod(rest))))
+    group.create_array(
+        name,
+        shape=template.shape,
+        chunks=(chains, min(draws, CHUNK, most), *(max(size, 1) for size in rest)),
+        dtype=template.dtype,
+        fill_value=np.nan if template.dtype.kind == "f" else 0,
+        dimension_names=template.dims,
+    )
+
+
+def _one_draw(setup: Setup, carries: Carry) -> dict[str, dict[str, Any]]:
+    """What a record of one draw becomes, for shapes and dtypes."""
+    block = shapes(setup, carries)
+    position = np.zeros((block.position.shape[0], 1, *block.position.shape[2:]), block.position.dtype)
+    stats = {name: np.zeros((a.shape[0], 1, *a.shape[2:]), a.dtype) for name, a in block.stats.items()}
+    return run_groups(setup.density, position, stats)
+
+
+def _copied(carries: Carry) -> list[np.ndarray]:
+    """The leaves of the carries on the host; keys as their data."""
+
+    def one(leaf: Any) -> np.ndarray:
+        return np.array(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+
+    return [one(leaf) for leaf in jax.tree.leaves(carries)]
+
+
+@contextlib.contextmanager
+def _reported(store: Store) -> Generator[None]:
+    """Turns a failure to write into an error that says what is safe."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"sample(store={str(store.path)!r}): cannot write ({error.strerror or error}). The first {store.safe}"
+            f" records of each chain (warm-up included) are safe there. Make room, then gm.resume({str(store.path)!r},"
+            " model, sampler): it makes the rest again, to the same bits."
+        ) from error

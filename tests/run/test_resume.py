@@ -1,0 +1,112 @@
+import warnings
+
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+import zarr
+
+import gmdsl as gm
+from gmdsl.run.progress import Progress
+from tests.run.test_store import equal, model, run
+
+
+def stopped(monkeypatch, path, blocks, sample=run, **settings):
+    """A run that is interrupted, as by Ctrl-C, after so many blocks of 30 records."""
+    advance, calls = Progress.advance, [0]
+
+    def interrupted(bar, records, stats):
+        calls[0] += 1  # the first call is that of the start
+        advance(bar, records, stats)
+        if calls[0] == blocks + 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gmdsl.run.chains.CAPACITY", 30)
+        patched.setattr(Progress, "advance", interrupted)
+        return sample(path, **settings)
+
+
+@pytest.mark.parametrize("blocks", [1, 3, 5, 8])
+def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(tmp_path, monkeypatch, blocks):
+    part = stopped(monkeypatch, tmp_path / "run.zarr", blocks)
+    assert part["posterior"].sizes["draw"] == max(0, 30 * blocks - 120)
+    assert part["warmup_posterior"].sizes["draw"] == min(30 * blocks, 120)
+    whole = gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), progress=False)
+    equal(whole, run())
+
+
+def test_a_finished_run_can_be_lengthened(tmp_path):
+    run(tmp_path / "run.zarr")
+    longer = gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), draws=200, progress=False)
+    equal(longer, run(draws=200))
+    again = gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), progress=False)
+    equal(again, longer)
+
+
+def test_a_sampler_with_state_and_adapters_of_its_own_goes_on(tmp_path, monkeypatch):
+    def sample(path):
+        settings = {"chains": 3, "draws": 70, "warmup": 80, "seed": 1, "progress": False, "chain_mode": "map"}
+        return gm.sample(model(), gm.HMC(), store=path, **settings)
+
+    whole = sample(None)
+    stopped(monkeypatch, tmp_path / "run.zarr", 2, sample)
+    equal(gm.resume(tmp_path / "run.zarr", model(), gm.HMC(), progress=False), whole)
+
+
+def test_what_was_written_after_the_last_state_is_taken_back(tmp_path, monkeypatch):
+    stopped(monkeypatch, tmp_path / "run.zarr", 5, checkpoint_every=30)
+    zarr.open_group(tmp_path / "run.zarr", mode="r+")["posterior/tau"][:, 20:] = -1.0  # beyond what was committed, too
+    stopped(monkeypatch, tmp_path / "run.zarr", 1, resumed, draws=170)
+    values = zarr.open_group(tmp_path / "run.zarr", mode="r")["posterior/tau"][:]
+    assert (values[:, 20:30] == -1.0).all()  # committed before: not looked at again
+    assert (values[:, 30:60] > 0.0).all()
+    assert np.isnan(values[:, 60:]).all()
+    assert values.shape == (2, 170)
+
+
+def resumed(path, **settings):
+    return gm.resume(path, model(), gm.NUTS(), progress=False, **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: (gm.joint(x=dist.Normal(0, 1)), gm.NUTS()), "the model differs"),
+        (lambda: (model(), gm.NUTS(target_accept=0.9)), "the setting target_accept differs: 0.8 in the store, 0.9 now"),
+        (lambda: (model(), gm.MALA()), "the sampler differs: NUTS .* MALA"),
+    ],
+)
+def test_another_model_or_sampler_is_refused(tmp_path, change, message):
+    run(tmp_path / "run.zarr", draws=10, warmup=10)
+    with pytest.raises(gm.SpecError, match=message):
+        gm.resume(tmp_path / "run.zarr", *change(), progress=False)
+
+
+def test_other_data_and_other_versions_are_refused(tmp_path, monkeypatch):
+    run(tmp_path / "run.zarr", draws=10, warmup=10)
+    other = gm.replace(model(), observed={"y": np.array([1.0, -2.0, 0.6])})
+    with pytest.raises(gm.SpecError, match="the model differs"):
+        gm.resume(tmp_path / "run.zarr", other, gm.NUTS(), progress=False)
+    monkeypatch.setattr("jax.__version__", "0.0.1")
+    with pytest.raises(gm.SpecError, match=r"the version of jax differs: .*, 0\.0\.1 now"):
+        gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), progress=False)
+
+
+def test_no_run_and_fewer_draws_are_refused(tmp_path):
+    with pytest.raises(gm.SpecError, match="there is no run at that path"):
+        gm.resume(tmp_path / "nothing.zarr", model(), gm.NUTS())
+    run(tmp_path / "run.zarr", draws=10, warmup=10)
+    with pytest.raises(gm.SpecError, match="the run has 10 draws"):
+        gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), draws=5)
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, monkeypatch):
+    stopped(monkeypatch, tmp_path / "run.zarr", 6, checkpoint_every=60)
+    files = sorted((tmp_path / "run.zarr" / "state").glob("*.state"))
+    assert len(files) == 2
+    files[-1].write_bytes(files[-1].read_bytes()[: files[-1].stat().st_size // 2])
+    with pytest.warns(UserWarning, match="is damaged"):
+        whole = gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        equal(whole, run())
