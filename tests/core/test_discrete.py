@@ -59,7 +59,7 @@ def test_a_ring_is_summed_and_averaged_by_its_transfer_matrix(size, x64):
     found = expectation_of(ring(size), lambda v: v["s"][0] * v["s"][1 : size // 2])
     apart = np.arange(1, size // 2)
     truth = (c ** (size - apart) * s**apart + c**apart * s ** (size - apart)) / total
-    np.testing.assert_allclose(found, truth, rtol=1e-10)
+    np.testing.assert_allclose(found, truth, rtol=1e-10, atol=1e-14)
 
 
 def test_the_gradient_in_a_parameter_is_the_expected_energy(x64):

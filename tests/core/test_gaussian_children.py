@@ -23,7 +23,7 @@ def test_components_multiply_and_the_density_is_the_mixture_of_all_pairs(x64):
     np.testing.assert_allclose(children_log_density(model, ("z",), {"x": 0.7}), np.log(truth), rtol=1e-12)
 
 
-def test_the_reason_names_the_factor_that_is_not_gaussian():
+def test_the_reason_names_the_factor_that_is_not_gaussian(x64):
     model = gm.joint(z=dist.Normal(0.0, 1.0), x=lambda z: dist.Normal(z**2, 1.0))
     assert component_count(model, ("z",), {"x": SHAPE}) == (
         "p(x | z) is not Gaussian with a mean affine in z and a covariance free of it"

@@ -1,5 +1,4 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -95,5 +94,5 @@ def test_what_is_not_one_data_set_is_refused(model, names, message):
 
 def test_the_score_is_that_of_the_noised_data(x64):
     noised = gm.noise({"x": ROWS[:100]}, gm.Brownian(1.0, t_max=1.0))
-    density = gm.compile(smoothed(ROWS[:100], jnp.sqrt(0.25)))
+    density = gm.compile(smoothed(ROWS[:100], 0.5))
     np.testing.assert_allclose(density.score({"x": ROWS[3] + 0.1})["x"], noised.score(ROWS[3] + 0.1, 0.25), rtol=1e-10)
