@@ -15,7 +15,7 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.graph import ancestors
 from gmdsl.core.missing import check_gaps, missing_factor, with_gaps
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import Integer, Space, Spin, contains, describe
+from gmdsl.core.space import Integer, Real, Space, Spin, contains, describe, dtype_of
 
 
 def condition(model: Any, values: Mapping[str, Any], missing: Any = None) -> Any:
@@ -55,6 +55,10 @@ def checked_observation(operation: str, model: Any, name: str, value: Any) -> An
     check_gaps(operation, name, factor, array)
     gaps = np.isnan(array)
     checked(operation, name, space, np.where(gaps, _somewhere(space), array))
+    if space.discrete and np.abs(array[~gaps]).max(initial=0) > 2 ** np.finfo(dtype_of(Real())).nmant:
+        raise SpecError(
+            f"{operation}: beside NaN {name} is held in floats, which round {np.nanmax(np.abs(array)):.0f}. Enable x64."
+        )
     return array
 
 

@@ -101,3 +101,10 @@ def test_the_word_for_gaps_is_the_one_that_there_is():
     with pytest.raises(gm.SpecError, match="float was given, .* goes through a dict"):
         model.condition(missing=0.3)
     assert model.condition({"missing": 0.3}).free == ("y",)
+
+
+def test_counts_that_floats_would_round_are_refused_beside_gaps():
+    model = gm.joint(k=dist.Poisson(2e7).expand([2]))
+    with pytest.raises(gm.SpecError, match="held in floats, which round 20000001. Enable x64."):
+        model.condition(k=[20_000_001, np.nan], missing="marginalise")
+    assert model.condition(k=[20_001, np.nan], missing="marginalise").observed["k"][0] == 20_001

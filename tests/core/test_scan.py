@@ -89,6 +89,20 @@ def test_discrete_draws_follow_the_transitions():
     assert (np.abs(seen / total - T) / np.sqrt(T * (1 - T) / total)).max() < 4.2  # false alarm 2e-4
 
 
+def test_hidden_states_are_summed_out_as_by_the_forward_algorithm():
+    T = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.4, 0.1, 0.5]])
+    model = hidden_markov().condition(T=T)
+    y = np.asarray(model.sample(jax.random.key(7))["y"])
+    emitted = stats.norm(2.0 * np.arange(3), 0.3).pdf(y[:, None])
+    state, expected = np.array([0.5, 0.3, 0.2]) * emitted[0], 3 * np.log(2.0)
+    for seen in emitted[1:]:
+        expected += np.log(state.sum())
+        state = (state / state.sum()) @ T * seen
+    expected += np.log(state.sum())
+    found = gm.compile(model.marginalize("k").condition(y=y)).log_density({})
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
 def test_constrained_paths_move_on_the_real_line_with_their_jacobian():
     model = gm.joint(
         s=dist.HalfNormal(1.0),
