@@ -47,6 +47,8 @@ def children_log_density(model: Any, hidden: tuple[str, ...], values: Values) ->
 
 def component_count(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> int | str:
     """How many Gaussians the children of some hidden variables are a mixture of; or why they are none."""
+    if all(model.spaces[name].discrete for name in hidden):
+        return ""
     for name in hidden:
         if not isinstance(model.spaces[name], Real) or name in model.narrowed:
             return f"{name} in {describe(model.spaces[name])} is not Gaussian"

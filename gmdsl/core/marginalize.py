@@ -177,6 +177,7 @@ def rule_for(model: Any, hidden: Names, shapes: Mapping[str, Any]) -> Rule | str
         else:
             found.append(rule)
     least = min((rule.evaluations for rule in found), default=0)
+    reasons.pop("", None)  # rules for variables of another kind
     why = "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
     return next((rule for rule in found if rule.evaluations <= 4 * least), why)
 

@@ -1,7 +1,8 @@
 r"""The contract of exact marginalisation rules, $p(x) = \int p(x, z)\, dz$.
 
 A rule looks at a model and at the variables to be hidden once, when `marginalize` is called, and
-says what it can do or why not. It may prove, never guess: what it cannot prove it refuses.
+says what it can do or why not. It may prove, never guess: what it cannot prove it refuses, with an
+empty reason where the variables are not of its kind at all.
 """
 
 import abc

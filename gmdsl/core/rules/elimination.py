@@ -61,8 +61,7 @@ def elimination(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | s
     spaces = {name: model.spaces[name] for name in hidden}
     for name, space in spaces.items():
         if states_per_element(space) is None:
-            kind = "has infinitely many values" if space.discrete else "is continuous"
-            return f"{name} in {describe(space)} {kind}"
+            return f"{name} in {describe(space)} has infinitely many values" if space.discrete else ""
     numbers = {name: value for name, value in shapes.items() if not isinstance(value, jax.ShapeDtypeStruct)}
     arrays = {name: value for name, value in shapes.items() if name not in numbers}
     found: list[Any] = []

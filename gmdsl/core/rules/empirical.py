@@ -59,6 +59,8 @@ def empirical_kernel(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rul
     """The rule for some hidden variables, or why it does not apply."""
     del shapes
     found = [factor for factor in model.factors if isinstance(factor, Empirical)]
+    if not found:
+        return ""
     outside = [name for name in hidden if not any(name in factor.made for factor in found)]
     if outside:
         return f"{outside[0]} is not drawn from rows of data"

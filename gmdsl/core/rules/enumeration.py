@@ -76,8 +76,7 @@ def enumeration(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | s
     spaces = {name: model.spaces[name] for name in hidden}
     for name, space in spaces.items():
         if states_per_element(space) is None:
-            kind = "has infinitely many values" if space.discrete else "is continuous"
-            return f"{name} in {describe(space)} {kind}"
+            return f"{name} in {describe(space)} has infinitely many values" if space.discrete else ""
     axes = _proved_axes(model, hidden, shapes)
     if axes is not None:
         count = math.prod(states_per_element(space) or 1 for space in spaces.values())

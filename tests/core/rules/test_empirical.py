@@ -69,9 +69,10 @@ def test_a_sampler_moves_on_the_estimate():
     ("model", "names", "message"),
     [
         (
-            gm.joint(z=dist.Cauchy(0.0, 1.0), x=lambda z: dist.Normal(z, 1.0)),
-            ["z"],
-            "empirical: z is not drawn from rows",
+            gm.empirical(a=[0.0, 1.0])
+            * gm.joint(a=gm.input(gm.Real()), z=dist.Cauchy(0.0, 1.0), y=lambda a, z: dist.Cauchy(a + z, 1.0)),
+            ["a", "z"],
+            "empirical: z is not drawn from rows of data",
         ),
         (
             gm.empirical(a=[0.0, 1.0], b=[2.0, 3.0]) * gm.joint(b=gm.input(gm.Real()), y=lambda b: dist.Cauchy(b, 1.0)),
