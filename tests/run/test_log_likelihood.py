@@ -2,6 +2,7 @@ import arviz as az
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from scipy import stats
 
 import gmdsl as gm
 
@@ -28,6 +29,38 @@ def test_leaving_one_out_works_and_the_tree_is_not_changed(tree):
     found = gm.log_likelihood(model().condition(y=Y), tree)
     assert "log_likelihood" not in tree.children
     assert az.loo(found).elpd < 0.0
+
+
+def test_leaving_one_out_is_that_of_the_closed_form_and_compares_models():
+    """y_i given the others is normal in a conjugate model; the rule of `az.loo` is good to a few hundredths here."""
+    rng = np.random.default_rng(4)
+    y = rng.normal(1.0, 1.5, size=60)
+
+    def shifted(prior_sd):
+        return gm.joint(m=dist.Normal(0.0, prior_sd), y=lambda m: dist.Normal(m, 1.5).expand([60])).condition(y=y)
+
+    def exact(prior_sd):
+        precision = 1 / prior_sd**2 + 59 / 1.5**2
+        mean = (y.sum() - y) / 1.5**2 / precision
+        return stats.norm.logpdf(y, mean, np.sqrt(1.5**2 + 1 / precision)).sum()
+
+    settings = {"draws": 1000, "warmup": 500, "progress": False, "log_likelihood": True}
+    trees = {str(sd): gm.sample(shifted(sd), gm.NUTS(), **settings) for sd in (3.0, 0.05)}
+    for sd in (3.0, 0.05):
+        assert abs(az.loo(trees[str(sd)]).elpd - exact(sd)) < 0.1
+    ranked = az.compare(trees, round_to="none")
+    assert list(ranked.index) == ["3.0", "0.05"]
+    assert abs(float(ranked["elpd_diff"].iloc[1]) - (exact(0.05) - exact(3.0))) < 0.2
+
+
+def test_predictive_plots_are_one_line(tmp_path):
+    fitted = gm.sample(model().condition(y=Y), gm.NUTS(), draws=100, warmup=100, progress=False)
+    for name, tree, group in (
+        ("prior", gm.sample_prior(model().condition(y=Y), draws=60), "prior_predictive"),
+        ("posterior", gm.predict(fitted, model().condition(y=Y)), "posterior_predictive"),
+    ):
+        az.plot_ppc_dist(tree, group=group).savefig(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5_000
 
 
 def test_new_data_are_scored_at_the_same_draws(tree):
