@@ -68,6 +68,13 @@ def test_with_the_model_a_ridge_is_told_by_name(sampler):
     assert "+0.71 x[0] +0.71 x[1]" in report["proper density"].evidence
 
 
+def test_a_few_far_draws_of_chains_that_disagree_are_no_drift():
+    rng = np.random.default_rng(4)
+    draws = rng.normal(size=(4, 500)) + 3.0 * np.arange(4)[:, None]
+    draws[:, -5:] *= 1e4
+    assert judged(rng.normal(size=(4, 500)), draws).status == "ok"
+
+
 def test_short_runs_and_single_chains_are_not_judged():
     rng = np.random.default_rng(3)
     assert judged(rng.normal(size=(1, 100)), rng.normal(size=(1, 100))) is None

@@ -65,10 +65,11 @@ def _directions(model: Model, names: list[str]) -> tuple[np.ndarray, list[str], 
                 parts.append(sign * ridge)
                 called.append(_combination(sign * ridge, names))
     limits = [-1.0] * len(parts)
-    rays = rng.normal(size=(RANDOM, dim))
+    count = RANDOM if dim > 1 else 0
+    rays = rng.normal(size=(count, dim))
     parts += list(rays / np.linalg.norm(rays, axis=1, keepdims=True))
-    called += ["a random direction"] * RANDOM
-    return np.array(parts), called, limits + [-float(dim)] * RANDOM
+    called += ["a random direction"] * count
+    return np.array(parts), called, limits + [-float(dim)] * count
 
 
 def _ridges(model: Model, dim: int) -> np.ndarray:
