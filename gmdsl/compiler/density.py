@@ -5,6 +5,7 @@ arrays of the model as arguments.
 """
 
 import dataclasses
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from gmdsl.compiler.log_normalizer import LogNormalizer, log_normalizer
 from gmdsl.compiler.program import FlatTarget, split
 from gmdsl.compiler.quadrature import Quadrature
 from gmdsl.core.condition import checked, checked_observation
+from gmdsl.core.display import as_html, as_rich
 from gmdsl.core.empirical_factor import Empirical, no_density
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.marginal import accounts
@@ -128,6 +130,17 @@ class Density:
 
     def __repr__(self) -> str:
         return f"Density\n{explain(self)}"
+
+    def _repr_html_(self) -> str:
+        """What the compiler did, and the tables of the model, for notebooks."""
+        return f"<pre>{html.escape(repr(self))}</pre>{as_html(self.model)}"
+
+    def __rich__(self) -> Any:
+        """What the compiler did, and the tables of the model, for terminals."""
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(Text(repr(self)), Text(), as_rich(self.model))
 
     def explain(self) -> str:
         """What the compiler did: which variables move, where their supports come from, what is constant."""

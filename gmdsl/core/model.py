@@ -4,7 +4,6 @@ A model is spaces, factors and observed values. It is immutable and a pytree: th
 observations, parameters and modules are leaves, everything else is structure.
 """
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +13,7 @@ from jaxtyping import Array
 from gmdsl.core.ancestral import draw
 from gmdsl.core.capability import Capabilities, capabilities
 from gmdsl.core.condition import condition
+from gmdsl.core.display import as_html, as_rich, text
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import factor_graph
@@ -24,7 +24,7 @@ from gmdsl.core.power import power
 from gmdsl.core.product import product
 from gmdsl.core.rename import rename
 from gmdsl.core.reparametrize import reparametrize
-from gmdsl.core.space import Space, describe
+from gmdsl.core.space import Space
 from gmdsl.core.structure import do, factorize, independent
 from gmdsl.core.weight import weight
 
@@ -274,26 +274,12 @@ class Model(eqx.Module):
         return product(self, power(other, -1.0)) if isinstance(other, Model) else NotImplemented
 
     def _repr_html_(self) -> str:
-        """A table of the variables and the factors, for notebooks."""
-        nodes = factor_graph(self).nodes(data=True)
-        variables = [(n, a["role"], a["space"]) for n, a in nodes if a["kind"] == "variable"]
-        factors = [(a["label"], a["role"], a["capability"]) for _, a in nodes if a["kind"] == "factor"]
-        return _table(("variable", "role", "space"), variables) + _table(("factor", "kind", "offers"), factors)
+        """Tables of the variables and the factors, for notebooks."""
+        return as_html(self)
+
+    def __rich__(self) -> Any:
+        """Tables of the variables and the factors, for terminals: `rich.print(model)`."""
+        return as_rich(self)
 
     def __repr__(self) -> str:
-        lines = [f.name for f in self.factors]
-        for name, space in self.declared:
-            role = "observed" if name in self.observed else "computed" if name in self.deterministic else "free"
-            lines.append(f"  {name}: {describe(space)}, {role}")
-        lines += [f"  {name}: data {getattr(value, 'shape', ())}" for name, value in self.data.items()]
-        lines += [f"  {name}: {value}" for name, value in self.constants]
-        lines += [f"  {name}: parameter in {describe(p.space)}" for name, p in self.params.items()]
-        lines += [f"  {name}: input in {describe(space)}" for name, space in self.inputs]
-        return "Model\n" + "\n".join(lines)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    def line(tag: str, cells: tuple[str, ...]) -> str:
-        return "<tr>" + "".join(f"<{tag} style='text-align:left'>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-    return f"<table>{line('th', head)}{''.join(line('td', row) for row in rows)}</table>"
+        return text(self)
