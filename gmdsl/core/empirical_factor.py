@@ -72,10 +72,10 @@ class Empirical(Conditional):
         return {name: rows[index] for name, rows in self.values().items()}
 
     def pointwise(self, values: Values) -> NoReturn:
-        raise no_density("pointwise(...)", self)
+        raise no_density("log_density(...)", self)
 
     def decode(self, values: Values, free: Values) -> NoReturn:
-        raise no_density("decode(...)", self)
+        raise no_density("log_density(...)", self)
 
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
         return {name: values[name] for name in children if name in self.made}

@@ -21,7 +21,7 @@ from gmdsl.core.elementwise import ELEMENTWISE
 from gmdsl.core.steps import Step, Steps, bound, is_known
 
 MOST_ELEMENTS = 2**13  # that are hidden
-MOST_SIZE = 2**21  # of all arrays together that are looked at
+MOST_SIZE = 2**20  # of all arrays together that are looked at
 MOST_TERMS = 2**16  # of one element; more become one term
 MOST_PRODUCTS = 2**12  # of terms in one product
 
