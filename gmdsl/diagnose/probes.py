@@ -13,7 +13,7 @@ from gmdsl.core.function import Function
 from gmdsl.core.model import Model
 
 RADIUS = 2.0  # as the starts of gm.sample
-BATCH = 128  # points that are evaluated together
+BATCH = 128  # points that are evaluated together at most
 
 
 def starts(dim: int, count: int, seed: int = 0) -> Float[np.ndarray, "count dim"]:
@@ -32,12 +32,13 @@ def scores(model: Model, x: np.ndarray, *, double: bool = True) -> tuple[np.ndar
 
 
 def _evaluated(function: Any, model: Model, x: np.ndarray, double: bool) -> Any:
-    """A function of flat points in batches of one size, so that it compiles once per precision."""
-    padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % BATCH, axis=0)])
+    """A function of flat points in batches of few sizes, so that it compiles few times."""
+    size = min(BATCH, 2 ** int(np.ceil(np.log2(max(len(x), 16)))))
+    padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % size, axis=0)])
     other = double != jax.config.jax_enable_x64
     with jax.enable_x64(double):
         target, dtype = Density(_fresh(model) if other else model).target, np.float64 if double else np.float32
-        parts = [function(target, jnp.asarray(padded[i : i + BATCH], dtype)) for i in range(0, len(padded), BATCH)]
+        parts = [function(target, jnp.asarray(padded[i : i + size], dtype)) for i in range(0, len(padded), size)]
     return jax.tree.map(lambda *p: np.concatenate([np.asarray(a, float) for a in p])[: len(x)], *parts)
 
 

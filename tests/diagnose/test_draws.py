@@ -53,6 +53,19 @@ def test_chance_on_short_runs_is_a_note_and_not_a_finding():
     assert found.count("note") > 50
 
 
+def test_chance_in_a_spread_that_changes_slowly_is_a_note():
+    """The draws are uncorrelated and their size is not: what counts is the effective size of the distances."""
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(40):
+        size = np.zeros((4, 500, 1))
+        for t in range(1, 500):
+            size[:, t] = 0.85 * size[:, t - 1] + 0.5 * rng.normal(size=(4, 1))
+        found.append(draws.rhat(dataset(x=np.exp(size) * rng.normal(size=size.shape))).status)
+    assert found.count("suspect") <= 1
+    assert found.count("note") > 5
+
+
 def test_few_effective_draws_do_not_excuse_a_large_rhat():
     walk = np.random.default_rng(2).normal(size=(4, 500, 1)).cumsum(axis=1)
     assert draws.rhat(dataset(x=walk)).status == "suspect"

@@ -32,6 +32,8 @@ def test_a_nan_region_is_rejected_counted_and_warned_of_once(sampler, where):
     assert (tree["posterior"]["x"].values[..., 0] <= 1.0).all()
     assert np.isfinite(tree["posterior"]["x"].values).all()
     assert share > 0.01
+    if "accepted" in tree["sample_stats"]:
+        assert not (tree["sample_stats"]["accepted"] & tree["sample_stats"]["nan_evaluations"]).values.any()
     assert [w.category for w in caught] == [gm.NaNWarning]
     assert f"{100 * share:.3g} %" in str(caught[0].message)
     assert report["NaN evaluations"].status == "suspect"

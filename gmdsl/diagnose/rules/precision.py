@@ -15,7 +15,7 @@ from gmdsl.diagnose.report import Finding
 
 NAME = "single precision"
 POINTS = 16
-WALK = 200  # steps uphill
+WALK = 100  # steps uphill
 ERROR = 0.1  # of a log-density: what changes an acceptance rate by a tenth
 SCORE_ERROR = 0.02  # relative
 
