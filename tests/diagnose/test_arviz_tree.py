@@ -9,8 +9,8 @@ import gmdsl as gm
 from gmdsl.diagnose.arviz_tree import constrained, model_digest
 
 SCHEMA = {
-    "lp", "acceptance_rate", "step_size", "diverging", "n_steps", "tree_depth", "reached_max_treedepth", "energy",
-    "energy_error",
+    "lp", "acceptance_rate", "step_size", "diverging", "nan_evaluations", "n_steps", "tree_depth",
+    "reached_max_treedepth", "energy", "energy_error",
 }  # fmt: skip
 
 
