@@ -29,8 +29,8 @@ def text(model: Any) -> str:
 def rows(model: Any) -> tuple[Rows, Rows]:
     """The rows of the tables of variables and of factors."""
     nodes = factor_graph(model).nodes(data=True)
-    variables = [(n, a["role"], a["space"]) for n, a in nodes if a["kind"] == "variable"]
-    factors = [(a["label"], a["role"], a["capability"]) for _, a in nodes if a["kind"] == "factor"]
+    variables: Rows = [(n, a["role"], a["space"]) for n, a in nodes if a["kind"] == "variable"]
+    factors: Rows = [(a["label"], a["role"], a["capability"]) for _, a in nodes if a["kind"] == "factor"]
     return variables, factors
 
 

@@ -39,16 +39,14 @@ def sample(
     """Draws from a model by a sampler.
 
     Args:
-        model: what to sample; conditioned on what is observed. A path goes with a path sampler, a noised family
-            with a reverse sampler.
+        model: what to sample, conditioned on what is observed; a path, or a noised family.
         sampler: how, such as `gm.NUTS()`; `gm.AIS(gm.MALA())` for a path, `gm.ReverseSDE()` for a noised family.
         chains: independent chains.
         draws: draws kept per chain.
         warmup: draws before them, in which the sampler adapts; kept in `warmup_*` groups.
         seed: the same seed gives the same draws (same machine, same versions).
-        init: a dict of values (one start, or one per chain along the first axis), a tree of earlier
-            draws, a model to draw from, or None: uniform on (-2, 2) unconstrained, up to 100 tries. For a noised
-            family a model of the noisy end; its Gaussian when None.
+        init: a dict of values (one start, or one per chain along the first axis), a tree of draws, a model to draw
+            from (of the noisy end of a noised family), or None: uniform on (-2, 2) unconstrained, up to 100 tries.
         thin: steps per draw that is kept.
         progress: whether to show a progress bar.
         chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None.
@@ -80,17 +78,21 @@ def sample(
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
         return sample_path(model, sampler, seed=seed)  # ty: ignore[invalid-argument-type]
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
-    density = Density(model)  # ty: ignore[invalid-argument-type]
+    plan = RunPlan(chains, draws, warmup, seed, thin, choose_mode(sampler, chains, chain_mode))
+    tree = _run(model, sampler, plan, store, checkpoint_every, init, progress)
+    return add_log_likelihood(model, tree) if log_likelihood else tree
+
+
+def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None, init: Any, progress: bool) -> Any:
+    density = Density(model)
     _check_continuous(density, sampler)
-    mode = choose_mode(sampler, chains, chain_mode)
-    plan = RunPlan(chains=chains, draws=draws, warmup=warmup, seed=seed, thin=thin, mode=mode)
     if store is not None:
-        tree = sample_stored(density, sampler, plan, store, checkpoint_every, init=init, progress=progress)
+        tree = sample_stored(density, sampler, plan, store, every, init=init, progress=progress)
     else:
         run = run_chains(density, sampler, plan, init=init, progress=progress)
-        tree = build_tree(density, sampler, run, seed=seed, thin=thin, draws=draws)
+        tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     _warn_of_nan(tree)
-    return add_log_likelihood(model, tree) if log_likelihood else tree
+    return tree
 
 
 def _warn_of_nan(tree: Any) -> None:
@@ -103,7 +105,7 @@ def _warn_of_nan(tree: Any) -> None:
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
             " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
             NaNWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
