@@ -21,6 +21,7 @@ from gmdsl.core.model import Model
 from gmdsl.core.noised import Noised
 from gmdsl.core.path import Path
 from gmdsl.diagnose import draws, moves
+from gmdsl.diagnose.by_arviz import by_arviz
 from gmdsl.diagnose.drift import drift
 from gmdsl.diagnose.gradient import gradient
 from gmdsl.diagnose.modes import modes
@@ -74,7 +75,10 @@ def _chains(tree: Any, moving: Any, *, broken: bool) -> list[Finding | None]:
     stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
     found = [moves.divergences(stats), moves.depth(stats), moves.nan_evaluations(stats)]
     found += [moves.acceptance(stats, tree["posterior"].attrs), moves.energies(stats), moves.bias(tree["posterior"])]
-    return found if broken else [*found, draws.enough(moving), draws.rhat(moving), *draws.sizes(moving)]
+    if broken:
+        return found
+    found += [draws.enough(moving), draws.rhat(moving), *draws.sizes(moving)]
+    return [*found, by_arviz(tree)] if moving.sizes["draw"] >= draws.FEW else found
 
 
 def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: bool) -> list[Finding]:
