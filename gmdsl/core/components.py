@@ -19,6 +19,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from gmdsl.core.affine import AFFINE, CONSTANT, affinity
+from gmdsl.core.elimination import safe_logsumexp
 
 MOST_COMPONENTS = 4096  # of a product of mixtures; more are not expanded
 MOST_NUMBERS = 2**26  # in the covariances of one mixture
@@ -39,7 +40,7 @@ class GaussianMixture(eqx.Module):
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         """The logarithm of the density at a point."""
-        return jax.nn.logsumexp(self.log_terms(x))
+        return safe_logsumexp(self.log_terms(x))
 
     def log_terms(self, x: Float[Array, " dim"]) -> Float[Array, " components"]:
         """The terms log w_k + log N(x; m_k, C_k)."""

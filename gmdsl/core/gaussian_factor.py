@@ -7,10 +7,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.core.conditional import Conditional
+from gmdsl.core.elimination import safe_logsumexp
 from gmdsl.core.factor import Values
 from gmdsl.core.layout import Layout, flatten, unflatten
 
@@ -56,7 +56,7 @@ class GaussianFactor(Conditional):
         gap = flatten(self.layout, values) - self.means
         along = gap if self.basis is None else jnp.einsum("kij,ki->kj", self.basis, gap)
         quadratic = jnp.sum(along**2 / self.spectrum + jnp.log(2.0 * math.pi * self.spectrum), axis=-1)
-        return logsumexp(self.log_weights - 0.5 * quadratic)
+        return safe_logsumexp(self.log_weights - 0.5 * quadratic)
 
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         key_label, key_noise = jax.random.split(key)

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.components import GaussianMixture
 from gmdsl.core.conditional import Conditional, Distributed, Wrapped
+from gmdsl.core.elimination import safe_logsumexp
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Values
 from gmdsl.core.gaussian import factor_form
@@ -108,7 +109,7 @@ def observed_log_prob(distribution: Any, value: Any) -> Array:
 def marginal_log_density(mixture: GaussianMixture, value: Float[Array, " dim"]) -> Float[Array, ""]:
     """The log-density of the coordinates of a Gaussian mixture that are not NaN."""
     terms = _gaussian_log_prob(mixture.means, mixture.covariances, value)
-    return jax.nn.logsumexp(mixture.log_weights + terms)
+    return safe_logsumexp(mixture.log_weights + terms)
 
 
 def with_gaps(operation: str, model: Any, name: str) -> Any:

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.ancestral import complete, known
 from gmdsl.core.capability import capabilities, observed_below_free
 from gmdsl.core.conditional import Conditional
+from gmdsl.core.elimination import safe_logsumexp
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.evaluate import completed, log_density
 from gmdsl.core.factor import Deterministic, Values
@@ -64,7 +65,7 @@ class Mixture(Nested):
         return all(capabilities(_closed(part)).drawable for part in self.parts)
 
     def log_density(self, values: Values) -> Float[Array, ""]:
-        return jax.nn.logsumexp(self.log_terms(values))
+        return safe_logsumexp(self.log_terms(values))
 
     def observations(self, values: Values) -> Float[Array, ""]:
         return self.log_density(values)

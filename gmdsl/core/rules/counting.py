@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.counted import counted_in, grid_of
+from gmdsl.core.elimination import safe_logsumexp
 from gmdsl.core.evaluate import log_density
 from gmdsl.core.factor import Deterministic, Values
 from gmdsl.core.rule import Rule, Shapes
@@ -47,7 +48,7 @@ class Counting(Rule):
         }
         width = sum(jnp.log(grid.widths[rows]) for grid, rows in zip(grids, index, strict=True) if grid)
         heights = jax.vmap(lambda point: log_density(model, {**values, **point}))(points)
-        return jax.nn.logsumexp(heights + width)
+        return safe_logsumexp(heights + width)
 
     def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)

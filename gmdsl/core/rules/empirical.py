@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from gmdsl.core.elimination import safe_logsumexp
 from gmdsl.core.empirical_factor import Empirical
 from gmdsl.core.evaluate import completed, total
 from gmdsl.core.factor import Values
@@ -49,7 +50,7 @@ class EmpiricalKernel(Rule):
             found = jax.vmap(at)(data.values())
         else:
             found = jax.lax.map(at, data.values(), batch_size=AT_ONCE)
-        return jax.nn.logsumexp(found) - math.log(self.rows)
+        return safe_logsumexp(found) - math.log(self.rows)
 
     def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)

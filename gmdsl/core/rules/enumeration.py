@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.conditional import Distributed
 from gmdsl.core.dataflow import CONSTANT, UNKNOWN
 from gmdsl.core.elementwise import element_axes
+from gmdsl.core.elimination import safe_logsumexp
 from gmdsl.core.evaluate import log_density
 from gmdsl.core.factor import Deterministic, Factor, Values
 from gmdsl.core.gaussian import filled
@@ -52,7 +53,7 @@ class Enumeration(Rule):
             apart, constant = self._elements(model, hidden, values)
             return jnp.sum(apart) + constant
         states = joint_states({name: model.spaces[name] for name in hidden}, MOST_STATES)
-        return jax.nn.logsumexp(jax.vmap(lambda state: log_density(model, {**values, **state}))(states))
+        return safe_logsumexp(jax.vmap(lambda state: log_density(model, {**values, **state}))(states))
 
     def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
         if self.axes is None or None in self.axes:
@@ -68,7 +69,7 @@ class Enumeration(Rule):
             return _split(_terms(model, {**values, **whole}), self.axes or ())
 
         apart, constant = jax.vmap(terms)(element_states(spaces))
-        return jax.nn.logsumexp(apart, axis=0), constant[0]
+        return safe_logsumexp(jnp.moveaxis(apart, 0, -1)), constant[0]
 
 
 def enumeration(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
