@@ -21,7 +21,7 @@ from gmdsl.core.graph import ordered
 from gmdsl.core.model import Model
 from gmdsl.core.names import RESERVED, check_name
 from gmdsl.core.node import Data, Given, Input, Param
-from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node
+from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node, probe_numbers
 from gmdsl.core.scan import Steps
 from gmdsl.core.series import Series, probe_series
 from gmdsl.core.space import Space
@@ -94,7 +94,10 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
     dims, coords = named.pop("dims", None), named.pop("coords", None)
     twice = sorted(set(nodes or {}) & set(named))
     if twice:
-        raise SpecError(f"joint(...): {twice[0]} is declared twice. Give each node a name of its own.")
+        raise SpecError(
+            f"joint({twice[0]}=...): {twice[0]} is declared twice, in the dict and by keyword."
+            " Give each node a name of its own."
+        )
     everything = {**(nodes or {}), **named}
     calls: dict[str, Call | Steps] = {}
     fixed = _Fixed()
@@ -147,6 +150,7 @@ def _assemble(calls: dict[str, Call | Steps], fixed: _Fixed, dims: Any, coords: 
             factors.append(path)
             continue
         space, random, proper = probe_node(name, call, known)
+        probe_numbers(name, call, known, fixed.data)
         spaces[name], known[name] = space, abstract(space)
         if not random and isinstance(call.function, Constant):
             raise SpecError(f"{name}: a constant array is not a node. Wrap it, {name}=gm.data(...).")
@@ -233,7 +237,9 @@ def _call(verb: str, node: str, value: Any, names: list[str]) -> Call:
 def _check_known(verb: str, node: str, variables: tuple[str, ...], names: list[str]) -> None:
     for variable in variables:
         if variable not in names:
-            raise unknown_name(f"{verb}({node}=...)", variable, [n for n in names if n != node], "names declared here")
+            others = [n for n in names if n != node]
+            fix = f"Declare it, {variable}=..., or rename the argument."
+            raise unknown_name(f"{verb}({node}=...)", variable, others, "names declared here", fix)
 
 
 def _warn(node: str, found: list[tuple[str, str]], stacklevel: int = 5) -> None:

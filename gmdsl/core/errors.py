@@ -41,8 +41,10 @@ class RankWarning(UserWarning):
     """A function broadcasts arrays of different rank without saying so."""
 
 
-def unknown_name(operation: str, name: str, known: Iterable[str], what: str = "variables") -> SpecError:
-    """The error for a name that nothing has, with the nearest names that exist.
+def unknown_name(
+    operation: str, name: str, known: Iterable[str], what: str = "variables", fix: str | None = None
+) -> SpecError:
+    """The error for a name that nothing has, with the nearest names that exist, or else what to do.
 
     >>> print(unknown_name("condition(thta=...)", "thta", ["mu", "theta"]))
     condition(thta=...): there is no 'thta'; the variables are mu, theta. Did you mean 'theta'?
@@ -50,9 +52,10 @@ def unknown_name(operation: str, name: str, known: Iterable[str], what: str = "v
     known = list(known)
     same = [other for other in known if other.lower() == name.lower()]
     close = same or difflib.get_close_matches(name, known, n=1)
-    listed = ", ".join(known) if known else "none"
-    hint = f" Did you mean '{close[0]}'?" if close else " Use one of these names."
-    return SpecError(f"{operation}: there is no '{name}'; the {what} are {listed}.{hint}")
+    listed = f"; the {what} are {', '.join(known)}" if known else f", and there are no other {what}"
+    otherwise = fix or ("Use one of these names." if known else "Declare it first.")
+    hint = f"Did you mean '{close[0]}'?" if close else otherwise
+    return SpecError(f"{operation}: there is no '{name}'{listed}. {hint}")
 
 
 def check_positive(settings: Any, *names: str, renamed: Any = None) -> None:

@@ -123,6 +123,8 @@ def as_numbers(operation: str, array: Any, *, nan: bool = False, fix: str | None
     if not nan and value.dtype.kind == "f" and np.isnan(value).any():
         where = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
         count = int(np.isnan(value).sum())
+        if not where:
+            raise SpecError(f"{operation}: the value is NaN. {fix or 'Give a number.'}")
         raise SpecError(
             f"{operation}: {count} of {value.size} values are NaN (first at {where})."
             f" {fix or 'Remove or impute them first.'}"

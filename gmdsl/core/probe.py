@@ -5,7 +5,10 @@ comes back says whether the node is a distribution, a computed value or an energ
 mistake that shapes can show is reported here, with the name of the node.
 """
 
+import contextlib
+import sys
 import warnings
+from collections.abc import Generator
 from typing import Any
 
 import jax
@@ -50,10 +53,34 @@ def probe_node(name: str, call: Any, known: Abstract) -> tuple[Space, bool, bool
         value = jnp.zeros(shape, dtype_of(found["space"]))
         return jnp.sum(result.log_prob(value))
 
-    out = evaluated(name, run, call, known)
+    with _checked_here():
+        out = evaluated(name, run, call, known)
     if found["space"] is not None:
         return found["space"], True, found["proper"]
     return Real(*out.shape), False, False
+
+
+def probe_numbers(name: str, call: Any, known: Abstract, data: Abstract) -> None:
+    """Checks the data that a node hands to its distribution as they are, such as standard errors.
+
+    Raises:
+        SpecError: a number outside the constraint of its parameter.
+    """
+    read = {variable: np.asarray(data[variable]) for variable in call.variables if variable in data}
+
+    def run(values: Abstract) -> Any:
+        result = call({**values, **read})
+        if is_distribution(result):
+            _check_parameters(name, result)
+
+    if read:
+        try:
+            with _checked_here(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                evaluated(name, run, call, {**known, **read})
+        except SpecError as error:
+            if error.__cause__ is None:  # what else fails on numbers is the function's own business
+                raise
 
 
 def probe_energy(name: str, call: Call, known: Abstract) -> None:
@@ -137,9 +164,29 @@ def _check_own_parameters(name: str, distribution: Any) -> None:
             continue
         if not good:
             raise SpecError(
-                f"{name}: {type(distribution).__name__}({parameter}={np.asarray(value)}), but {parameter} must satisfy"
-                f" {constraint!r}. Correct the number."
+                f"{name}: {type(distribution).__name__}({parameter}={_outside(constraint, value)}), but {parameter} was"
+                f" declared {constraint!r}. Correct the number."
             )
+
+
+def _outside(constraint: Any, value: Any) -> Any:
+    """The first number outside a constraint, with its place."""
+    array, good = np.asarray(value), np.asarray(constraint.check(np.asarray(value)))
+    if array.ndim == 0 or good.shape != array.shape:
+        return array
+    where = tuple(int(i) for i in np.argwhere(~good)[0])
+    return f"{array[where]} at {where}"
+
+
+@contextlib.contextmanager
+def _checked_here() -> Generator[None]:
+    """Lets bad constants reach the check that names the node; NumPyro's own names the distribution alone."""
+    numpyro = sys.modules.get("numpyro.distributions.distribution")
+    if numpyro is None:
+        yield
+    else:
+        with numpyro.validation_enabled(False):
+            yield
 
 
 def is_improper(distribution: Any) -> bool:

@@ -131,7 +131,11 @@ def _train(
             record = jax.tree.map(lambda a, n=count: np.asarray(a)[:n], record)
             bad = np.flatnonzero(~np.isfinite(record["loss"]))
             if bad.size or not bool(finite):
-                raise _stopped(_result(trainer, carry, still, blocks, held, done, False), done, bad)
+                last = int(bad[0]) if bad.size else count
+                replay = functools.partial(train_block, trainer, still, data, key, carry, jnp.int32(done))
+                kept, carry = _last_finite(replay, carry, last)
+                blocks.append({name: values[:kept] for name, values in record.items()})
+                raise _stopped(_result(trainer, carry, still, blocks, held, done + kept, False), done + last)
             carry, done = new, done + count
             blocks.append(record)
             if others is not None:
@@ -243,11 +247,20 @@ def _checked(model: Any, data: Batch, operation: str) -> dict[str, jax.Array]:
     return arrays
 
 
-def _stopped(good: Fit, done: int, bad: np.ndarray) -> FitError:
-    step = done + int(bad[0]) if bad.size else done + BLOCK
+def _last_finite(replay: Any, carry: Any, last: int) -> tuple[int, Any]:
+    """How many steps of a block led to a finite loss and finite parameters, and what they left, by doing them again."""
+    for count in range(last - 1, 0, -1):
+        again, _, finite = replay(jnp.int32(count))
+        if bool(finite):
+            return count, again
+    return 0, carry
+
+
+def _stopped(good: Fit, step: int) -> FitError:
+    kept = f"the model of step {good.steps}, the last with a finite loss," if good.steps else "the model as given"
     error = FitError(
         f"fit(...): the loss or a parameter is not finite at step {step}. Lower the learning rate or clip gradients;"
-        f" the model of step {done} is kept in the .fit of this error."
+        f" {kept} is kept in the .fit of this error."
     )
     error.fit = good
     return error

@@ -12,6 +12,7 @@ from gmdsl.core.model import Model
 from gmdsl.core.noised import Noised
 from gmdsl.core.path import Path, PathSampler
 from gmdsl.core.sampler import Sampler
+from gmdsl.core.space import describe
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.run.chains import RunPlan, choose_mode, run_chains
 from gmdsl.run.generate import sample_generator
@@ -152,7 +153,8 @@ def _check_continuous(density: Density, sampler: Sampler) -> None:
     discrete = [v for v in density.free if density.program.spaces[v].discrete]
     if discrete:
         raise SpecError(
-            f"sample(..., {name}()): {discrete[0]} is discrete, and {name} moves real numbers only."
+            f"sample(..., {name}()): {discrete[0]} was declared {describe(density.program.spaces[discrete[0]])},"
+            f" discrete, and {name} moves real numbers only."
             f" Sum it out, model.marginalize({discrete[0]!r}), or observe it."
         )
     if not density.free:

@@ -9,11 +9,13 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError, StartError, unknown_name
+from gmdsl.core.graph import ancestors, unique_names
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
 from gmdsl.core.space import Real, contains, describe, dtype_of
 
 TRIES = 100
+ROWS = 2  # factors and variables that an error shows
 RADIUS = 2.0  # starts are uniform on (-2, 2) in each unconstrained coordinate, as in Stan
 
 
@@ -56,34 +58,53 @@ def random_start(seed: int, chain: int, attempt: int, dim: int) -> np.ndarray:
 
 
 def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> StartError:
-    """The error for a start where the density cannot be used, with a table of the factors."""
+    """The error for a start where the density cannot be used, with the first factor that is to blame."""
     program, target = density.program, density.target
     values = program.jit_constrain(target.leaves, target.hoisted, jnp.asarray(x))
     point = {name: values[name] for name in program.free}
-
-    def gradients(point: Any) -> Any:
-        return jax.jacrev(lambda p: program.terms(target.leaves, target.hoisted, {**point, **p}))(
-            {name: point[name] for name in program.floats}
-        )
-
-    terms = program.terms(target.leaves, target.hoisted, point)
-    slopes = gradients(point)
+    terms, slopes = _terms_and_slopes(program, target.leaves, target.hoisted, point)
     rows = []
     for name, value in terms.items():
-        number = float(value)
         smooth = all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(slopes[name]))
-        rows.append((np.isfinite(number) and smooth, name, number, smooth))
-    rows.sort(key=lambda row: row[0])
+        rows.append((bool(np.isfinite(value)) and smooth, name, float(value), smooth))
+    rows.sort(key=lambda row: (row[0], np.isfinite(row[2])))
     table = "\n".join(
-        f"  {name:<32} {number:>12.5g}  gradient {'finite' if ok else 'NOT finite'}" for _, name, number, ok in rows
+        f"  {_cut(name, 60):<32} {number:>12.5g}  gradient {'finite' if smooth else 'NOT finite'}"
+        for _, name, number, smooth in rows[:ROWS]
     )
-    where = ", ".join(f"{name}={_short(value)}" for name, value in point.items())
+    if len(rows) > ROWS:
+        table += f"  ({len(rows) - ROWS} more, {sum(not good for good, *_ in rows[ROWS:])} of them not finite)"
     total = float(sum(terms.values()))
-    if given:
-        what = f"sample(init=...): the start is outside the support: the log-density is {total:.5g} at {where}."
+    where = ", ".join(f"{name}={_short(value)}" for name, value in _blamed(density, rows[0][1], point).items())
+    if given and total == -np.inf:
+        what = f"sample(init=...): the start is outside the support: the log-density is -inf at {where}."
         return StartError(f"{what} Give another start.\n{table}")
-    what = f"sample(...): no usable start in {tries} tries: the last log-density is {total:.5g} at {where}."
+    wrong = f"the log-density is {total:.5g}" if not np.isfinite(total) else "the gradient is not finite"
+    if given:
+        return StartError(f"sample(init=...): {wrong} at the start {where}. Mend the first factor below.\n{table}")
+    what = f"sample(...): no usable start in {tries} tries: at the last one {wrong}, at {where}."
     return StartError(f"{what} Mend the first factor below, or give init=.\n{table}")
+
+
+def _all_terms_and_slopes(program: Any, leaves: Any, hoisted: Any, point: Any) -> Any:
+    def terms(moved: Any) -> Any:
+        return program.terms(leaves, hoisted, {**point, **moved})
+
+    moved = {name: point[name] for name in program.floats}
+    found = terms(moved)  # gradients one by one: NaN in one term times zero is NaN in all
+    return found, {name: jax.grad(lambda p, name=name: terms(p)[name])(moved) for name in found}
+
+
+_terms_and_slopes = jax.jit(_all_terms_and_slopes, static_argnums=0)
+
+
+def _blamed(density: Density, factor: str, point: dict[str, Any]) -> dict[str, Any]:
+    """The first free variables on which a factor depends: where to look."""
+    model = density.model
+    (found,) = [f for f, name in zip(model.factors, unique_names(model.factors), strict=True) if name == factor]
+    read = {*found.parents, *found.children}
+    read |= {above for name in read for above in ancestors(model.factors, name)}
+    return dict([item for item in point.items() if item[0] in read][:ROWS]) or dict([*point.items()][:ROWS])
 
 
 def _last_draws(tree: Any, density: Density, chains: int) -> dict[str, np.ndarray]:
@@ -107,7 +128,7 @@ def _per_chain(density: Density, name: str, value: Any, chains: int) -> np.ndarr
     if name not in density.free:
         raise unknown_name(operation, name, density.free, "free variables")
     space = density.program.spaces[name]
-    array = as_numbers(operation, value)
+    array = as_numbers(operation, value, fix="Give finite starts.")
     if array.shape == space.shape:
         array = np.broadcast_to(array, (chains, *space.shape))
     if array.shape != (chains, *space.shape):
@@ -116,11 +137,18 @@ def _per_chain(density: Density, name: str, value: Any, chains: int) -> np.ndarr
             f" Give {space.shape}, or {(chains, *space.shape)} for one start per chain."
         )
     if not contains(space, array):
-        raise SpecError(f"{operation}: a start lies outside the support; {name} was declared {describe(space)}.")
+        raise SpecError(
+            f"{operation}: {_short(value)} lies outside the support; {name} was declared {describe(space)}."
+            " Start inside."
+        )
     return array
 
 
 def _short(value: Any) -> str:
     array = np.asarray(value)
-    text = np.array2string(array, precision=4, threshold=6, separator=", ")
-    return text.replace("\n", "")
+    text = np.array2string(array, precision=4, threshold=4, edgeitems=1, separator=", ")
+    return _cut(" ".join(text.split()), 40)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -67,7 +67,7 @@ def test_settings_out_of_range_are_refused(model, arguments, message):
 
 def test_a_discrete_variable_is_named_with_the_ways_out():
     model = gm.joint(k=dist.Bernoulli(0.3), x=lambda k: dist.Normal(k, 1.0)).condition(x=1.0)
-    with pytest.raises(gm.SpecError, match=r"k is discrete, and NUTS moves.*, model.marginalize\('k'\)"):
+    with pytest.raises(gm.SpecError, match=r"k was declared Binary.*NUTS moves.*, model.marginalize\('k'\)"):
         gm.sample(model, gm.NUTS())
 
 
