@@ -77,6 +77,8 @@ from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM
 from .processes.ve import VE as VE
 from .processes.vp import VP as VP
+from .run.certificates.certificate import Certificate as Certificate
+from .run.certify import certify as certify
 from .run.expectation import Expectation as Expectation
 from .run.expectation import MonteCarlo as MonteCarlo
 from .run.expectation import expectation as expectation
@@ -91,6 +93,9 @@ from .run.resume import resume as resume
 from .run.sample import sample as sample
 from .run.weights import load as load
 from .run.weights import save as save
+from .samplers.blocks import Blocks as Blocks
+from .samplers.blocks import blocks as blocks
+from .samplers.gibbs import Gibbs as Gibbs
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA

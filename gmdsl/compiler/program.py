@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.core.ancestral import known
 from gmdsl.core.conditional import Conditional
-from gmdsl.core.density import Target
+from gmdsl.core.density import States, Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.evaluate import decoded, encoded
 from gmdsl.core.factor import Deterministic, Undirected
@@ -28,6 +28,7 @@ from gmdsl.core.fork import refuse_fork
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
 from gmdsl.core.space import Real, Space, dtype_of
+from gmdsl.core.states import states_of
 
 type Leaves = tuple[Any, ...]
 type Hoisted = dict[str, Any]
@@ -155,7 +156,8 @@ class Program:
         return jnp.concatenate(parts) if parts else jnp.zeros(0)
 
     def _unravel(self, x: Array) -> dict[str, Array]:
-        return {s.name: x[s.start : s.stop].reshape(s.space.free_shape) for s in self.plan.slots}
+        parts = {s.name: (s.space, x[s.start : s.stop].reshape(s.space.free_shape)) for s in self.plan.slots}
+        return {name: _whole(space, part) if space.discrete else part for name, (space, part) in parts.items()}
 
     def _sum(self, terms: list[Array], hoisted: Hoisted) -> Array:
         terms = terms + ([hoisted[TOTAL]] if TOTAL in hoisted else [])
@@ -172,6 +174,11 @@ class FlatTarget(Target):
     @property
     def dim(self) -> int:
         return self.program.plan.dim
+
+    @property
+    def states(self) -> States:
+        slots = self.program.plan.slots
+        return sum(((states_of(slot.space),) * (slot.stop - slot.start) for slot in slots), ())
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         return self.program.decode(self.leaves, self.hoisted, x)[1]
@@ -201,6 +208,11 @@ def split(model: Any) -> tuple[Program, Leaves]:
             _PROGRAMS.popitem(last=False)
     _PROGRAMS.move_to_end(key)
     return _PROGRAMS[key], leaves
+
+
+def _whole(space: Space, part: Array) -> Array:
+    """Values of a discrete variable from their place in the flat vector, where they are floats."""
+    return jnp.round(part).astype(dtype_of(space))
 
 
 def target_of(model: Any) -> FlatTarget:

@@ -6,6 +6,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+type States = tuple[tuple[int, float, float] | None, ...]
+
 
 class Target(eqx.Module):
     r"""A log-density over one flat, unconstrained vector, Jacobians included.
@@ -17,6 +19,14 @@ class Target(eqx.Module):
     @abc.abstractmethod
     def dim(self) -> int:
         """Length of the vector."""
+
+    @property
+    def states(self) -> States:
+        """For each coordinate of a discrete variable how many values it has, the first, and the gap between two.
+
+        None for a coordinate that is continuous, and for one with infinitely many values.
+        """
+        return (None,) * self.dim
 
     @abc.abstractmethod
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:

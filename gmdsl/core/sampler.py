@@ -29,12 +29,14 @@ class Sampler(eqx.Module):
     Class attributes:
         adapts: an adapter or a tuple of them (`gm.adapt`), run during warm-up only.
         bias: how the law of the chain differs from the target's; None when it does not.
+        moves_discrete: whether it can move discrete variables, by the table `target.states`.
         lockstep: False when the work of a step differs much between chains (trees), so that chains
             run one after the other instead of side by side.
     """
 
     adapts: ClassVar[Any] = ()
     bias: ClassVar[str | None] = None
+    moves_discrete: ClassVar[bool] = False
     lockstep: ClassVar[bool] = True
 
     @abc.abstractmethod

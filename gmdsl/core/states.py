@@ -20,6 +20,17 @@ def states_per_element(space: Space) -> int | None:
     return space.cardinality if space.discrete else None
 
 
+def states_of(space: Space) -> tuple[int, float, float] | None:
+    """How many values an element of a discrete space has, the first, and the gap between two; None for other spaces.
+
+    >>> from gmdsl.core.space import Categorical, Real, Spin
+    >>> states_of(Categorical(3)), states_of(Spin(2)), states_of(Real())
+    ((3, 0.0, 1.0), (2, -1.0, 2.0), None)
+    """
+    count = states_per_element(space)
+    return None if count is None else (count, -1.0, 2.0) if isinstance(space, Spin) else (count, 0.0, 1.0)
+
+
 def joint_states(spaces: Mapping[str, Space], most: int) -> dict[str, Array] | None:
     """Every joint state of some variables, one per row; None when there are more than `most`.
 

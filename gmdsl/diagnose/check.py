@@ -62,7 +62,7 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
         advice = "Run it again, or give a shorter warmup=."
         return report([Finding("draws", "failed", "interrupted during warm-up: there are no draws", advice)])
     moving = tree["unconstrained_posterior"] if "unconstrained_posterior" in tree.children else tree["posterior"]
-    found = [draws.missing(tree), draws.finite(tree["posterior"]), drift(tree, moving), draws.constant(moving)]
+    found = [draws.missing(tree), draws.finite(tree["posterior"]), drift(tree, moving), draws.constant(tree, moving)]
     if "particles" in tree.children:
         found += [weights(tree["particles"]["log_weight"].values), moves.bias(tree["posterior"])]
     else:

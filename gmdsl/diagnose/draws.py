@@ -42,17 +42,27 @@ def finite(posterior: Any) -> Finding:
     return Finding("finite draws", "failed", f"draws that are NaN or infinite: {counts}", advice)
 
 
-def constant(moving: Any) -> Finding:
-    """The finding "moving chains"."""
-    stuck = []
+def constant(tree: Any, moving: Any) -> Finding:
+    """The finding "moving chains". An element of a discrete variable may stay where its law is all but certain."""
+    stuck, still_discrete = [], []
     for name, variable in moving.data_vars.items():
         draws = by_element(variable)
-        if draws.shape[1] > 1 and (still := (draws == draws[:, :1]).all(axis=1)).any():
+        still = (draws == draws[:, :1]).all(axis=1)
+        if draws.shape[1] < 2 or not still.any():
+            continue
+        discrete = name in tree["posterior"] and tree["posterior"][name].dtype.kind in "biu"
+        together = still.all(axis=0) & (draws[:, 0] == draws[:1, 0]).all(axis=0)
+        if discrete and not (still & ~together).any() and not together.all():
+            still_discrete.append(f"{name}: {int(together.sum())} of {together.size} elements")
+        else:
             stuck.append(f"{name} in {int(still.any(axis=1).sum())} of {draws.shape[0]} chains")
-    if not stuck:
-        return Finding("moving chains", "ok", "every chain moves")
-    advice = "The sampler rejects everything there: lower step_size, give it more warm-up, or start elsewhere (init=)."
-    return Finding("moving chains", "failed", f"constant: {'; '.join(stuck)}", advice)
+    if stuck:
+        advice = "The sampler rejects everything there: lower step_size, more warm-up, or start elsewhere (init=)."
+        return Finding("moving chains", "failed", f"constant: {'; '.join(stuck)}", advice)
+    if still_discrete:
+        told = f"one value in every chain, {'; '.join(still_discrete)}"
+        return Finding("moving chains", "note", told, "Their law may be all but certain; other starts would tell.")
+    return Finding("moving chains", "ok", "every chain moves")
 
 
 def enough(moving: Any) -> Finding | None:

@@ -20,6 +20,7 @@ from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_blo
 from gmdsl.run.progress import Progress
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
 from gmdsl.run.warmup import schedule
+from gmdsl.samplers.blocks import Blocks
 
 CAPACITY = 250  # records in a block; a fixed number, so that other lengths compile nothing
 NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
@@ -97,6 +98,7 @@ def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, 
 def prepared(density: Density, sampler: Sampler, plan: RunPlan) -> Setup:
     """The kernel of a run, traced, and its keys."""
     size = capacity(plan.chains, density.dim)
+    sampler = sampler.bound(density.program.plan.slots) if isinstance(sampler, Blocks) else sampler
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin)
     return Setup(density, kernel, arrays, _keys(plan.seed, plan.chains), plan, type(sampler).__name__)
 
@@ -179,11 +181,11 @@ def _keys(seed: int, chains: int) -> jax.Array:
 def started(setup: Setup, init: Any) -> Carry:
     """The carries of all chains at their starts, which are checked."""
     density, kernel, keys = setup.density, setup.kernel, setup.keys
-    target, dim, chains, seed = density.target, density.dim, setup.plan.chains, setup.plan.seed
+    target, chains, seed = density.target, setup.plan.chains, setup.plan.seed
     x = given_starts(density, init, chains, seed)
     given = x is not None
     if x is None:
-        x = np.stack([random_start(seed, c, 0, dim) for c in range(chains)])
+        x = np.stack([random_start(seed, c, 0, target) for c in range(chains)])
     for attempt in range(1, TRIES + 1):
         carries, finite, smooth = start_chains(
             kernel, target.leaves, target.hoisted, setup.arrays, keys, jnp.asarray(x)
@@ -194,5 +196,5 @@ def started(setup: Setup, init: Any) -> Carry:
         bad = int(np.flatnonzero(~good)[0])
         if given or attempt == TRIES:
             raise start_error(density, x[bad], given, TRIES)
-        x = np.stack([x[c] if good[c] else random_start(seed, c, attempt, dim) for c in range(chains)])
+        x = np.stack([x[c] if good[c] else random_start(seed, c, attempt, target) for c in range(chains)])
     raise AssertionError("unreachable")

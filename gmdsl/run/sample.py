@@ -151,11 +151,14 @@ def _check_counts(*counts: tuple[str, Any, int], seed: Any) -> None:
 def _check_continuous(density: Density, sampler: Sampler) -> None:
     name = type(sampler).__name__
     discrete = [v for v in density.free if density.program.spaces[v].discrete]
-    if discrete:
+    if discrete and not sampler.moves_discrete:
         raise SpecError(
             f"sample(..., {name}()): {discrete[0]} was declared {describe(density.program.spaces[discrete[0]])},"
-            f" discrete, and {name} moves real numbers only."
-            f" Sum it out, model.marginalize({discrete[0]!r}), or observe it."
+            f" discrete, and {name} moves real numbers only. Sum it out, model.marginalize({discrete[0]!r}), or give it"
+            f" a block of its own, gm.blocks({{{discrete[0]!r}: gm.Gibbs(), ...}})."
         )
+    endless = [v for v in discrete if density.program.spaces[v].cardinality is None]
+    if endless:
+        raise SpecError(f"sample(..., {name}()): {endless[0]} has infinitely many values. Truncate it, or sum it out.")
     if not density.free:
         raise SpecError("sample(...): every variable is observed; there is nothing to sample.")

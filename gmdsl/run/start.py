@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, StartError, unknown_name
 from gmdsl.core.graph import ancestors, unique_names
 from gmdsl.core.model import Model
@@ -51,9 +52,14 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
     return np.stack([np.asarray(x) for x in flat])
 
 
-def random_start(seed: int, chain: int, attempt: int, dim: int) -> np.ndarray:
-    """One random start, the same on every machine."""
-    draws = np.random.default_rng([seed, chain, attempt]).uniform(-RADIUS, RADIUS, dim)
+def random_start(seed: int, chain: int, attempt: int, target: Target) -> np.ndarray:
+    """One random start, the same on every machine; discrete coordinates at any of their values."""
+    rng = np.random.default_rng([seed, chain, attempt])
+    draws = rng.uniform(-RADIUS, RADIUS, target.dim)
+    for i, states in enumerate(target.states):
+        if states is not None:
+            count, first, gap = states
+            draws[i] = first + gap * rng.integers(count)
     return draws.astype(dtype_of(Real()))
 
 

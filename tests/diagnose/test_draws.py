@@ -28,7 +28,7 @@ def test_draws_that_are_not_finite_are_counted_by_name(good):
 
 def test_one_element_of_one_chain_that_stands_still_is_found(good):
     good[1, :, 2] = 0.5
-    found = draws.constant(dataset(x=good))
+    found = draws.constant({"posterior": dataset(x=good)}, dataset(x=good))
     assert found.status == "failed"
     assert found.evidence == "constant: x in 1 of 4 chains"
 
@@ -82,3 +82,16 @@ def test_what_is_too_short_is_said_to_be(good):
     assert draws.rhat(dataset(x=good[:, :5])).evidence == "not examined: 5 draws"
     assert draws.rhat(dataset(x=good[:1])).evidence == "not examined: one chain"
     assert draws.sizes(dataset(x=good[:, :5])) == []
+
+
+def test_a_discrete_element_may_stay_where_all_chains_agree():
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, size=(4, 200, 3))
+    labels[..., 1] = 1
+    found = draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float)))
+    assert (found.status, found.evidence) == ("note", "one value in every chain, k: 1 of 3 elements")
+    labels[2, :, 1] = 0  # one chain sits in another state
+    found = draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float)))
+    assert (found.status, found.evidence) == ("failed", "constant: k in 4 of 4 chains")
+    labels[:] = 1
+    assert draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float))).status == "failed"

@@ -4,6 +4,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.compiler.program import target_of
 from gmdsl.run.start import given_starts, random_start
 
 
@@ -13,11 +14,20 @@ def model():
 
 
 def test_random_starts_are_dispersed_and_repeatable():
-    starts = np.stack([random_start(0, c, 0, 50) for c in range(4)])
+    wide, narrow = (target_of(gm.joint(x=dist.Normal(0.0, 1.0).expand([n]))) for n in (50, 5))
+    starts = np.stack([random_start(0, c, 0, wide) for c in range(4)])
     assert (np.abs(starts) <= 2).all()
     assert starts.std() > 1.0
-    np.testing.assert_array_equal(starts[2], random_start(0, 2, 0, 50))
-    assert not np.array_equal(random_start(0, 0, 0, 5), random_start(0, 0, 1, 5))
+    np.testing.assert_array_equal(starts[2], random_start(0, 2, 0, wide))
+    assert not np.array_equal(random_start(0, 0, 0, narrow), random_start(0, 0, 1, narrow))
+
+
+def test_discrete_coordinates_start_at_any_of_their_values():
+    target = target_of(gm.energy(lambda s, x: jnp.sum(s) * x, s=gm.Spin(40), x=gm.Real()))
+    start = random_start(0, 0, 0, target)
+    assert set(start[:40]) == {-1.0, 1.0}
+    assert abs(start[:40].sum()) < 28.0  # 4.5 standard deviations
+    assert start[40] not in (-1.0, 1.0)
 
 
 def test_one_start_serves_all_chains_or_each_has_its_own(model):

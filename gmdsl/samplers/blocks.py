@@ -1,0 +1,208 @@
+r"""Several samplers in turn, each moving its own variables with the others held: `gm.blocks`.
+
+Each block's kernel leaves $p(x_b \mid x_{-b})$ invariant, so their sequence leaves $p(x)$ invariant. A block begins
+every turn from its position alone (`Sampler.init`), because the others have moved since: nothing that a kernel had
+cached can be stale.
+
+Reference:
+    Gelfand and Smith, *Sampling-based approaches to calculating marginal densities*, 1990.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.core.adapter import Adapter, adapters_of
+from gmdsl.core.density import States, Target
+from gmdsl.core.errors import SpecError
+from gmdsl.core.sampler import Sampler, Stats
+from gmdsl.core.tree import replace
+
+type Names = tuple[str, ...]
+
+_FLAGS = ("diverging", "nan_evaluations", "reached_max_treedepth")  # of the whole: true where any block's is
+
+
+class Blocks(Sampler):
+    """Groups of variables, each with a sampler of its own. Made by `gm.blocks`.
+
+    Attributes:
+        names: the variables of each block.
+        parts: the sampler of each block.
+        places: where the variables of each block lie in the flat vector; set when a model is sampled.
+    """
+
+    names: tuple[Names, ...] = eqx.field(static=True)
+    parts: tuple[Any, ...]
+    places: tuple[tuple[int, ...], ...] = eqx.field(static=True, default=())
+
+    @property
+    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+        return tuple(
+            InBlock(number, rule, self.places[number] if self.places else (), _label(self.names[number]))
+            for number, part in enumerate(self.parts)
+            for rule in adapters_of(part)
+        )
+
+    @property
+    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
+        found = [f"{_label(names)}: {p.bias}" for names, p in zip(self.names, self.parts, strict=True) if p.bias]
+        return "; ".join(found) or None
+
+    @property
+    def lockstep(self) -> bool:  # ty: ignore[incompatible-property-override]
+        return all(part.lockstep for part in self.parts)
+
+    @property
+    def moves_discrete(self) -> bool:  # ty: ignore[incompatible-property-override]
+        return True  # what its parts can move is checked for each block, when it is bound
+
+    def bound(self, slots: Any) -> "Blocks":
+        """The same blocks with their places in the flat vector of a model.
+
+        Raises:
+            SpecError: a name that the model does not have, a variable without a block, or a sampler that cannot move
+                the variables of its block.
+        """
+        known = {slot.name: slot for slot in slots}
+        given = [name for names in self.names for name in names]
+        for name in given:
+            if name not in known:
+                raise SpecError(f"blocks(...): there is no free variable {name!r}; they are {', '.join(known)}.")
+        missing = [name for name in known if name not in given]
+        if missing:
+            raise SpecError(f"blocks(...): {missing[0]} is in no block. Give every free variable a sampler.")
+        for names, part in zip(self.names, self.parts, strict=True):
+            discrete = [name for name in names if known[name].space.discrete]
+            if discrete and not part.moves_discrete:
+                raise SpecError(
+                    f"blocks(...): {discrete[0]} is discrete, and {type(part).__name__} moves real numbers only."
+                    f" Give it a block of its own, {discrete[0]}: gm.Gibbs()."
+                )
+        places = tuple(
+            tuple(i for name in names for i in range(known[name].start, known[name].stop)) for names in self.names
+        )
+        return Blocks(self.names, self.parts, places)
+
+    def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
+        x, told = state, {}
+        flags = dict.fromkeys(_FLAGS, jnp.zeros((), bool))
+        for number, (names, part, places) in enumerate(zip(self.names, self.parts, self.places, strict=True)):
+            key_start, key_step = jax.random.split(jax.random.fold_in(key, number))
+            where = jnp.asarray(places)
+            block = BlockTarget(target, x, places)
+            inner = part.init(key_start, block, x[where])
+            inner, stats = part.step(key_step, block, inner)
+            x = x.at[where].set(part.position(inner).astype(x.dtype))
+            if hasattr(part, "step_size"):
+                stats = {"step_size": part.step_size, **stats}
+            told |= {f"{name}_{_label(names)}": value for name, value in stats.items() if name != "lp"}
+            flags |= {name: flags[name] | stats[name] for name in _FLAGS if name in stats}
+        seen = {name for name in _FLAGS if any(stat.startswith(f"{name}_") for stat in told)}
+        return x, {**told, **{name: flags[name] for name in seen}}
+
+
+class BlockTarget(Target):
+    """The density of one block given the rest.
+
+    Attributes:
+        whole: the density of everything.
+        x: the position of everything; what lies in the block is replaced.
+        places: where the block lies.
+    """
+
+    whole: Target
+    x: Array
+    places: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def dim(self) -> int:
+        return len(self.places)
+
+    @property
+    def states(self) -> States:
+        return tuple(self.whole.states[i] for i in self.places)
+
+    def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        return self.whole.log_density(self.x.at[jnp.asarray(self.places)].set(x))
+
+
+class InBlock(Adapter):
+    """An adapter of one block's sampler.
+
+    Attributes:
+        number: which block.
+        rule: the adapter.
+        places: where the block lies in the flat vector.
+        label: the name of the block in the stats.
+    """
+
+    number: int = eqx.field(static=True)
+    rule: Adapter
+    places: tuple[int, ...] = eqx.field(static=True)
+    label: str = eqx.field(static=True)
+
+    def start(self, sampler: Sampler, dim: int) -> tuple[Any, Sampler]:
+        state, part = self.rule.start(self._part(sampler), len(self.places))
+        return state, self._with(sampler, part)
+
+    def update(
+        self, state: Any, sampler: Sampler, position: Float[Array, " dim"], score: Any, stats: Stats
+    ) -> tuple[Any, Sampler]:
+        end = f"_{self.label}"
+        own = {name.removesuffix(end): value for name, value in stats.items() if name.endswith(end)}
+        own |= {name: value for name, value in stats.items() if name.startswith("warmup_")}
+        missing = [name for name in self.rule.needs if name not in own]
+        if missing:
+            kernel, rule = type(self._part(sampler)).__name__, type(self.rule).__name__
+            raise SpecError(f"{kernel}.step(...): {rule} needs the stat {missing[0]!r}. Return it or drop the rule.")
+        state, part = self.rule.update(state, self._part(sampler), position[jnp.asarray(self.places)], None, own)
+        return state, self._with(sampler, part)
+
+    def finish(self, state: Any, sampler: Sampler) -> Sampler:
+        return self._with(sampler, self.rule.finish(state, self._part(sampler)))
+
+    def _part(self, sampler: Any) -> Any:
+        return sampler.parts[self.number]
+
+    def _with(self, sampler: Any, part: Any) -> Any:
+        parts = tuple(part if i == self.number else old for i, old in enumerate(sampler.parts))
+        return replace(sampler, parts=parts)
+
+
+def blocks(samplers: Mapping[Any, Sampler]) -> Blocks:
+    """A sampler that moves groups of variables in turn, each by a sampler of its own.
+
+    Args:
+        samplers: from the name of a variable, or a tuple of names, to the sampler that moves it. Together they name
+            every free variable once; each block adapts on its own, in the order given.
+
+    Raises:
+        SpecError: nothing, a variable in two blocks, or something that is not a sampler.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> model = gm.joint(k=dist.Bernoulli(0.3), x=lambda k: dist.Normal(4.0 * k, 1.0))
+    >>> tree = gm.sample(model, gm.blocks({"x": gm.NUTS(), "k": gm.Gibbs()}), draws=50, warmup=50, progress=False)
+    >>> sorted(set(tree["posterior"]["k"].values.ravel().tolist()))
+    [0, 1]
+    """
+    if not samplers:
+        raise SpecError('blocks({}): at least one block is needed, such as {"x": gm.NUTS()}.')
+    names = tuple((key,) if isinstance(key, str) else tuple(key) for key in samplers)
+    given = [name for group in names for name in group]
+    twice = [name for name in given if given.count(name) > 1]
+    if twice:
+        raise SpecError(f"blocks(...): {twice[0]} is in two blocks. Name it once.")
+    for group, part in zip(names, samplers.values(), strict=True):
+        if isinstance(part, Blocks) or not isinstance(part, Sampler):
+            listed, kind = ", ".join(group), type(part).__name__
+            raise SpecError(f"blocks({{{listed}: ...}}): a sampler is needed, such as gm.NUTS(), not {kind}.")
+    return Blocks(names, tuple(samplers.values()))
+
+
+def _label(names: Names) -> str:
+    return "_".join(names)
