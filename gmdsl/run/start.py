@@ -152,6 +152,8 @@ def _per_chain(density: Density, name: str, value: Any, chains: int) -> np.ndarr
 
 def _short(value: Any) -> str:
     array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{array:.4g}"
     text = np.array2string(array, precision=4, threshold=4, edgeitems=1, separator=", ")
     return _cut(" ".join(text.split()), 40)
 
