@@ -2,11 +2,13 @@
 
 import importlib.metadata
 import os
+import pathlib
 import re
 
 # The environment of the kernels that execute the pages: on the CPU, so that the pages look the same everywhere, and
 # without tqdm's remark that Jupyter's widgets are missing (NumPyro imports tqdm).
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["GMDSL_EXAMPLES"] = str(pathlib.Path(__file__).parent.parent / "examples")
 os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 project = "gmdsl"

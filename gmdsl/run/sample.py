@@ -1,5 +1,6 @@
 """`gm.sample`: from a model and a sampler to a tree of draws that ArviZ understands."""
 
+import sys
 import warnings
 from typing import Any
 
@@ -15,6 +16,7 @@ from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import describe
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.run.chains import RunPlan, choose_mode, run_chains
+from gmdsl.run.choose import choose
 from gmdsl.run.generate import sample_generator
 from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
 from gmdsl.run.population import sample_path
@@ -23,7 +25,7 @@ from gmdsl.run.resume import sample_stored
 
 def sample(
     model: Model | Path | Noised,
-    sampler: Sampler | PathSampler | Generator,
+    sampler: Sampler | PathSampler | Generator | None = None,
     *,
     chains: int = 4,
     draws: int = 1000,
@@ -41,7 +43,7 @@ def sample(
 
     Args:
         model: what to sample, conditioned on what is observed; a path, or a noised family.
-        sampler: how, such as `gm.NUTS()`; `gm.AIS(gm.MALA())` for a path, `gm.ReverseSDE()` for a noised family.
+        sampler: how, such as `gm.NUTS()`; chosen by the model when None, `attrs["sampler_reason"]` says why.
         chains: independent chains.
         draws: draws kept per chain.
         warmup: draws before them, in which the sampler adapts; kept in `warmup_*` groups.
@@ -73,15 +75,35 @@ def sample(
     >>> tree["posterior"]["x"].shape
     (2, 50, 2)
     """
+    return _sampled(**locals())
+
+
+def _sampled(
+    model: Any, sampler: Any, *, chains: int, draws: int, warmup: int, seed: int, init: Any, thin: int, progress: bool,
+    chain_mode: str | None, log_likelihood: bool, store: Any, checkpoint_every: int | None,
+) -> Any:  # fmt: skip
+    if sampler is None:
+        return _chosen(**locals())
     if isinstance(sampler, Generator):
         _check_counts(("draws", draws, 1), seed=seed)
         return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
-        return sample_path(model, sampler, seed=seed)  # ty: ignore[invalid-argument-type]
+        return sample_path(model, sampler, seed=seed)
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
     plan = RunPlan(chains, draws, warmup, seed, thin, choose_mode(sampler, chains, chain_mode))
     tree = _run(model, sampler, plan, store, checkpoint_every, init, progress)
     return add_log_likelihood(model, tree) if log_likelihood else tree
+
+
+def _chosen(model: Any, **settings: Any) -> Any:
+    """The same call with a sampler that fits the model; the reason is shown and kept."""
+    sampler, reason = choose(model)
+    if settings["progress"]:
+        print(f"gm.sample chose {reason}", file=sys.stderr)
+    tree = _sampled(model, **{**settings, "sampler": sampler})
+    for node in (tree, tree["posterior"]) if "posterior" in tree.children else (tree,):
+        node.attrs["sampler_reason"] = reason
+    return tree
 
 
 def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None, init: Any, progress: bool) -> Any:
@@ -106,7 +128,7 @@ def _warn_of_nan(tree: Any) -> None:
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
             " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
             NaNWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

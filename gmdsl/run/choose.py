@@ -1,0 +1,43 @@
+"""Which sampler, when none is named: by what the model is made of, with the reason."""
+
+from typing import Any
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.model import Model
+from gmdsl.core.noised import Noised
+from gmdsl.core.path import Path
+from gmdsl.paths.ais import AIS
+from gmdsl.samplers.blocks import blocks
+from gmdsl.samplers.gibbs import Gibbs
+from gmdsl.samplers.mala import MALA
+from gmdsl.samplers.nuts import NUTS
+from gmdsl.samplers.reverse.reverse_sde import ReverseSDE
+
+
+def choose(model: Any) -> tuple[Any, str]:
+    """A sampler for a model, a path or a noised family, and why it.
+
+    Raises:
+        SpecError: something else, or nothing is free.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> choose(gm.joint(x=dist.Normal(0.0, 1.0)))[1]
+    'NUTS: every free variable is a real number, and it tunes itself'
+    """
+    if isinstance(model, Path):
+        return AIS(MALA()), "AIS with MALA: a path of densities is annealed along"
+    if isinstance(model, Noised):
+        return ReverseSDE(), "ReverseSDE: a noised family is sampled backwards"
+    if not isinstance(model, Model):
+        raise SpecError(
+            f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
+        )
+    discrete = tuple(name for name in model.free if model.spaces[name].discrete)
+    real = tuple(name for name in model.free if name not in discrete)
+    if not discrete:
+        return NUTS(), "NUTS: every free variable is a real number, and it tunes itself"
+    hint = f"; .marginalize({', '.join(map(repr, discrete))}) is better where a rule applies"
+    if not real:
+        return Gibbs(), f"Gibbs: every free variable is discrete{hint}"
+    listed = f"NUTS for {', '.join(real)}, Gibbs for {', '.join(discrete)}"
+    return blocks({real: NUTS(), discrete: Gibbs()}), f"{listed}: real and discrete variables are mixed{hint}"

@@ -1,0 +1,53 @@
+import re
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+from gmdsl.run.choose import choose
+
+
+def real():
+    return gm.joint(x=dist.Normal(0.0, 1.0), s=dist.HalfNormal(1.0))
+
+
+def mixed():
+    return gm.joint(k=dist.Bernoulli(0.3), x=lambda k: dist.Normal(2.0 * k, 1.0))
+
+
+def spins():
+    return gm.energy(lambda s: -0.3 * (s[0] * s[1]).astype(float), s=gm.Spin(2))
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "reason"),
+    [
+        (real, gm.NUTS, "every free variable is a real number"),
+        (spins, gm.Gibbs, r"every free variable is discrete; \.marginalize\('s'\) is better"),
+        (mixed, gm.Blocks, r"NUTS for x, Gibbs for k: .* \.marginalize\('k'\)"),
+        (lambda: mixed().condition(k=1), gm.NUTS, "real number"),
+        (lambda: gm.temper(real(), real()), gm.AIS, "annealed"),
+        (lambda: gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.VP()), gm.ReverseSDE, "backwards"),
+    ],
+)
+def test_the_sampler_fits_the_model_and_the_reason_is_told(model, kind, reason):
+    sampler, told = choose(model())
+    assert isinstance(sampler, kind)
+    assert re.search(reason, told)
+
+
+def test_sampling_without_a_sampler_is_sampling_with_the_chosen_one(capsys):
+    settings = {"chains": 2, "draws": 20, "warmup": 20, "seed": 4}
+    chosen = gm.sample(mixed(), **settings)
+    assert "gm.sample chose NUTS for x, Gibbs for k" in capsys.readouterr().err
+    assert chosen.attrs["sampler_reason"] == chosen["posterior"].attrs["sampler_reason"] == choose(mixed())[1]
+    named = gm.sample(mixed(), choose(mixed())[0], progress=False, **settings)
+    assert jnp.array_equal(named["posterior"]["x"].values, chosen["posterior"]["x"].values)
+    gm.sample(real(), progress=False, **settings)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(gm.SpecError, match="a model is needed first, not int"):
+        gm.sample(3)
