@@ -1,0 +1,44 @@
+"""Are positions and statistics what ArviZ and `gm.check` take them for? `lp` must belong to the position."""
+
+import numpy as np
+
+from gmdsl.run.certificates.certificate import FAILED, PASSED, Row
+from gmdsl.run.certificates.trials import Trial, Trials
+
+NAME = "schema"
+FLAGS = ("diverging", "reached_max_treedepth", "nan_evaluations", "accepted")
+
+
+def schema(trials: Trials) -> Row:
+    """Types and ranges of the statistics, and `lp` against the log-density at the positions."""
+    for trial in trials.each:
+        fault = _fault(trial)
+        if fault:
+            return Row(NAME, FAILED, f"{fault} on ({trial.name})")
+    stats = trials.each[0].stationary.stats
+    lp = "; lp is the log-density at the position" if "lp" in stats else ""
+    return Row(NAME, PASSED, f"{', '.join(sorted(stats)) or 'no statistics'}{lp}")
+
+
+def _fault(trial: Trial) -> str:
+    population = trial.stationary
+    stats = population.stats
+    broken = ~np.isfinite(population.position).all(-1)
+    if broken.any():
+        return f"{100 * broken.mean():.2g} % of the positions are not finite"
+    for name in FLAGS:
+        if name in stats and stats[name].dtype != bool:
+            return f"{name} is {stats[name].dtype}, not a flag,"
+    rate = stats.get("acceptance_rate")
+    if rate is not None and not ((rate >= 0) & (rate <= 1 + 1e-6)).all():
+        return f"acceptance_rate runs from {rate.min():.3g} to {rate.max():.3g}"
+    steps = stats.get("n_steps")
+    if steps is not None and not (steps.dtype.kind in "iu" and (steps >= 1).all()):
+        return f"n_steps is {steps.dtype} from {steps.min()} on; whole numbers from 1 on are meant"
+    if "lp" in stats:
+        off = np.abs(stats["lp"] - trial.log_density(population.position)) / (1.0 + np.abs(stats["lp"]))
+        close = 1e-8 if trial.dtype == np.float64 else 1e-3
+        if not (off <= close).all():
+            wrong = 100 * np.mean(~(off <= close))
+            return f"lp is not the log-density at the position in {wrong:.2g} % of the steps"
+    return ""
