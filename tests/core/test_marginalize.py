@@ -130,3 +130,38 @@ def test_a_support_that_moves_cannot_stay_below_a_hidden_variable():
     model = gm.joint(k=dist.Bernoulli(0.5), x=lambda k: dist.Uniform(0.0, 1.0 + k))
     with pytest.raises(gm.SpecError, match="the bounds of x depend on other variables"):
         model.marginalize("k")
+
+
+def test_a_variable_that_was_hidden_is_another_than_one_of_its_name(x64):
+    """p(x) = int N(z; 0, 1) N(x; z, 1) dz times q(z) q(y | z): two variables were called z, one is left."""
+    hidden = gm.joint(z=dist.Normal(0.0, 1.0), x=lambda z: dist.Normal(z, 1.0)).marginalize("z")
+    own = gm.joint(z=dist.Normal(3.0, 2.0), y=lambda z: dist.Normal(z, 1.0))
+    parts = stats.norm.logpdf(0.3, 0.0, np.sqrt(2.0)), stats.norm.logpdf(1.0, 3.0, 2.0) + stats.norm.logpdf(2.0, 1.0)
+    for product in (hidden * own, own * hidden):
+        assert sorted(product.free) == ["x", "y", "z"]
+        value = gm.compile(product).log_density({"x": 0.3, "z": 1.0, "y": 2.0})
+        np.testing.assert_allclose(value, sum(parts), rtol=1e-12)
+        shared = stats.norm.logpdf(1.0) + stats.norm.logpdf(0.3, 1.0) + parts[1]  # were they one
+        assert abs(float(value) - shared) > 0.1
+        both = gm.compile(product.marginalize("z")).log_density({"x": 0.3, "y": 2.0})
+        np.testing.assert_allclose(both, parts[0] + stats.norm.logpdf(2.0, 3.0, np.sqrt(5.0)), rtol=1e-12)
+    again = gm.compile(hidden * hidden.rename(x="w") * gm.energy(lambda x, w: x * w, x=gm.Real(), w=gm.Real()))
+    np.testing.assert_allclose(
+        again.log_density({"x": 0.3, "w": -1.0}),
+        parts[0] + stats.norm.logpdf(-1.0, 0.0, np.sqrt(2.0)) + 0.3,
+        rtol=1e-12,
+    )
+
+
+def test_what_is_dropped_is_childless_and_what_is_observed_below_is_not(x64):
+    """An unobserved leaf integrates to one; an observed one, or one that an energy reads, does not."""
+    pair = gm.joint(a=dist.Normal(0.0, 1.0), b=lambda a: dist.Normal(a, 2.0))
+    np.testing.assert_allclose(gm.compile(pair.marginalize("b")).log_density({"a": 0.7}), stats.norm.logpdf(0.7))
+    read = pair * gm.energy(lambda b: 0.5 * b**2, b=gm.Real())
+    # int N(b; a, 4) exp(-b^2 / 2) db = sqrt(2 pi) N(a; 0, 5)
+    exact = stats.norm.logpdf(0.7) + 0.5 * np.log(2 * np.pi) + stats.norm.logpdf(0.7, 0.0, np.sqrt(5.0))
+    joint = gm.joint(b=gm.input(gm.Real()), c=lambda b: dist.Normal(b, 1.0)).condition(c=0.0)
+    seen = gm.compile((pair * joint).marginalize("b")).log_density({"a": 0.7})
+    np.testing.assert_allclose(seen, exact - 0.5 * np.log(2 * np.pi), rtol=1e-12)
+    left = gm.log_normalizer(read.condition(a=0.7))
+    np.testing.assert_allclose(left.log_z, exact, rtol=1e-9)

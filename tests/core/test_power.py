@@ -1,10 +1,13 @@
 """Powers and quotients against densities by hand; each law beside the number that the naive reading gives."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from scipy.special import digamma
 
 import gmdsl as gm
 
@@ -91,3 +94,39 @@ def test_supports_that_move_are_refused_with_the_name():
     with pytest.raises(gm.SpecError, match="the support of b depends on other variables"):
         model**2
     assert jax.tree.leaves(model) == jax.tree.leaves(model**1)
+
+
+@pytest.mark.parametrize("beta", [0.5, 2.0])
+def test_a_powered_gamma_is_a_gamma_for_quadrature_and_for_nuts(x64, beta):
+    """Gamma(3, 2) ** beta is Gamma(2 beta + 1, 2 beta); with the Jacobian raised too it would have the mean 1.5.
+
+    Two numbers within 4.5 standard errors, false alarms 1 in 70,000 seeds.
+    """
+    powered = gm.joint(s=dist.Gamma(3.0, 2.0)) ** beta
+    shape, rate = 2.0 * beta + 1.0, 2.0 * beta
+    constant = beta * (3.0 * np.log(2.0) - math.lgamma(3.0)) - (shape * np.log(rate) - math.lgamma(shape))
+    np.testing.assert_allclose(gm.log_normalizer(powered).log_z, constant, rtol=1e-9)
+    np.testing.assert_allclose(gm.expectation(powered, lambda v: v["s"]).value, shape / rate, rtol=1e-9)
+    tree = gm.sample(powered, gm.NUTS(), draws=2000, seed=2, progress=False)
+    for statistic, exact in ((lambda s: s, shape / rate), (np.log, digamma(shape) - np.log(rate))):
+        draws = statistic(tree["posterior"]["s"].values)
+        error = draws.std() / np.sqrt(draws.size / 5)
+        assert abs(draws.mean() - exact) < 4.5 * error
+    assert abs(1.5 - shape / rate) > 0.2  # the naive reading
+
+
+def test_a_quotient_has_the_law_of_the_difference_of_precisions(x64):
+    """N(0, 1) / N(0, 2) is a Gaussian of precision 3/4, not of variance 1/4 or 1 - 4."""
+    ratio = gm.joint(x=dist.Normal(0.0, 1.0)) / gm.joint(x=dist.Normal(0.0, 2.0))
+    np.testing.assert_allclose(gm.expectation(ratio, lambda v: v["x"] ** 2).value, 4.0 / 3.0, rtol=1e-8)
+    constant = np.log(2.0) + 0.5 * np.log(2.0 * np.pi * 4.0 / 3.0)
+    np.testing.assert_allclose(gm.log_normalizer(ratio).log_z, constant, rtol=1e-9)
+
+
+def test_what_is_observed_weighs_more_in_a_power_of_the_posterior_too(x64):
+    """posterior ** 2 has half the variance and the same mean; the prior alone squared would move the mean."""
+    posterior = gm.joint(m=dist.Normal(0.0, 1.0), y=lambda m: dist.Normal(m, 0.5)).condition(y=2.0)
+    mean, variance = 2.0 / (1.0 + 0.25), 0.25 / (1.0 + 0.25)
+    squared = posterior**2
+    np.testing.assert_allclose(gm.expectation(squared, lambda v: v["m"]).value, mean, rtol=1e-8)
+    np.testing.assert_allclose(gm.expectation(squared, lambda v: (v["m"] - mean) ** 2).value, variance / 2.0, rtol=1e-8)

@@ -183,3 +183,34 @@ def test_two_cycles_are_undirected_products_too(x64):
     value = gm.compile(loop("a", "b") * loop("c", "d")).log_density({"a": 1.0, "b": 3.0, "c": 1.0, "d": 3.0})
     one = stats.norm(1.0, 1.0).logpdf(3.0) + stats.norm(1.5, 2.0).logpdf(1.0)
     np.testing.assert_allclose(value, 2 * one, rtol=1e-12)
+
+
+def test_an_observed_value_enters_both_factors_whichever_side_observes_it(x64):
+    left = gm.joint(x=dist.Normal(0.0, 1.0), y=lambda x: dist.Normal(x, 1.0))
+    right = gm.joint(y=dist.Normal(3.0, 0.5))
+    by_hand = stats.norm.logpdf(0.4) + stats.norm.logpdf(2.0, 0.4, 1.0) + stats.norm.logpdf(2.0, 3.0, 0.5)
+    for product in (left.condition(y=2.0) * right, right * left.condition(y=2.0), left * right.condition(y=2.0)):
+        assert product.free == ("x",)  # the naive reading leaves the y of the other side free
+        np.testing.assert_allclose(gm.compile(product).log_density({"x": 0.4}), by_hand, rtol=1e-12)
+    twice = gm.compile(left.condition(y=2.0) * left.condition(y=2.0)).log_density({"x": 0.4})
+    once = stats.norm.logpdf(0.4) + stats.norm.logpdf(2.0, 0.4, 1.0)
+    np.testing.assert_allclose(twice, 2 * once, rtol=1e-12)  # one datum, but two factors
+
+
+def test_a_shared_variable_is_one_variable_and_not_two(x64):
+    """The integral of N(x; 0, 1) N(x; 2, 1) is N(2; 0, 2); of two variables it would be 1."""
+    product = gm.joint(x=dist.Normal(0.0, 1.0)) * gm.joint(x=dist.Normal(2.0, 1.0))
+    np.testing.assert_allclose(gm.log_normalizer(product).log_z, stats.norm.logpdf(2.0, 0.0, np.sqrt(2.0)), rtol=1e-10)
+    narrowed = gm.joint(x=dist.Normal(0.0, 1.0)) * gm.energy(lambda x: x, x=gm.Positive())
+    np.testing.assert_allclose(gm.log_normalizer(narrowed).log_z, 0.5 + stats.norm.logcdf(-1.0), rtol=1e-9)
+    assert abs(gm.log_normalizer(narrowed).log_z - 0.5) > 1.0  # without the narrower support
+
+
+def test_parameters_of_one_name_are_one_parameter_or_an_error():
+    def part(child, start):
+        return gm.joint({"m": gm.param(start), child: lambda m: dist.Normal(m, 1.0)})
+
+    assert list((part("x", 1.0) * part("y", 1.0)).params) == ["m"]
+    with pytest.raises(gm.SpecError, match=r"the parameter 'm' differs between the two sides.*\.rename\(m=\.\.\.\)"):
+        part("x", 1.0) * part("y", 2.0)
+    assert sorted((part("x", 1.0) * part("y", 2.0).rename(m="n")).params) == ["m", "n"]

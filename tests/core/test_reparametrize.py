@@ -78,3 +78,13 @@ def test_what_has_no_other_coordinates_is_named():
         model.reparametrize(theta=gm.NonCentred)
     with pytest.raises(gm.SpecError, match="not drawn from one distribution"):
         gm.energy(lambda x: x**2, x=gm.Real()).reparametrize(x=gm.NonCentred())
+
+
+def test_the_posterior_and_its_evidence_do_not_depend_on_the_coordinates(x64):
+    """A Laplace effect of uncertain scale, which no rule integrates: both by quadrature over two dimensions."""
+    model = gm.joint(t=dist.Gamma(3.0, 2.0), x=lambda t: dist.Laplace(1.0, t), y=lambda x: dist.Normal(x, 0.5))
+    old, new = (m.condition(y=2.0) for m in (model, model.reparametrize(x=gm.NonCentred())))
+    assert new.free == ("t", "x_raw")
+    np.testing.assert_allclose(gm.log_normalizer(new).log_z, gm.log_normalizer(old).log_z, atol=1e-6)
+    first, second = (float(gm.expectation(m, lambda v: v["x"] * v["t"])) for m in (old, new))
+    np.testing.assert_allclose(first, second, rtol=1e-5)

@@ -121,3 +121,22 @@ def test_questions_without_an_answer_are_refused():
         chain().independent("a", "a")
     with pytest.raises(gm.SpecError, match="there is no 'q'"):
         chain().independent("a", "q")
+
+
+def test_a_chain_is_cut_by_its_middle_and_a_collider_by_nothing_seen():
+    line = gm.joint(a=dist.Normal(0, 1), b=lambda a: dist.Normal(a, 1), c=lambda b: dist.Normal(b, 1))
+    assert not line.independent("a", "c")
+    assert line.independent("a", "c", given="b")
+    assert line.condition(b=0.0).independent("a", "c")
+    assert line.do(b=0.0).independent("a", "c")
+    assert not line.condition(c=0.0).independent("a", "b")
+
+
+def test_seeing_moves_the_cause_and_setting_does_not(x64):
+    """x ~ N(0, 1), y | x ~ N(x, 1): E[x | y = 3] = 3/2, and E[x | do(y = 3)] = 0."""
+    model = gm.joint(x=dist.Normal(0.0, 1.0), y=lambda x: dist.Normal(x, 1.0))
+    np.testing.assert_allclose(gm.expectation(model.condition(y=3.0), lambda v: v["x"]).value, 1.5, rtol=1e-8)
+    np.testing.assert_allclose(gm.expectation(model.do(y=3.0), lambda v: v["x"]).value, 0.0, atol=1e-8)
+    evidence = float(dist.Normal(0.0, np.sqrt(2.0)).log_prob(3.0))
+    np.testing.assert_allclose(gm.log_normalizer(model.condition(y=3.0)).log_z, evidence, rtol=1e-8)
+    np.testing.assert_allclose(gm.log_normalizer(model.do(y=3.0)).log_z, 0.0, atol=1e-8)
