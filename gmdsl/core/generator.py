@@ -20,10 +20,14 @@ class Generator(eqx.Module):
         reverses: True when the target is a noised family (`gmdsl.core.noised.FlatFamily`), False when it is the
             flat density of a model (`gmdsl.core.density.Target`).
         bias: how the law of the draws differs from the target's; None when it does not.
+        single: True when there is one point and no draws.
+        resamples: whether weighted draws are resampled by their weights.
     """
 
     reverses: ClassVar[bool] = True
     bias: ClassVar[str | None] = None
+    single: ClassVar[bool] = False
+    resamples: ClassVar[bool] = True
 
     def prepare(self, key: Array, target: Any, report: Any) -> "Generator":
         """The generator after learning what it needs; by default it needs nothing.
@@ -35,6 +39,11 @@ class Generator(eqx.Module):
         """
         del key, target, report
         return self
+
+    def found(self, target: Any) -> dict[str, Any]:
+        """What `prepare` found, arrays by name, for the group `approximation` of the tree; by default nothing."""
+        del target
+        return {}
 
     @abc.abstractmethod
     def draw(self, key: Array, target: Any) -> tuple[Float[Array, " dim"], Stats]:

@@ -1,4 +1,8 @@
-"""Running a generator: independent draws in compiled blocks, resampled where they carry weights."""
+"""Running a generator: independent draws in compiled blocks, resampled where they carry weights.
+
+An approximation keeps its own draws unless it asks for resampling. Either way the weighted draws are in the group
+`particles`, and `attrs["bias"]` says that `posterior` holds draws of something else than the target.
+"""
 
 import functools
 import time
@@ -25,6 +29,8 @@ BLOCK = 1024  # draws side by side in a compiled block
 def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int, init: Any, progress: bool) -> Any:
     """The tree of a generator: one chain of independent draws; weighted ones also in the group `particles`."""
     target = generator_target(model, generator, init)
+    draws = 1 if generator.single else draws
+    settings = repr(generator)[:2000]
     start = time.perf_counter()
     generator, position, stats, cut = generate(generator, target, draws=draws, seed=seed, progress=progress)
     if not len(position):
@@ -32,7 +38,7 @@ def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int,
     attrs = {
         **attributes(),
         "sampler": type(generator).__name__,
-        "sampler_settings": repr(generator)[:2000],
+        "sampler_settings": settings,
         "seed": seed,
         "draws_asked": draws,
         "interrupted": int(cut),
@@ -47,10 +53,12 @@ def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int,
         found = estimate(log_weight, repr(type(generator).__name__))
         if not np.isfinite(found.log_z):
             raise SpecError(f"sample(..., {type(generator).__name__}(...)): no draw has any weight. Train longer.")
-        chosen = resampled(log_weight, seed)
         attrs |= {"log_z": found.log_z, "log_z_standard_error": found.standard_error, "weight_ess": found.ess}
-        groups["posterior"] = {name: v[:, chosen] for name, v in values.items()}
         groups["particles"] = {**values, "log_weight": log_weight[None]}
+        if generator.resamples:
+            chosen = resampled(log_weight, seed)
+            groups |= {g: {n: v[:, chosen] for n, v in groups[g].items()} for g in ("posterior", "sample_stats")}
+    groups["approximation"] = generator.found(target)
     if isinstance(model, Model):
         groups |= constants(model)
     return as_tree(model, groups, attrs)
