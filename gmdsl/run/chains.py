@@ -17,6 +17,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
+from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.progress import Progress
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
 from gmdsl.run.warmup import schedule
@@ -79,10 +80,12 @@ class Outcome:
     times: dict[str, float]
 
 
-def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool) -> Run:
+def run_chains(
+    density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool, mesh: Any = None
+) -> Run:
     """Runs all chains for `warmup` records and then `draws` records of `thin` steps each, in memory."""
     began = time.perf_counter()
-    setup = prepared(density, sampler, plan)
+    setup = prepared(density, sampler, plan, mesh)
     carries = started(setup, init)
     blocks: list[Record] = []
     outcome = advance(setup, carries, 0, lambda record, done, carries: blocks.append(record), progress, began)
@@ -95,12 +98,13 @@ def run_chains(density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, 
     )
 
 
-def prepared(density: Density, sampler: Sampler, plan: RunPlan) -> Setup:
+def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None) -> Setup:
     """The kernel of a run, traced, and its keys."""
     size = capacity(plan.chains, density.dim)
     sampler = sampler.bound(density.program.plan.slots) if isinstance(sampler, Blocks) else sampler
-    kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin)
-    return Setup(density, kernel, arrays, _keys(plan.seed, plan.chains), plan, type(sampler).__name__)
+    kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh)
+    keys = spread(mesh, _keys(plan.seed, plan.chains))
+    return Setup(density, kernel, arrays, keys, plan, type(sampler).__name__)
 
 
 def advance(
@@ -123,6 +127,7 @@ def advance(
     """
     plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
+    leaves, hoisted = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
     interrupted, first_block = False, 0.0
     with Progress(setup.name, plan.warmup, plan.draws, plan.chains, show=progress) as bar:
         bar.advance(done, {})
@@ -130,7 +135,7 @@ def advance(
             while done < setup.total:
                 records, first = min(size, setup.total - done), done * plan.thin
                 carries, record = run_block(
-                    setup.kernel, target.leaves, target.hoisted, setup.keys, carries,
+                    setup.kernel, leaves, hoisted, setup.keys, carries,
                     jnp.int32(first), jnp.int32(records), phases[first : first + size * plan.thin],
                 )  # fmt: skip
                 record = jax.tree.map(lambda a, n=records: np.asarray(a)[:, :n], record)
@@ -192,7 +197,7 @@ def started(setup: Setup, init: Any) -> Carry:
         )
         good = np.asarray(finite) & np.asarray(smooth)
         if good.all():
-            return carries
+            return spread(kernel.mesh, carries)
         bad = int(np.flatnonzero(~good)[0])
         if given or attempt == TRIES:
             raise start_error(density, x[bad], given, TRIES)

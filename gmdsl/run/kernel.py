@@ -23,6 +23,7 @@ from gmdsl.core.function import ARRAYS
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.tree import replace, strong
+from gmdsl.run.mesh import over
 from gmdsl.run.warmup import FINISH, WINDOW, WINDOW_END
 
 WIDEST = 128  # chains side by side at most before XLA's CPU code falls off a cliff
@@ -72,6 +73,7 @@ class Kernel:
         mode: "vmap" (chains side by side), "map" (one after the other) or "tile" (so many at a time).
         capacity: records in a block.
         thin: steps per record.
+        mesh: devices that share the chains; None for the default one.
     """
 
     program: Program
@@ -81,9 +83,12 @@ class Kernel:
     mode: str
     capacity: int
     thin: int
+    mesh: Any = None
 
 
-def make_kernel(program: Program, sampler: Sampler, mode: str, capacity: int, thin: int) -> tuple[Kernel, Any]:
+def make_kernel(
+    program: Program, sampler: Sampler, mode: str, capacity: int, thin: int, mesh: Any = None
+) -> tuple[Kernel, Any]:
     """The kernel of a sampler on a program, and the arrays of the sampler.
 
     Raises:
@@ -101,7 +106,7 @@ def make_kernel(program: Program, sampler: Sampler, mode: str, capacity: int, th
         return leaves
 
     jax.eval_shape(start, arrays)
-    return Kernel(program, given, found[0], adapters, mode, capacity, thin), arrays
+    return Kernel(program, given, found[0], adapters, mode, capacity, thin, mesh), arrays
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -138,6 +143,14 @@ def run_block(
         records: how many records to make; the rest of the buffers stays empty.
         phases: phase of each step of the block (`gmdsl.run.warmup`).
     """
+    some = functools.partial(_some_chains, kernel)
+    shared = (leaves, hoisted, first, records, phases)
+    return over(kernel.mesh, some)(keys, carries, shared)
+
+
+def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tuple[Carry, Record]:
+    """The block of the chains of one device."""
+    leaves, hoisted, first, records, phases = shared
     target = FlatTarget(kernel.program, leaves, hoisted)
 
     def one_chain(key: Array, carry: Carry) -> tuple[Carry, Record]:

@@ -24,15 +24,24 @@ from gmdsl.diagnose.arviz_tree import model_digest, run_attributes, settings_tex
 from gmdsl.run import commit
 from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, prepared, started
 from gmdsl.run.kernel import Carry, start_chains
+from gmdsl.run.mesh import check_mesh, spread
 from gmdsl.run.store import STATE, Store
 
 
 def sample_stored(
-    density: Density, sampler: Sampler, plan: RunPlan, path: Any, every: int | None, *, init: Any, progress: bool
+    density: Density,
+    sampler: Sampler,
+    plan: RunPlan,
+    path: Any,
+    every: int | None,
+    *,
+    init: Any,
+    progress: bool,
+    mesh: Any = None,
 ) -> Any:
     """Runs chains into a new store and opens it as a tree."""
     began = time.perf_counter()
-    setup = prepared(density, sampler, plan)
+    setup = prepared(density, sampler, plan, mesh)
     carries = started(setup, init)
     store = Store.create(path, setup, facts(setup, sampler), carries, every)
     return _finished(store, sampler, advance(setup, carries, 0, store.keep, progress, began))
@@ -46,6 +55,7 @@ def resume(
     draws: int | None = None,
     checkpoint_every: int | None = None,
     progress: bool = True,
+    mesh: Any = None,
 ) -> Any:
     """Continues a run that was stopped, or lengthens one that was finished.
 
@@ -56,6 +66,7 @@ def resume(
         draws: draws per chain in the end; as many as were asked for by default, more to lengthen the run.
         checkpoint_every: draws between commits; by default every two seconds.
         progress: whether to show a progress bar.
+        mesh: devices that share the chains, as many as before.
 
     Returns:
         The tree of the whole run, its arrays read from the store when used. On the same machine with the same versions
@@ -86,15 +97,16 @@ def resume(
     asked = plan.draws if draws is None else draws
     if not isinstance(asked, int) or asked < plan.draws:
         raise SpecError(f"resume(draws={draws!r}): the run has {plan.draws} draws; as many or more are possible.")
-    _same(path, state.facts, digests(model, sampler))
-    setup = prepared(Density(model), sampler, dataclasses.replace(plan, draws=asked))
+    check_mesh(mesh, plan.chains)
+    _same(path, state.facts, digests(model, sampler, mesh))
+    setup = prepared(Density(model), sampler, dataclasses.replace(plan, draws=asked), mesh)
     opened = Store(path, setup, facts(setup, sampler), checkpoint_every)
     opened.safe = opened.done = state.done
     opened.carries = list(state.arrays)
     opened.truncate()
     if asked > plan.draws:
         opened.lengthen(asked)
-    carries = _restored(setup, state.arrays)
+    carries = spread(mesh, _restored(setup, state.arrays))
     return _finished(opened, sampler, advance(setup, carries, state.done, opened.keep, progress, began))
 
 
@@ -110,10 +122,10 @@ def _finished(store: Store, sampler: Sampler, outcome: Outcome) -> Any:
 
 def facts(setup: Setup, sampler: Sampler) -> dict[str, Any]:
     """What a state file says of its run."""
-    return {"plan": dataclasses.asdict(setup.plan), **digests(setup.density.model, sampler)}
+    return {"plan": dataclasses.asdict(setup.plan), **digests(setup.density.model, sampler, setup.kernel.mesh)}
 
 
-def digests(model: Model, sampler: Sampler) -> dict[str, str]:
+def digests(model: Model, sampler: Sampler, mesh: Any = None) -> dict[str, str]:
     """What must be the same when a run goes on."""
     settings = {f"setting {name}": repr(value) for name, value in json.loads(settings_text(sampler)).items()}
     return {
@@ -124,6 +136,7 @@ def digests(model: Model, sampler: Sampler) -> dict[str, str]:
         "version of jax": jax.__version__,
         "precision": "float64" if jax.config.jax_enable_x64 else "float32",
         "platform": jax.default_backend(),
+        "number of devices": str(1 if mesh is None else mesh.size),
     }
 
 

@@ -19,6 +19,7 @@ from gmdsl.run.chains import RunPlan, choose_mode, run_chains
 from gmdsl.run.choose import choose
 from gmdsl.run.generate import sample_generator
 from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
+from gmdsl.run.mesh import check_mesh
 from gmdsl.run.population import sample_path
 from gmdsl.run.resume import sample_stored
 
@@ -38,6 +39,7 @@ def sample(
     log_likelihood: bool = False,
     store: Any = None,
     checkpoint_every: int | None = None,
+    mesh: Any = None,
 ) -> Any:
     """Draws from a model by a sampler.
 
@@ -56,6 +58,7 @@ def sample(
         log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
         store: a path to which draws are streamed, such as "run.zarr"; after a stop, `gm.resume` goes on from there.
         checkpoint_every: draws between two commits to the store; by default every two seconds.
+        mesh: devices that share the chains, `gm.mesh()`.
 
     Returns:
         An `xarray.DataTree` in ArviZ's schema (`posterior`, `sample_stats`, `warmup_*`,
@@ -80,7 +83,7 @@ def sample(
 
 def _sampled(
     model: Any, sampler: Any, *, chains: int, draws: int, warmup: int, seed: int, init: Any, thin: int, progress: bool,
-    chain_mode: str | None, log_likelihood: bool, store: Any, checkpoint_every: int | None,
+    chain_mode: str | None, log_likelihood: bool, store: Any, checkpoint_every: int | None, mesh: Any,
 ) -> Any:  # fmt: skip
     if sampler is None:
         return _chosen(**locals())
@@ -91,7 +94,8 @@ def _sampled(
         return sample_path(model, sampler, seed=seed)
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
     plan = RunPlan(chains, draws, warmup, seed, thin, choose_mode(sampler, chains, chain_mode))
-    tree = _run(model, sampler, plan, store, checkpoint_every, init, progress)
+    check_mesh(mesh, chains)
+    tree = _run(model, sampler, plan, store, checkpoint_every, init=init, progress=progress, mesh=mesh)
     return add_log_likelihood(model, tree) if log_likelihood else tree
 
 
@@ -106,13 +110,13 @@ def _chosen(model: Any, **settings: Any) -> Any:
     return tree
 
 
-def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None, init: Any, progress: bool) -> Any:
+def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None, **how: Any) -> Any:
     density = Density(model)
     _check_continuous(density, sampler)
     if store is not None:
-        tree = sample_stored(density, sampler, plan, store, every, init=init, progress=progress)
+        tree = sample_stored(density, sampler, plan, store, every, **how)
     else:
-        run = run_chains(density, sampler, plan, init=init, progress=progress)
+        run = run_chains(density, sampler, plan, **how)
         tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     _warn_of_nan(tree)
     return tree
