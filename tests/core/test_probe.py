@@ -1,11 +1,12 @@
 import jax
+import numpy as np
 import numpyro.distributions as dist
 import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
 from gmdsl.core.factor import call_by_name
-from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node
+from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node, probe_numbers
 
 
 def test_a_function_that_returns_a_distribution_is_random():
@@ -44,3 +45,22 @@ def test_distributions_are_told_from_classes_and_numbers():
     assert is_distribution(dist.Normal(0, 1))
     assert not is_distribution(dist.Normal)
     assert not is_distribution(jax.numpy.ones(2))
+
+
+def test_data_are_checked_where_they_are_handed_on_as_they_are():
+    known = {"m": abstract(gm.Real()), "s": abstract(gm.Real(2))}
+    for make, good in (
+        (lambda m, s: dist.Normal(m, s), False),
+        (lambda m, s: dist.Normal(m, s).to_event(1), False),
+        (lambda m, s: dist.Normal(s, 1.0), True),  # a mean may be negative
+        (lambda m, s: dist.Normal(m, s**2), True),  # what is computed is known only in a run
+        (lambda m, s: m * s, True),
+    ):
+        data = {"s": np.array([1.0, -2.0])}
+        if good:
+            probe_numbers("x", call_by_name(make), known, data)
+        else:
+            with pytest.raises(
+                gm.SpecError, match=r"x: Normal\(scale=-2.0 at \(1,\)\), but scale was declared Positive"
+            ):
+                probe_numbers("x", call_by_name(make), known, data)
