@@ -21,6 +21,7 @@ from gmdsl.core.model import Model
 from gmdsl.core.noised import Noised
 from gmdsl.core.path import Path
 from gmdsl.diagnose import draws, moves
+from gmdsl.diagnose.approximation import approximation
 from gmdsl.diagnose.by_arviz import by_arviz
 from gmdsl.diagnose.drift import drift
 from gmdsl.diagnose.gradient import gradient
@@ -63,7 +64,9 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
         return report([Finding("draws", "failed", "interrupted during warm-up: there are no draws", advice)])
     moving = tree["unconstrained_posterior"] if "unconstrained_posterior" in tree.children else tree["posterior"]
     found = [draws.missing(tree), draws.finite(tree["posterior"]), drift(tree, moving), draws.constant(tree, moving)]
-    if "particles" in tree.children:
+    if "approximation" in tree.children:
+        found += approximation(tree)
+    elif "particles" in tree.children:
         found += [weights(tree["particles"]["log_weight"].values), moves.bias(tree["posterior"])]
     else:
         found += _chains(tree, moving, broken=_broken(found))

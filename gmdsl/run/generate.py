@@ -24,6 +24,7 @@ from gmdsl.run.estimate import estimate, resampled
 from gmdsl.run.progress import Progress
 
 BLOCK = 1024  # draws side by side in a compiled block
+CANDIDATES = 100  # weighted draws per chain that starts from one of them
 
 
 def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int, init: Any, progress: bool) -> Any:
@@ -91,6 +92,17 @@ def _block(skeleton: Skeleton, arrays: Any, keys: jax.Array) -> Any:
     return jax.vmap(lambda key: generator.draw(key, target))(keys)
 
 
+def generated_starts(model: Any, generator: Generator, chains: int, seed: int) -> np.ndarray:
+    """Flat starting points of chains, (chains, dim): draws of a generator, different ones where they are weighted."""
+    draws = chains if generator.single or not generator.resamples else CANDIDATES * chains
+    target = generator_target(model, generator, None)
+    _, position, stats, _ = generate(generator, target, draws=draws, seed=seed, progress=False)
+    if "log_weight" not in stats or not generator.resamples:
+        return position[:chains]
+    noise = np.random.default_rng([seed, 2]).gumbel(size=draws)  # the largest sums are draws without replacement
+    return position[np.argsort(-(np.asarray(stats["log_weight"], float) + noise))[:chains]]
+
+
 def generator_target(model: Any, generator: Generator, init: Any) -> Any:
     """What a generator draws from: the flat family run backwards, or the flat density of a model."""
     name = type(generator).__name__
@@ -103,6 +115,8 @@ def generator_target(model: Any, generator: Generator, init: Any) -> Any:
         return _beginning(model, init)
     if not isinstance(model, Model):
         raise SpecError(f"sample({type(model).__name__}, {name}()): a model is needed first, such as gm.energy(...).")
+    if init is not None:
+        raise SpecError(f"sample(..., {name}(), init=...): {name} chooses its own starts. Leave init= out.")
     density = Density(model)
     discrete = [variable for variable in density.free if density.program.spaces[variable].discrete]
     if discrete or not density.free:

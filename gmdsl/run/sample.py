@@ -51,7 +51,8 @@ def sample(
         warmup: draws before them, in which the sampler adapts; kept in `warmup_*` groups.
         seed: the same seed gives the same draws (same machine, same versions).
         init: a dict of values (one start, or one per chain along the first axis), a tree of draws, a model to draw
-            from (of the noisy end of a noised family), or None: uniform on (-2, 2) unconstrained, up to 100 tries.
+            from (of the noisy end of a noised family), a generator such as `gm.Pathfinder()` (one of its draws per
+            chain), or None: uniform on (-2, 2) unconstrained, up to 100 tries.
         thin: steps per draw that is kept.
         progress: whether to show a progress bar.
         chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None.
@@ -119,6 +120,9 @@ def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None,
         run = run_chains(density, sampler, plan, **how)
         tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     _warn_of_nan(tree)
+    if isinstance(how["init"], Generator):
+        for node in (tree, *(child for name, child in tree.children.items() if name == "posterior")):
+            node.attrs["init"] = repr(how["init"])[:2000]
     return tree
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, StartError, unknown_name
+from gmdsl.core.generator import Generator
 from gmdsl.core.graph import ancestors, unique_names
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
 from gmdsl.core.space import Real, contains, describe, dtype_of
+from gmdsl.run.generate import generated_starts
 
 TRIES = 100
 ROWS = 2  # factors and variables that an error shows
@@ -26,7 +28,7 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
     Args:
         density: the compiled model.
         init: a dict of values (one start, or one per chain along a first axis), a tree of draws, a
-            model to draw from, or None.
+            model to draw from, a generator such as `gm.Pathfinder()` (one draw per chain), or None.
         chains: how many.
         seed: for draws.
 
@@ -35,6 +37,8 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
     """
     if init is None:
         return None
+    if isinstance(init, Generator):
+        return generated_starts(density.model, init, chains, seed)
     if isinstance(init, Model):
         values = jax.tree.map(np.asarray, init.sample(jax.random.key(seed), chains))
     elif isinstance(init, Mapping) and not hasattr(init, "children"):

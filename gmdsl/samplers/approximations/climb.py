@@ -69,7 +69,8 @@ def climb(log_density: Callable[[Array], Array], x: Float[Array, " dim"], steps:
         value = -log_density(x)
         return jnp.where(jnp.isnan(value), jnp.inf, value)
 
-    memory, search = optax.scale_by_lbfgs(), optax.scale_by_zoom_linesearch(SEARCH, initial_guess_strategy="one")
+    memory: Any = optax.scale_by_lbfgs()
+    search: Any = optax.scale_by_zoom_linesearch(SEARCH, initial_guess_strategy="one")
     value, slope = jax.value_and_grad(loss)(x)
     way = jnp.zeros((steps + 1 if keep else 0, x.size), x.dtype)
     kept = (way.at[0].set(x), way.at[0].set(-slope)) if keep else (way, way)

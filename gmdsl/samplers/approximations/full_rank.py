@@ -1,7 +1,7 @@
 r"""Full-rank variational inference: the closest Gaussian of any covariance, $q = N(\mu, L L^T)$.
 
-Close is meant in $KL(q\,|\,p)$, in unconstrained coordinates. For a Gaussian target it is exact; elsewhere it looks for
-the one mode that holds a Gaussian best, with the mass around it in view, where Laplace's approximation sees the mode alone.
+Close is meant in $KL(q\,|\,p)$, in unconstrained coordinates. For a Gaussian target it is exact; elsewhere it
+weighs the mass around the mean, where Laplace's approximation sees the mode alone.
 
 Reference:
     Kucukelbir et al., *Automatic differentiation variational inference*, JMLR 18, 2017.

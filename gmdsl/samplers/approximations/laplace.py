@@ -1,9 +1,9 @@
-r"""Laplace's approximation: the Gaussian with the mode and the curvature of a density,
+r"""Laplace's approximation: the Gaussian with the mode and the curvature of a density.
 
-$$q = N(\hat x, (-\nabla^2 \log p(\hat x))^{-1}),$$
+$$q = N(\hat x, (-\nabla^2 \log p(\hat x))^{-1})$$
 
-in unconstrained coordinates, so that its draws obey every constraint. It is exact for a Gaussian and good for a
-posterior of many data; it misses skewness, other modes, and whatever a hierarchy does far from its mode.
+It is made in unconstrained coordinates, so that its draws obey every constraint. It is exact for a Gaussian and good
+for a posterior of many data; it misses skewness, other modes, and whatever a hierarchy does far from its mode.
 
 Reference:
     Tierney and Kadane, *Accurate approximations for posterior moments and marginal densities*, 1986;

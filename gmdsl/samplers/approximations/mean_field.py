@@ -1,8 +1,8 @@
-r"""Mean-field variational inference: the closest Gaussian with independent coordinates, $q = \prod_i N(\mu_i, \sigma_i^2)$.
+r"""Mean-field variational inference: the closest Gaussian with independent coordinates.
 
-Close is meant in $KL(q\,|\,p)$, in unconstrained coordinates. That q is too narrow where coordinates are correlated: for a
-Gaussian with precision matrix $\Lambda$ the means are right and the variances are $1 / \Lambda_{ii}$, not
-$(\Lambda^{-1})_{ii}$.
+$q = \prod_i N(\mu_i, \sigma_i^2)$ is closest in $KL(q\,|\,p)$, in unconstrained coordinates. It is too narrow where
+coordinates are correlated: for a Gaussian with precision matrix $\Lambda$ the means are right and the variances are
+$1 / \Lambda_{ii}$, not $(\Lambda^{-1})_{ii}$.
 
 Reference:
     Kucukelbir et al., *Automatic differentiation variational inference*, JMLR 18, 2017;

@@ -2,8 +2,8 @@ r"""Pathfinder: the best of the Gaussians that L-BFGS passes on its way to a mod
 
 A climb from a random start passes the body of the distribution before it reaches a mode that may lie far from it.
 At every step of the way the curvature that L-BFGS has gathered gives a Gaussian (`low_rank`); the one with the highest
-evidence lower bound, $E_q[\log p(x) - \log q(x)]$, is kept. Several paths make a mixture, and its draws are resampled by
-their importance weights. Where the paper weighs a draw by the path it came from, here it is weighed by the whole
+evidence lower bound, $E_q[\log p(x) - \log q(x)]$, is kept. Several paths make a mixture, and its draws are resampled
+by their importance weights. Where the paper weighs a draw by the path it came from, here it is weighed by the whole
 mixture, which is steadier, and of which the mean weight is the normalising constant as well.
 
 Reference:
@@ -42,7 +42,7 @@ class Pathfinder(Generator):
         fitted: the Gaussians, their bounds and where on its way each was found; filled by `prepare`.
     """
 
-    paths: int = 4
+    paths: int = 8
     resample: bool = True
     estimate: int = 25
     pairs: int = 6

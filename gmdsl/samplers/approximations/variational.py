@@ -2,9 +2,10 @@ r"""Raising the evidence lower bound of a Gaussian, what mean-field and full-ran
 
 $$\mathrm{ELBO}(q) = E_q[\log p(x) - \log q(x)] = \log Z - KL(q\,|\,p)$$
 
-is raised by Adam along reparametrised gradients, $x = \mu + L u$. The parameters inside $\log q$ are held still ("sticking
-the landing"): the gradient keeps its mean, and its noise vanishes where q is p. The Gaussian is held in units of the
-curvature at a mode, where there is one, so that one learning rate serves all scales; the rate falls to zero along a cosine.
+is raised by Adam along reparametrised gradients, $x = \mu + L u$. The parameters inside $\log q$ are held still
+("sticking the landing"): the gradient keeps its mean, and its noise vanishes where q is p. The Gaussian is held in
+units of the curvature at a mode, where there is one, so that one learning rate serves all scales; the rate falls to
+zero along a cosine.
 
 Reference:
     Kucukelbir et al., *Automatic differentiation variational inference*, JMLR 18, 2017; Roeder, Wu, Duvenaud,
