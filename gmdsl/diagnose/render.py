@@ -170,7 +170,7 @@ def _node(axes: Any, at: tuple[float, float], attributes: dict[str, Any]) -> Any
         axes.text(x + 0.17, y, _label(attributes), fontsize=7, color="#555555", va="center", bbox=ground, zorder=2)
         return patch
     if role in ("free", "observed", "deterministic"):
-        look = {"facecolor": COLORS[role], "edgecolor": "#222222", "zorder": 3}
+        look: dict[str, Any] = {"facecolor": COLORS[role], "edgecolor": "#222222", "zorder": 3}
         look["linestyle"] = "--" if role == "deterministic" else "-"
         if half == RADIUS:
             patch = Circle((x, y), RADIUS, **look)

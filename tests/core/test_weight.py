@@ -78,7 +78,7 @@ def test_new_weights_of_one_shape_compile_nothing(compilations):
     [
         ({"y": [1.0, -1.0, 1.0]}, "-1.0 is no weight. Weights are finite and not negative."),
         ({"y": [1.0, np.inf, 1.0]}, "inf is no weight"),
-        ({"y": np.nan}, "values are NaN"),
+        ({"y": np.nan}, "the value is NaN"),
         ({"y": [1.0, 2.0]}, r"shape \(2,\), but y has terms of shape \(3,\)"),
         ({"mu": 1.0}, "mu is not observed"),
         ({"yy": 1.0}, "there is no 'yy'; the observed variables are y"),
