@@ -60,7 +60,5 @@ def test_data_are_checked_where_they_are_handed_on_as_they_are():
         if good:
             probe_numbers("x", call_by_name(make), known, data)
         else:
-            with pytest.raises(
-                gm.SpecError, match=r"x: Normal\(scale=-2.0 at \(1,\)\), but .* Positive"
-            ):
+            with pytest.raises(gm.SpecError, match=r"x: Normal\(scale=-2.0 at \(1,\)\), but .* Positive"):
                 probe_numbers("x", call_by_name(make), known, data)

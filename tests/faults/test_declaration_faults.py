@@ -216,6 +216,7 @@ def test_a_discrete_variable_is_named_with_what_to_do(sampler):
     said = message(gm.SpecError, lambda: gm.sample(model.condition(x=0.3), sampler, **QUICK))
     assert said.startswith(f"sample(..., {type(sampler).__name__}()): k was declared Binary()")
     assert "model.marginalize('k')" in said
+    assert "gm.Gibbs()" in said
     assert gm.sample(model.condition(x=0.3).marginalize("k"), sampler, **QUICK)["posterior"].sizes["draw"] == 20
 
 
