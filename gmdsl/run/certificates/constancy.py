@@ -29,6 +29,7 @@ def _halves(trial: Trial) -> Comparison:
     """Relative differences of the mean length of moves in each coordinate."""
     population = trial.stationary
     path = np.concatenate([population.start[:, None], population.position], axis=1).astype(float)
+    path = np.where(np.isfinite(path), path, np.nan)  # a difference of infinities would warn
     moves = np.abs(np.diff(path, axis=1))
     half = moves.shape[1] // 2
     change = moves[:, half:].mean(1) - moves[:, :half].mean(1)

@@ -28,7 +28,7 @@ def _share(trial: Trial) -> np.ndarray:
     """The share of steps in which each coordinate moves, (dim,)."""
     population = trial.stationary
     path = np.concatenate([population.start[:, None], population.position], axis=1)
-    return (np.diff(path, axis=1) != 0).mean((0, 1))
+    return (path[:, 1:] != path[:, :-1]).mean((0, 1))
 
 
 def _alike(trial: Trial) -> float:

@@ -49,9 +49,10 @@ class Law:
     def functions(self, x: np.ndarray, lp: np.ndarray) -> np.ndarray:
         """The test functions at positions (..., dim) with log-densities (...): (..., functions)."""
         z = self.standard(x)
+        z = np.where(np.isfinite(z), z, np.nan)  # differences of infinities would warn
         first, second = np.triu_indices(z.shape[-1], 1)
         bent = np.tanh(z)
-        level = (np.asarray(lp, float) - self.level[0]) / self.level[1]
+        level = np.where(np.isfinite(lp), (np.asarray(lp, float) - self.level[0]) / self.level[1], np.nan)
         parts = (z, np.abs(z), z < self.low, z > self.high, bent[..., first] * bent[..., second], level[..., None])
         return np.concatenate(parts, axis=-1)
 

@@ -84,16 +84,15 @@ class Trial:
     @functools.cached_property
     def warmed(self) -> Warmed:
         """Chains that were tuned by the driver as `gm.sample` would."""
-        plan = RunPlan(TUNED, SETTLED, self.size.warmup, self.seed, 1, choose_mode(self.sampler, TUNED, None))
+        plan = RunPlan(TUNED, 0, self.size.warmup, self.seed, 1, choose_mode(self.sampler, TUNED, None))
         setup = prepared(self.density, self.sampler, plan)
-        carries, seen = started(setup, None), {}
+        carries = started(setup, None)
         before = copied(carries.sampler)
-
-        def keep(record: Any, done: int, carries: Any) -> None:
-            seen[done] = copied(carries.sampler)
-
-        advance(setup, carries, 0, keep, False, time.perf_counter())
-        return Warmed(setup, before, seen[self.size.warmup], seen[setup.total])
+        carries = advance(setup, carries, 0, _kept_nowhere, False, time.perf_counter()).carries
+        tuned = copied(carries.sampler)
+        longer = dataclasses.replace(setup, plan=dataclasses.replace(plan, draws=SETTLED))
+        carries = advance(longer, carries, plan.warmup, _kept_nowhere, False, time.perf_counter()).carries
+        return Warmed(setup, before, tuned, copied(carries.sampler))
 
     @functools.cached_property
     def kernel(self) -> Kernel:
@@ -197,6 +196,10 @@ def trials_of(sampler: Sampler, makers: tuple[Callable[[], Model], ...], size: S
 def copied(tree: Any) -> Any:
     """Arrays on the host, which outlive a carry that was given back to the device."""
     return jax.tree.map(np.array, tree)
+
+
+def _kept_nowhere(record: Any, done: int, carries: Any) -> None:
+    """Draws of a warm-up are not looked at."""
 
 
 @functools.partial(jax.jit, static_argnums=0)
