@@ -99,6 +99,7 @@ from .samplers.approximations.laplace import Laplace as Laplace
 from .samplers.approximations.map import MAP as MAP
 from .samplers.approximations.mean_field import MeanField as MeanField
 from .samplers.approximations.pathfinder import Pathfinder as Pathfinder
+from .samplers.barker import BarkerMH as BarkerMH
 from .samplers.blocks import Blocks as Blocks
 from .samplers.blocks import blocks as blocks
 from .samplers.gibbs import Gibbs as Gibbs
@@ -114,3 +115,4 @@ from .samplers.reverse.reverse_sde import ReverseSDE as ReverseSDE
 from .samplers.reverse.solvers.dpm_solver import DPMSolver as DPMSolver
 from .samplers.reverse.solvers.euler import Euler as Euler
 from .samplers.reverse.solvers.heun import Heun as Heun
+from .samplers.slice import Slice as Slice

@@ -1,0 +1,73 @@
+r"""Barker's proposal: the sign of each coordinate's move leans towards the score, by a logistic function.
+
+With $w = \epsilon z$, each $w_i$ is kept with probability $1 / (1 + e^{-w_i c_i})$, $c = L^\top \nabla\log\pi(x)$, and turned
+round else; then $x' = x + L w$. The gradient never sets the length of a move, so a badly chosen step is forgiven where
+MALA stands still.
+
+Reference:
+    Livingstone and Zanella, *The Barker proposal: combining robustness and efficiency in gradient-based MCMC*, 2022.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.metric import DiagonalMetric
+from gmdsl.adapt.step_size import StepSize
+from gmdsl.core.adapter import Adapter
+from gmdsl.core.density import Target
+from gmdsl.core.point import ScoredPoint, is_nan, scored_point
+from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
+
+
+class BarkerMH(Sampler):
+    """Metropolis-Hastings with Barker's proposal.
+
+    Attributes:
+        step_size: size of the moves, in units of the (estimated) standard deviations.
+        target_accept: acceptance rate that warm-up aims at.
+        inverse_mass: variances (or covariance) of the target; estimated when None.
+        metric: the rule that estimates it.
+    """
+
+    step_size: float = 0.5
+    target_accept: float = 0.4
+    inverse_mass: Any = None
+    metric: Adapter = DiagonalMetric()
+
+    def __check_init__(self) -> None:
+        check_step(self)
+
+    @property
+    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+        return (self.metric, StepSize(self.target_accept))
+
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
+        return scored_point(target, x)
+
+    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
+        return state.position
+
+    def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
+        key_size, key_sign, key_accept = jax.random.split(key, 3)
+        size = self.step_size * jax.random.normal(key_size, (target.dim,), state.position.dtype)
+        keeps = jax.random.logistic(key_sign, (target.dim,), size.dtype) < size * self._slope(state)
+        move = jnp.where(keeps, size, -size)
+        proposal = self.init(key, target, state.position + self._scaled(move))
+        # log q(x | x') - log q(x' | x); the density of the size is symmetric
+        turned = jax.nn.softplus(-move * self._slope(state)) - jax.nn.softplus(move * self._slope(proposal))
+        log_ratio = proposal.log_density - state.log_density + jnp.sum(turned)
+        new, stats = metropolis(key_accept, state, proposal, log_ratio)
+        return new, {**stats, "lp": new.log_density, "nan_evaluations": is_nan(proposal)}
+
+    def _scaled(self, move: Float[Array, " dim"]) -> Float[Array, " dim"]:
+        """A move in the coordinates of the target: L times it."""
+        mass = self.inverse_mass
+        return move * jnp.sqrt(mass) if mass.ndim == 1 else jnp.linalg.cholesky(mass) @ move
+
+    def _slope(self, at: ScoredPoint) -> Float[Array, " dim"]:
+        """The score in the coordinates of the moves: the transpose of L times it."""
+        mass = self.inverse_mass
+        return at.score * jnp.sqrt(mass) if mass.ndim == 1 else jnp.linalg.cholesky(mass).T @ at.score

@@ -1,0 +1,104 @@
+r"""Slice sampling along random directions: a level below the density is drawn, then a point among those above it.
+
+$\log u = \log\pi(x) - e$ with $e \sim \mathrm{Exp}(1)$; on the line $x + t d$, $d \sim N(0, M^{-1})$, an interval of
+width w around 0 is stepped out until both ends lie below the level, then shrunk towards 0 until a point in it lies
+above. No gradient, no rejection, and no step size to tune: only the scale of the directions is estimated.
+
+Reference:
+    Neal, *Slice sampling*, Annals of Statistics 2003, figures 3 and 5.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.metric import DiagonalMetric
+from gmdsl.core.adapter import Adapter
+from gmdsl.core.density import Target
+from gmdsl.core.errors import SpecError, check_positive
+from gmdsl.core.metric import draw_step
+from gmdsl.core.sampler import Sampler, Stats
+
+SHRINKS = 100  # after so many the interval is as narrow as rounding
+
+
+class SliceState(NamedTuple):
+    """Position and its log-density."""
+
+    position: Float[Array, " dim"]
+    log_density: Float[Array, ""]
+
+
+class Slice(Sampler):
+    """Slice sampling along a random direction in each step.
+
+    Attributes:
+        width: of the first interval, in units of the (estimated) standard deviations.
+        max_steps_out: how often the interval may be widened, both sides together.
+        inverse_mass: variances (or covariance) of the directions; estimated when None.
+        metric: the rule that estimates it; `gm.adapt.DenseMetric()` for correlated targets.
+    """
+
+    width: float = 2.0
+    max_steps_out: int = 20
+    inverse_mass: Any = None
+    metric: Adapter = DiagonalMetric()
+
+    def __check_init__(self) -> None:
+        check_positive(self, "width")
+        if not isinstance(self.max_steps_out, int) or self.max_steps_out < 1:
+            raise SpecError(f"Slice(max_steps_out={self.max_steps_out!r}): a whole number above 0 is needed. Try 20.")
+
+    @property
+    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+        return (self.metric,)
+
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> SliceState:
+        return SliceState(x, target.log_density(x))
+
+    def position(self, state: SliceState) -> Float[Array, " dim"]:
+        return state.position
+
+    def step(self, key: Array, target: Target, state: SliceState) -> tuple[SliceState, Stats]:
+        key_level, key_direction, key_place, key_share, key_shrink = jax.random.split(key, 5)
+        dtype = state.position.dtype
+        direction = draw_step(key_direction, self.inverse_mass, target.dim)
+        level = state.log_density - jax.random.exponential(key_level, dtype=dtype)
+
+        def height(t: Array) -> Array:
+            return target.log_density(state.position + t * direction)
+
+        start = -self.width * jax.random.uniform(key_place, dtype=dtype)
+        lefts = jnp.floor(self.max_steps_out * jax.random.uniform(key_share, dtype=dtype)).astype(int)
+        low, first = _stepped_out(height, level, start, -self.width, lefts)
+        high, second = _stepped_out(height, level, start + self.width, self.width, self.max_steps_out - 1 - lefts)
+
+        def outside(at: Any) -> Array:
+            return ~(at[3] >= level) & (at[4] < SHRINKS)
+
+        def shrink(at: Any) -> Any:
+            low, high, _, _, count, broken = at
+            t = jax.random.uniform(jax.random.fold_in(key_shrink, count), dtype=dtype, minval=low, maxval=high)
+            value = height(t)
+            inside = value >= level
+            low, high = jnp.where(~inside & (t < 0), t, low), jnp.where(~inside & (t >= 0), t, high)
+            return low, high, t, value, count + 1, broken | jnp.isnan(value)
+
+        nothing = (jnp.zeros((), dtype), jnp.full((), -jnp.inf, dtype), jnp.zeros((), int), jnp.zeros((), bool))
+        _, _, t, value, count, broken = jax.lax.while_loop(outside, shrink, (low, high, *nothing))
+        found = value >= level  # else the interval has shrunk to rounding, and the chain stays
+        position = state.position + jnp.where(found, t, 0.0) * direction
+        new = SliceState(position, jnp.where(found, value, state.log_density))
+        return new, {"lp": new.log_density, "n_steps": count + first + second, "nan_evaluations": broken}
+
+
+def _stepped_out(height: Any, level: Array, end: Array, step: Any, most: Array) -> tuple[Array, Array]:
+    """One end moved out until it lies below the level, and how often it was looked at."""
+
+    def above(at: Any) -> Array:
+        return (height(at[0]) > level) & (at[1] < most)
+
+    end, count = jax.lax.while_loop(above, lambda at: (at[0] + step, at[1] + 1), (end, jnp.zeros((), int)))
+    return end, count + 1
