@@ -25,7 +25,7 @@ def _fault(trial: Trial) -> str:
     stats = population.stats
     broken = ~np.isfinite(population.position).all(-1)
     if broken.any():
-        return f"{100 * broken.mean():.2g} % of the positions are not finite"
+        return f"{100 * broken.mean():.3g} % of the positions are not finite"
     for name in FLAGS:
         if name in stats and stats[name].dtype != bool:
             return f"{name} is {stats[name].dtype}, not a flag,"
@@ -40,5 +40,5 @@ def _fault(trial: Trial) -> str:
         close = 1e-8 if trial.dtype == np.float64 else 1e-3
         if not (off <= close).all():
             wrong = 100 * np.mean(~(off <= close))
-            return f"lp is not the log-density at the position in {wrong:.2g} % of the steps"
+            return f"lp is not the log-density at the position in {wrong:.3g} % of the steps"
     return ""

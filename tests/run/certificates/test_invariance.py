@@ -1,0 +1,31 @@
+import pytest
+
+import gmdsl as gm
+from gmdsl.run.certificates.invariance import invariance
+from gmdsl.run.certificates.targets import banana, skewed
+from tests.run import buggy_samplers
+from tests.run.certificates.small import small
+
+
+def test_a_right_walk_keeps_the_law():
+    row = invariance(small(buggy_samplers.Walk(), skewed))
+    assert row.status == "passed"
+    assert "a shift of" in row.sees
+    assert "with power 0.9" in row.sees
+
+
+@pytest.mark.parametrize("bug", ["NoHastings", "KeyKept"])
+def test_a_wrong_kernel_is_seen_to_lose_the_law(bug):
+    row = invariance(small(getattr(buggy_samplers, bug)(), skewed))
+    assert row.status == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", ["LoudNoise", "NoJacobian", "OneKeyForBoth", "StaleGradient"])
+def test_other_wrong_kernels_are_seen_by_a_quarter_of_the_usual_chains(bug):
+    assert invariance(small(getattr(buggy_samplers, bug)(), skewed)).status == "failed"
+
+
+def test_an_undeclared_bias_fails_and_a_declared_one_is_left_to_its_own_check():
+    assert invariance(small(buggy_samplers.Undeclared(), banana)).status == "failed"
+    assert invariance(small(gm.Langevin(0.2), banana)).status == "not examined"

@@ -1,0 +1,16 @@
+from gmdsl.run.certificates.resuming import resuming
+from gmdsl.run.certificates.targets import skewed
+from tests.run.buggy_samplers import Remembering, Walk
+from tests.run.certificates.small import small
+
+
+def test_a_walk_that_was_stopped_goes_on_to_the_same_draws():
+    row = resuming(small(Walk(), skewed))
+    assert row.status == "passed"
+    assert "equal, 200 draws of 4 chains" in row.evidence
+
+
+def test_a_count_that_is_kept_on_the_host_is_missed_after_a_stop():
+    row = resuming(small(Remembering(), skewed))
+    assert row.status == "failed"
+    assert "other draws" in row.evidence

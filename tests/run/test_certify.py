@@ -1,0 +1,85 @@
+import inspect
+
+import pytest
+
+import gmdsl as gm
+from gmdsl.run.certify import CHECKS
+from tests.run import buggy_samplers
+from tests.run.buggy_samplers import Walk
+
+FAILS = {
+    "NoHastings": "keeps the law",
+    "LoudNoise": "keeps the law",
+    "Frozen": "moves",
+    "OneCoordinateForgotten": "moves",
+    "ResonantHMC": "forgets its start",
+    "NoJacobian": "keeps the law",
+    "AdaptsForEver": "one kernel",
+    "OneKeyForBoth": "keeps the law",
+    "KeyIgnored": "moves",
+    "KeyKept": "keeps the law",
+    "StaleGradient": "keeps the law",
+    "StaleDensity": "schema",
+    "Untuned": "adapts, then freezes",
+    "Undeclared": "keeps the law",
+    "HotLangevin": "bias as declared",
+    "Rounded": "float32 = float64",
+    "Impure": "vmap = map = tile",
+    "Remembering": "resumed = one go",
+}
+
+
+def test_a_right_sampler_of_a_third_party_passes_every_check():
+    certificate = gm.certify(Walk())
+    assert certificate.passed, certificate
+    assert len(certificate.rows) == len(CHECKS)
+    skipped = [row.check for row in certificate.rows if row.status == "not examined"]
+    assert skipped == ["bias as declared", "sharded = on one device"]
+    assert certificate.false_alarm == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("sampler", "message"),
+    [
+        (gm.RandomWalk, r"certify\(RandomWalk\): a class. Pass an instance"),
+        (gm.AIS(gm.MALA()), r"certify\(AIS\(...\)\): AIS samples a path"),
+        (gm.ReverseSDE(), r"certify\(ReverseSDE\(...\)\): ReverseSDE draws independently"),
+        (3, r"certify\(...\): a sampler is needed, not int"),
+    ],
+)
+def test_what_is_not_a_sampler_of_chains_is_refused_with_what_to_do(sampler, message):
+    with pytest.raises(gm.SpecError, match=message):
+        gm.certify(sampler)
+
+
+def test_a_seed_must_be_a_whole_number():
+    with pytest.raises(gm.SpecError, match=r"certify\(seed=-1\)"):
+        gm.certify(Walk(), seed=-1)
+
+
+def test_a_step_that_breaks_the_contract_is_the_error_of_the_driver():
+    class Growing(gm.Sampler):
+        def step(self, key, target, x):
+            return x[:-1], {}
+
+    with pytest.raises(gm.SpecError, match=r"Growing.step\(...\): a part of the state went in as"):
+        gm.certify(Growing())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", [gm.NUTS(), gm.HMC(), gm.MALA(), gm.RandomWalk(), gm.Langevin()])
+def test_every_sampler_of_the_library_passes(sampler):
+    certificate = gm.certify(sampler)
+    assert certificate.passed, certificate
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", FAILS)
+def test_every_planted_bug_is_seen_by_the_check_that_should(bug):
+    certificate = gm.certify(getattr(buggy_samplers, bug)())
+    assert certificate[FAILS[bug]].status == "failed", certificate
+
+
+def test_every_planted_bug_is_in_the_list():
+    samplers = {n for n, c in vars(buggy_samplers).items() if inspect.isclass(c) and issubclass(c, gm.Sampler)}
+    assert samplers - {"Walk"} == set(FAILS)
