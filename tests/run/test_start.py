@@ -47,6 +47,31 @@ def test_a_tree_and_a_model_can_give_starts(model):
     assert given_starts(density, model, 4, 0).shape == (4, 3)
 
 
+def test_a_generator_can_give_starts_one_draw_per_chain():
+    """Of the two modes of weights 1 and e^-3, 40 starts find both; the run remembers what started it."""
+
+    def energy(x):
+        return -jnp.logaddexp(-0.5 * jnp.sum((x - 9.0) ** 2), -0.5 * jnp.sum((x + 9.0) ** 2) - 3.0)
+
+    two = gm.energy(energy, x=gm.Real(2))
+    starts = given_starts(gm.compile(two), gm.Pathfinder(), 40, 0)
+    assert len(np.unique(starts, axis=0)) == 40
+    np.testing.assert_allclose(np.abs(starts).mean(), 9.0, atol=0.5)
+    right = (starts[:, 0] > 0).mean()
+    assert 0.8 < right <= 1.0  # 1 / (1 + e^-3) is 0.95
+    plain = given_starts(gm.compile(two), gm.Laplace(), 3, 0)
+    np.testing.assert_array_equal(plain, given_starts(gm.compile(two), gm.Laplace(), 3, 0))
+    np.testing.assert_allclose(plain, 9.0, atol=4.0)
+    np.testing.assert_allclose(given_starts(gm.compile(two), gm.MAP(), 2, 0), 9.0, atol=0.01)
+    tree = gm.sample(two, gm.NUTS(), chains=2, draws=5, warmup=5, init=gm.Laplace(), progress=False)
+    assert tree.attrs["init"] == tree["posterior"].attrs["init"] == "Laplace()"
+
+
+def test_a_generator_that_cannot_draw_the_model_gives_no_starts(model):
+    with pytest.raises(gm.SpecError, match=r"ReverseSDE runs a noised family backwards"):
+        gm.sample(model, gm.NUTS(), init=gm.ReverseSDE(), progress=False)
+
+
 @pytest.mark.parametrize(
     ("init", "message"),
     [
