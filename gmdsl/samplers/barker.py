@@ -1,8 +1,8 @@
 r"""Barker's proposal: the sign of each coordinate's move leans towards the score, by a logistic function.
 
-With $w = \epsilon z$, each $w_i$ is kept with probability $1 / (1 + e^{-w_i c_i})$, $c = L^\top \nabla\log\pi(x)$, and turned
-round else; then $x' = x + L w$. The gradient never sets the length of a move, so a badly chosen step is forgiven where
-MALA stands still.
+With $w = \epsilon z$, each $w_i$ is kept with probability $1 / (1 + e^{-w_i c_i})$, $c = L^\top \nabla\log\pi(x)$, and
+turned round else; then $x' = x + L w$. The gradient never sets the length of a move, so a badly chosen step is forgiven
+where MALA stands still.
 
 Reference:
     Livingstone and Zanella, *The Barker proposal: combining robustness and efficiency in gradient-based MCMC*, 2022.
