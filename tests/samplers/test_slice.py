@@ -12,7 +12,9 @@ def test_slice_sampling_reproduces_the_law():
 
 
 @pytest.mark.filterwarnings("ignore::gmdsl.core.errors.NaNWarning")  # exp overflows at the ends of wide intervals
-@pytest.mark.parametrize("sampler", [gm.Slice(width=0.3, max_steps_out=10), gm.Slice(width=50.0)], ids=["short", "wide"])
+@pytest.mark.parametrize(
+    "sampler", [gm.Slice(width=0.3, max_steps_out=10), gm.Slice(width=50.0)], ids=["short", "wide"]
+)
 def test_a_bad_width_costs_evaluations_and_not_the_law(sampler):
     tree = gm.sample(target(), sampler, draws=12_000, progress=False)
     assert_exact(tree, least_ess=600)
