@@ -33,7 +33,7 @@ def resuming(trials: Trials) -> Row:
     parted = np.concatenate(parts, axis=-1)
     same = parted.shape == whole.shape and np.array_equal(parted, whole, equal_nan=True)
     evidence = f"stopped in warm-up, resumed from its store: {'equal' if same else 'other draws'}"
-    return Row(NAME, PASSED if same else FAILED, f"{evidence}, {plan.draws} draws of 4 chains", "a bit")
+    return Row(NAME, PASSED if same else FAILED, f"{evidence}, {plan.draws} draws of 4 chains", "one bit that differs")
 
 
 def _stopped(setup: Setup, sampler: Any, path: pathlib.Path) -> None:

@@ -134,7 +134,7 @@ def seen(standard_error: float, tests: int, rate: float = SHARE) -> float:
     """The smallest error that one of so many tests sees with power 0.9.
 
     >>> round(seen(0.01, tests=50), 4)
-    0.0596
+    0.0585
     """
     return (limit(tests, rate) + float(ndtri(POWER))) * standard_error
 
