@@ -2,9 +2,9 @@ r"""Climbing to a mode from several starts, by L-BFGS with a line search (Optax)
 
 The predicted gain of a step, $g^T H g$ with the score $g$ and the inverse curvature $H$ that L-BFGS has gathered, is
 in units of the log-density, whatever the units of the variables. A climb ends when ten steps in a row have found
-nothing better than rounding; it has *arrived* where the predicted gain was then below 0.01. Steps within the rounding
-of the log-density are taken all the same, because the score knows the way where the log-density does not. A NaN counts
-as no density.
+nothing better than rounding; it has *arrived* where the predicted gain was then below 0.01. A small predicted gain
+alone ends nothing: along a narrow ridge L-BFGS learns late how far it is. Steps that are level to rounding are taken,
+because the score knows the way where the log-density does not. A NaN counts as no density.
 
 Reference:
     Nocedal and Wright, *Numerical Optimization*, 2006, chapters 3 and 7.
@@ -22,7 +22,6 @@ from gmdsl.core.errors import SpecError, StartError
 
 ARRIVED = 1e-2  # predicted gain of log-density below which a climb has arrived
 STALLED = 10  # steps without a gain after which a climb ends
-NOISE = 8.0  # roundings of the log-density by which a step may look worse
 TRIES = 20  # random points per start, of which the first with a density are taken
 RADIUS = 2.0  # starts are uniform on (-2, 2) in each unconstrained coordinate, as those of chains
 SEARCH = 20  # evaluations of a line search at most
@@ -89,7 +88,7 @@ def climb(log_density: Callable[[Array], Array], x: Float[Array, " dim"], steps:
         new = x + move
         new_value, new_slope = jax.value_and_grad(loss)(new)
         rounding = jnp.finfo(value.dtype).eps * jnp.abs(value)
-        usable = jnp.isfinite(new_slope).all() & jnp.isfinite(new).all() & (new_value <= value + NOISE * rounding)
+        usable = jnp.isfinite(new_slope).all() & jnp.isfinite(new).all() & (new_value <= value)
         x, value, slope = (jnp.where(usable, a, b) for a, b in ((new, x), (new_value, value), (new_slope, slope)))
         moved = value < best - rounding
         stalled, least = jnp.where(moved, 0, stalled + 1), jnp.where(moved, gain, jnp.minimum(gain, least))

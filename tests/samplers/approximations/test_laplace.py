@@ -84,7 +84,8 @@ def test_a_posterior_of_many_data_is_met_in_single_precision(name):
     coefficients, standard deviations within 15 %."""
     case = load("posterior", name)
     tree = drawn(getattr(models, name)(case.meta["data"]), gm.Laplace(), draws=4000)
-    assert gm.check(tree)["weights"].status == "ok"
+    report = gm.check(tree)
+    assert (report["weights"].status, report["starts"].status) == ("ok", "ok")  # no climb stopped short of the mode
     draws = quantities(tree["posterior"], case.truth)
     for quantity, (mean, std, *_) in case.truth.items():
         assert abs(draws[quantity].mean() - mean) < (0.4 if quantity == "sigma" else 0.1) * std, quantity
