@@ -15,6 +15,7 @@ from gmdsl.core.path import Path, PathSampler
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import describe
 from gmdsl.diagnose.arviz_tree import build_tree
+from gmdsl.diagnose.moves import RARE
 from gmdsl.run.chains import RunPlan, choose_mode, run_chains
 from gmdsl.run.choose import choose
 from gmdsl.run.generate import sample_generator
@@ -127,11 +128,11 @@ def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None,
 
 
 def _warn_of_nan(tree: Any) -> None:
-    """One warning for a run whose log-density was NaN at proposals after warm-up."""
+    """One warning for a run whose log-density was NaN at more than one in a thousand proposals after warm-up."""
     stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
     counted = stats["nan_evaluations"].values if "nan_evaluations" in stats else np.zeros(0)
     share = float(np.mean(counted)) if counted.size else 0.0
-    if share:
+    if share > RARE:
         warnings.warn(
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
             " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
