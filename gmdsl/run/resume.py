@@ -164,5 +164,5 @@ def _restored(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
 
 def _wrapped(array: np.ndarray, like: Any) -> jax.Array:
     if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(like))
+        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(jnp.empty((), like.dtype)))
     return jnp.asarray(array)

@@ -1,6 +1,6 @@
 from gmdsl.run.certificates.resuming import resuming
 from gmdsl.run.certificates.targets import skewed
-from tests.run.buggy_samplers import Remembering, Walk
+from tests.run.buggy_samplers import KeyKept, Remembering, Walk
 from tests.run.certificates.small import small
 
 
@@ -14,3 +14,7 @@ def test_a_count_that_is_kept_on_the_host_is_missed_after_a_stop():
     row = resuming(small(Remembering(), skewed))
     assert row.status == "failed"
     assert "other draws" in row.evidence
+
+
+def test_a_random_key_in_the_state_survives_a_stop():
+    assert resuming(small(KeyKept(), skewed)).status == "passed"
