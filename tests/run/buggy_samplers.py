@@ -233,11 +233,11 @@ class HotLangevin(gm.Sampler):
 
 
 class Rounded(gm.Sampler):
-    """Rounds positions to a quarter in single precision only."""
+    """Rounds positions down to eighths, in single precision only."""
 
     def step(self, key, target, x):
         new, stats = Walk(step_size=0.7).step(key, target, x)
-        return (jnp.round(4 * new) / 4 if x.dtype == jnp.float32 else new), stats
+        return (jnp.floor(8 * new) / 8 if x.dtype == jnp.float32 else new), stats
 
 
 TRACES = []
