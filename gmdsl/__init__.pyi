@@ -86,8 +86,8 @@ from .run.fit import Fit as Fit
 from .run.fit import fit as fit
 from .run.log_likelihood import log_likelihood as log_likelihood
 from .run.log_marginal import log_marginal as log_marginal
-from .run.population import log_z as log_z
 from .run.mesh import mesh as mesh
+from .run.population import log_z as log_z
 from .run.predict import predict as predict
 from .run.predict import sample_prior as sample_prior
 from .run.resume import resume as resume

@@ -168,8 +168,7 @@ class Density:
         for name, shape, dtype in self.program.signature:
             if name not in values:
                 raise SpecError(
-                    f"{verb}(...): {name} is missing; the free variables are {', '.join(self.free)}."
-                    " Give each a value."
+                    f"{verb}(...): {name} is missing; the free variables are {', '.join(self.free)}. Give each a value."
                 )
             value = jnp.asarray(values[name])
             if dtype.kind == "i" and value.dtype.kind == "f":
