@@ -33,7 +33,8 @@ for sampler in (Walk(), gm.NUTS()):
     alone = gm.sample(model(), sampler, **settings)
     for mode in ("vmap", "map"):
         wide = gm.sample(model(), sampler, mesh=gm.mesh(), chain_mode=mode, **settings)
-        first = [tree["warmup_posterior"]["theta"].values[:, :30] for tree in (wide, alone)]  # before rounding has grown
+        # early draws, before rounding has grown
+        first = [tree["warmup_posterior"]["theta"].values[:, :30] for tree in (wide, alone)]
         np.testing.assert_allclose(*first, rtol=1e-6)
 
 chains.CAPACITY = 25
