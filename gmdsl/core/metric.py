@@ -1,47 +1,73 @@
-r"""The Euclidean metric of Hamiltonian samplers: momenta, velocities, kinetic energy.
+r"""The metric of a sampler: the scales in which it moves.
 
-$K(p) = \tfrac12 p^\top M^{-1} p$ with $p \sim N(0, M)$. The inverse mass $M^{-1}$ is a vector (diagonal)
-or a matrix; it is best near the covariance of the target.
+An inverse mass $M^{-1} = L L^\top$, best near the covariance of the target, is a vector of variances, a matrix, or a
+`LowRank` correction of a diagonal. Samplers move in the standard coordinates that its root $L$ gives: noise $z$ of unit
+scale becomes $L z$, a score $s$ becomes $L^\top s$, and the momentum $r = L^\top p$ is standard normal,
+with $\dot x = L r$, $\dot r = L^\top s$ and kinetic energy $\tfrac12 r^\top r$.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-type InverseMass = Float[Array, " dim"] | Float[Array, "dim dim"]
+
+class LowRank(eqx.Module):
+    r"""$M^{-1} = D\,(I + V(\Lambda - I)V^\top)\,D$: a diagonal, and a few directions that are longer or shorter.
+
+    Attributes:
+        scales: the diagonal of D, standard deviations, (dim,).
+        vectors: orthonormal columns V in units of the scales, (dim, rank).
+        values: the diagonal of Lambda, variances along them in these units, (rank,).
+    """
+
+    scales: Float[Array, " dim"]
+    vectors: Float[Array, "dim rank"]
+    values: Float[Array, " rank"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the matrix."""
+        return (len(self.scales), len(self.scales))
 
 
-def draw_momentum(key: Array, inverse_mass: InverseMass, dim: int) -> Float[Array, " dim"]:
-    """A draw of p from N(0, M)."""
-    noise = jax.random.normal(key, (dim,), inverse_mass.dtype)
-    if inverse_mass.ndim == 1:
-        return noise / jnp.sqrt(inverse_mass)
-    factor = jnp.linalg.cholesky(inverse_mass)
-    return jax.scipy.linalg.solve_triangular(factor, noise, lower=True, trans=1)
+type InverseMass = Float[Array, " dim"] | Float[Array, "dim dim"] | LowRank
+type Root = Float[Array, " dim"] | Float[Array, "dim dim"] | LowRank
 
 
-def draw_step(key: Array, inverse_mass: InverseMass, dim: int) -> Float[Array, " dim"]:
-    """A draw from N(0, inverse mass): noise in the scale of the target."""
-    noise = jax.random.normal(key, (dim,), inverse_mass.dtype)
-    if inverse_mass.ndim == 1:
-        return noise * jnp.sqrt(inverse_mass)
-    return jnp.linalg.cholesky(inverse_mass) @ noise
+def root(inverse_mass: InverseMass) -> Root:
+    """L of an inverse mass; take it once per transition, because that of a matrix is a Cholesky factor."""
+    if isinstance(inverse_mass, LowRank):
+        return LowRank(inverse_mass.scales, inverse_mass.vectors, jnp.sqrt(inverse_mass.values))
+    return jnp.sqrt(inverse_mass) if inverse_mass.ndim == 1 else jnp.linalg.cholesky(inverse_mass)
 
 
-def velocity(inverse_mass: InverseMass, momentum: Float[Array, " dim"]) -> Float[Array, " dim"]:
-    """dx/dt at a momentum: the inverse mass times p."""
-    return inverse_mass * momentum if inverse_mass.ndim == 1 else inverse_mass @ momentum
+def scaled(root: Root, z: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """A step of unit scale in the coordinates of the target: L z."""
+    if isinstance(root, LowRank):
+        return root.scales * _along(root, root.values, z)
+    return root * z if root.ndim == 1 else root @ z
 
 
-def kinetic(inverse_mass: InverseMass, momentum: Float[Array, " dim"]) -> Float[Array, ""]:
-    """Kinetic energy of a momentum; infinite where the sum of a matrix product overflows."""
-    energy = 0.5 * jnp.dot(momentum, velocity(inverse_mass, momentum))
-    return jnp.where(energy >= 0.0, energy, jnp.inf)
+def scaled_score(root: Root, score: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """A score in standard coordinates: the transpose of L times it."""
+    if isinstance(root, LowRank):
+        return _along(root, root.values, root.scales * score)
+    return root * score if root.ndim == 1 else root.T @ score
 
 
-def mahalanobis(inverse_mass: InverseMass, step: Float[Array, " dim"]) -> Float[Array, ""]:
-    """Squared length of a step in units of the target: step' M step."""
-    if inverse_mass.ndim == 1:
-        return jnp.sum(step**2 / inverse_mass)
-    factor = jnp.linalg.cholesky(inverse_mass)
-    return jnp.sum(jax.scipy.linalg.solve_triangular(factor, step, lower=True) ** 2)
+def unscaled(root: Root, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """A difference of positions in standard coordinates: the inverse of L times it."""
+    if isinstance(root, LowRank):
+        return _along(root, 1.0 / root.values, x / root.scales)
+    return x / root if root.ndim == 1 else jax.scipy.linalg.solve_triangular(root, x, lower=True)
+
+
+def kinetic(momentum: Float[Array, " dim"]) -> Float[Array, ""]:
+    """Kinetic energy of a momentum in standard coordinates."""
+    return 0.5 * jnp.dot(momentum, momentum)
+
+
+def _along(root: LowRank, values: Array, z: Array) -> Array:
+    """(I + V (values - I) V') z."""
+    return z + root.vectors @ ((values - 1.0) * (root.vectors.T @ z))

@@ -18,11 +18,10 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import draw_momentum, kinetic, velocity
-from gmdsl.core.point import ScoredPoint, is_nan, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
-
-DIVERGENCE = 1000.0  # energy error above which a trajectory is called divergent, as in Stan
+from gmdsl.core.hamiltonian import accepted, trajectory
+from gmdsl.core.metric import root
+from gmdsl.core.point import ScoredPoint, scored_point
+from gmdsl.core.sampler import Sampler, Stats, check_step
 
 
 class HMC(Sampler):
@@ -61,34 +60,10 @@ class HMC(Sampler):
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_momentum, key_jitter, key_accept = jax.random.split(key, 3)
-        momentum = draw_momentum(key_momentum, self.inverse_mass, target.dim)
+        momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
         factor = jax.random.uniform(key_jitter, (), momentum.dtype, -1.0, 1.0)
         step_size = self.step_size * (1.0 + self.jitter * factor)
-        lowest = state.log_density - DIVERGENCE
-
-        def move(_: Any, at: Any) -> Any:
-            point, momentum, broken = at
-            new, momentum = leapfrog(target, self.inverse_mass, step_size, point, momentum)
-            # A trajectory that has flown off already overflows to NaN; that is a divergence.
-            return new, momentum, broken | (is_nan(new) & (point.log_density > lowest))
-
-        proposal, end, broken = jax.lax.fori_loop(0, self.steps, move, (state, momentum, jnp.zeros((), bool)))
-        before = kinetic(self.inverse_mass, momentum) - state.log_density
-        after = kinetic(self.inverse_mass, end) - proposal.log_density
-        new, stats = metropolis(key_accept, state, proposal, jnp.where(broken, jnp.nan, before - after))
-        diverging = ~(after - before < DIVERGENCE)
-        steps = jnp.asarray(self.steps)
-        energy = jnp.where(stats["accepted"], after, before)
-        error = jnp.where(stats["accepted"], after - before, 0.0)
-        more = {"lp": new.log_density, "energy": energy, "energy_error": error, "diverging": diverging}
-        return new, {**stats, **more, "n_steps": steps, "nan_evaluations": broken}
-
-
-def leapfrog(
-    target: Target, inverse_mass: Array, step_size: Float[Array, ""], state: ScoredPoint, momentum: Float[Array, " dim"]
-) -> tuple[ScoredPoint, Float[Array, " dim"]]:
-    """One step of the velocity Verlet integrator: half kick, drift, half kick."""
-    momentum = momentum + 0.5 * step_size * state.score
-    x = state.position + step_size * velocity(inverse_mass, momentum)
-    state = scored_point(target, x)
-    return state, momentum + 0.5 * step_size * state.score
+        start = (state, momentum)
+        end, broken = trajectory(target, root(self.inverse_mass), step_size, self.steps, start)
+        new, stats = accepted(key_accept, start, end, broken)
+        return new, {**stats, "n_steps": jnp.asarray(self.steps)}

@@ -18,7 +18,7 @@ from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
-from gmdsl.core.metric import draw_step, mahalanobis, velocity
+from gmdsl.core.metric import root, scaled, scaled_score
 from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
@@ -53,16 +53,12 @@ class MALA(Sampler):
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_move, key_accept = jax.random.split(key)
-        noise = jnp.sqrt(self.step_size) * draw_step(key_move, self.inverse_mass, target.dim)
-        proposal = self.init(key, target, self._mean(state) + noise)
-        forward = self._log_move(state, proposal)
-        backward = self._log_move(proposal, state)
-        log_ratio = proposal.log_density - state.log_density + backward - forward
+        scales, noise = root(self.inverse_mass), jax.random.normal(key_move, state.position.shape, state.position.dtype)
+        size = jnp.sqrt(self.step_size)
+        drift = 0.5 * size * scaled_score(scales, state.score)
+        proposal = self.init(key, target, state.position + size * scaled(scales, drift + noise))
+        # The noise that would bring the proposal back to the state.
+        back = drift + noise + 0.5 * size * scaled_score(scales, proposal.score)
+        log_ratio = proposal.log_density - state.log_density + 0.5 * (jnp.dot(noise, noise) - jnp.dot(back, back))
         new, stats = metropolis(key_accept, state, proposal, log_ratio)
         return new, {**stats, "lp": new.log_density, "nan_evaluations": is_nan(proposal)}
-
-    def _mean(self, state: ScoredPoint) -> Float[Array, " dim"]:
-        return state.position + 0.5 * self.step_size * velocity(self.inverse_mass, state.score)
-
-    def _log_move(self, start: ScoredPoint, end: ScoredPoint) -> Float[Array, ""]:
-        return -0.5 * mahalanobis(self.inverse_mass, end.position - self._mean(start)) / self.step_size

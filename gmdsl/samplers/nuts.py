@@ -20,7 +20,8 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import draw_momentum, kinetic, velocity
+from gmdsl.core.hamiltonian import leapfrog
+from gmdsl.core.metric import kinetic, root
 from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
@@ -63,21 +64,22 @@ class NUTS(Sampler):
         from numpyro.infer.hmc_util import IntegratorState, build_tree
 
         key_momentum, key_tree = jax.random.split(key)
-        momentum = draw_momentum(key_momentum, self.inverse_mass, target.dim)
+        scales = root(self.inverse_mass)
+        momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
         start = IntegratorState(state.position, momentum, -state.log_density, -state.score)
 
-        def leap(step_size: Any, inverse_mass: Any, at: Any) -> IntegratorState:
-            x, momentum, _, slope = at
-            momentum = momentum - 0.5 * step_size * slope
-            point = scored_point(target, x + step_size * velocity(inverse_mass, momentum))
+        def leap(step_size: Any, _: Any, at: Any) -> IntegratorState:
+            x, momentum, energy, slope = at
+            point, momentum = leapfrog(target, scales, step_size, ScoredPoint(x, -energy, -slope), momentum)
             slope = jnp.where(is_nan(point), jnp.nan, -point.score)  # the tree ends at a NaN; its end then shows it
-            return IntegratorState(point.position, momentum - 0.5 * step_size * slope, -point.log_density, slope)
+            return IntegratorState(point.position, momentum, -point.log_density, slope)
 
         tree = build_tree(
-            leap, kinetic, start, self.inverse_mass, self.step_size, key_tree, max_tree_depth=self.max_tree_depth
-        )
+            leap, lambda _, momentum: kinetic(momentum), start, jnp.ones_like(momentum), self.step_size, key_tree,
+            max_tree_depth=self.max_tree_depth,
+        )  # fmt: skip
         new = ScoredPoint(tree.z_proposal, -tree.z_proposal_pe, -tree.z_proposal_grad)
-        before = kinetic(self.inverse_mass, momentum) - state.log_density
+        before = kinetic(momentum) - state.log_density
         right = _nan_end(tree.z_right, tree.z_right_grad)
         stats = {
             "lp": new.log_density,

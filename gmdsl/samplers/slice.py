@@ -18,7 +18,7 @@ from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
-from gmdsl.core.metric import draw_step
+from gmdsl.core.metric import root, scaled
 from gmdsl.core.sampler import Sampler, Stats
 
 SHRINKS = 100  # after so many the interval is as narrow as rounding
@@ -64,7 +64,8 @@ class Slice(Sampler):
     def step(self, key: Array, target: Target, state: SliceState) -> tuple[SliceState, Stats]:
         key_level, key_direction, key_place, key_share, key_shrink = jax.random.split(key, 5)
         dtype = state.position.dtype
-        direction = draw_step(key_direction, self.inverse_mass, target.dim)
+        noise = jax.random.normal(key_direction, state.position.shape, dtype)
+        direction = scaled(root(self.inverse_mass), noise)
         level = state.log_density - jax.random.exponential(key_level, dtype=dtype)
 
         def height(t: Array) -> Array:

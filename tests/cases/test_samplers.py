@@ -7,9 +7,9 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.metric import kinetic
+from gmdsl.core.hamiltonian import leapfrog
+from gmdsl.core.metric import kinetic, root
 from gmdsl.core.point import scored_point
-from gmdsl.samplers.hmc import leapfrog
 
 from .scoring import load
 
@@ -84,13 +84,12 @@ def quartic():
 
 def path(target, q, p, steps=20):
     """Positions, momenta and total energies after each leapfrog step."""
-    inverse_mass = jnp.asarray(GOLDEN.arrays["inv_mass"])
-    q = jnp.asarray(q)
-    state, p = scored_point(target, q), jnp.asarray(p)
+    scales = root(jnp.asarray(GOLDEN.arrays["inv_mass"]))
+    state, r = scored_point(target, jnp.asarray(q)), scales * jnp.asarray(p)
     found = []
     for _ in range(steps):
-        state, p = leapfrog(target, inverse_mass, jnp.asarray(EPSILON), state, p)
-        found.append((state.position, p, kinetic(inverse_mass, p) - state.log_density))
+        state, r = leapfrog(target, scales, jnp.asarray(EPSILON), state, r)
+        found.append((state.position, r / scales, kinetic(r) - state.log_density))
     return tuple(np.asarray(part) for part in zip(*found, strict=True))
 
 

@@ -3,32 +3,36 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmdsl.core.metric import draw_momentum, draw_step, kinetic, mahalanobis, velocity
+from gmdsl.core.metric import LowRank, kinetic, root, scaled, scaled_score, unscaled
 
-DENSE = np.array([[2.0, 0.6], [0.6, 0.5]])
-DIAGONAL = np.array([4.0, 0.25])
-
-
-@pytest.mark.parametrize("inverse_mass", [DENSE, DIAGONAL])
-def test_momenta_have_the_mass_and_steps_the_inverse_mass_as_covariance(inverse_mass):
-    n, matrix = 60_000, np.diag(inverse_mass) if inverse_mass.ndim == 1 else inverse_mass
-    keys = jax.random.split(jax.random.key(0), n)
-    for draw, covariance in ((draw_momentum, np.linalg.inv(matrix)), (draw_step, matrix)):
-        found = np.cov(np.asarray(jax.vmap(lambda k, d=draw: d(k, jnp.asarray(inverse_mass), 2))(keys)).T)
-        error = np.sqrt((covariance**2 + np.outer(np.diag(covariance), np.diag(covariance))) / n)
-        assert (np.abs(found - covariance) < 4.5 * error).all()  # false alarms 3e-5
+VECTORS = np.linalg.qr(np.array([[1.0, 0.2], [0.5, -1.0], [-0.3, 0.4]]))[0]
+DENSE = np.array([[2.0, 0.6, 0.1], [0.6, 0.5, 0.0], [0.1, 0.0, 1.5]])
+DIAGONAL = np.array([4.0, 0.25, 1.0])
 
 
-@pytest.mark.parametrize("inverse_mass", [DENSE, DIAGONAL])
-def test_energies_and_lengths_are_quadratic_forms(inverse_mass, x64):
-    matrix = np.diag(inverse_mass) if inverse_mass.ndim == 1 else inverse_mass
-    p = np.array([1.0, -2.0])
-    np.testing.assert_allclose(velocity(jnp.asarray(inverse_mass), p), matrix @ p)
-    np.testing.assert_allclose(kinetic(jnp.asarray(inverse_mass), p), 0.5 * p @ matrix @ p)
-    np.testing.assert_allclose(mahalanobis(jnp.asarray(inverse_mass), p), p @ np.linalg.solve(matrix, p), rtol=1e-12)
+def low_rank():
+    return LowRank(jnp.array([2.0, 0.5, 1.0]), jnp.asarray(VECTORS), jnp.array([9.0, 0.1]))
 
 
-def test_a_kinetic_energy_that_overflows_is_infinite_and_never_negative():
-    inverse_mass = jnp.array([[0.0034, -0.0037], [-0.0037, 0.02]])
-    assert kinetic(inverse_mass, jnp.array([-1e20, -1e22])) == jnp.inf
-    assert jax.jit(kinetic)(inverse_mass, jnp.array([-1e20, -1e22])) == jnp.inf
+def matrix(inverse_mass):
+    if isinstance(inverse_mass, LowRank):
+        inner = np.eye(3) + VECTORS @ np.diag(np.asarray(inverse_mass.values) - 1.0) @ VECTORS.T
+        return np.diag(inverse_mass.scales) @ inner @ np.diag(inverse_mass.scales)
+    return np.diag(inverse_mass) if inverse_mass.ndim == 1 else inverse_mass
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "dense", "low rank"])
+def test_the_root_times_its_transpose_is_the_inverse_mass(kind, x64):
+    inverse_mass = {"diagonal": jnp.asarray(DIAGONAL), "dense": jnp.asarray(DENSE), "low rank": low_rank()}[kind]
+    scales, each = root(inverse_mass), jnp.eye(3)
+    L = np.asarray(jax.vmap(lambda z: scaled(scales, z))(each)).T
+    np.testing.assert_allclose(L @ L.T, matrix(inverse_mass), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(jax.vmap(lambda z: scaled_score(scales, z))(each), L, atol=1e-14)
+    np.testing.assert_allclose(
+        jax.vmap(lambda z: unscaled(scales, z))(each), np.linalg.inv(L).T, rtol=1e-10, atol=1e-12
+    )
+
+
+def test_kinetic_energy_overflows_to_infinity_and_is_never_negative():
+    assert kinetic(jnp.array([3.0, 4.0])) == 12.5
+    assert kinetic(jnp.array([-1e20, -1e22])) == jnp.inf

@@ -8,8 +8,8 @@ import numpy as np
 from jax.experimental import io_callback
 
 import gmdsl as gm
+from gmdsl.core.hamiltonian import leapfrog
 from gmdsl.core.point import ScoredPoint, scored_point
-from gmdsl.samplers.hmc import leapfrog
 
 STEPS = 10
 RESONANT = 2 * np.sin(np.pi / (2 * STEPS))  # leapfrog steps that make half a period of a unit Gaussian
@@ -30,20 +30,27 @@ class Walk(gm.Sampler):
 class NoHastings(gm.MALA):
     """MALA with the proposal taken for symmetric."""
 
-    def _log_move(self, start, end):
-        return jnp.zeros(())
+    def step(self, key, target, state):
+        return _langevin_move(self, key, target, state, hastings=0.0)
 
 
 class LoudNoise(gm.MALA):
     """MALA whose noise is a fifth too large for its ratio."""
 
     def step(self, key, target, state):
-        key_move, key_accept = jax.random.split(key)
-        noise = 1.2 * jnp.sqrt(self.step_size * self.inverse_mass) * jax.random.normal(key_move, state.position.shape)
-        proposal = scored_point(target, self._mean(state) + noise)
-        log_ratio = proposal.log_density - state.log_density
-        log_ratio += self._log_move(proposal, state) - self._log_move(state, proposal)
-        return gm.metropolis(key_accept, state, proposal, log_ratio)
+        return _langevin_move(self, key, target, state, loudness=1.2)
+
+
+def _langevin_move(sampler, key, target, state, loudness=1.0, hastings=1.0):
+    key_move, key_accept = jax.random.split(key)
+    variance = sampler.step_size * sampler.inverse_mass
+    mean = lambda at: at.position + 0.5 * variance * at.score  # noqa: E731
+    noise = loudness * jnp.sqrt(variance) * jax.random.normal(key_move, state.position.shape)
+    proposal = scored_point(target, mean(state) + noise)
+    move = lambda start, end: -0.5 * jnp.sum((end.position - mean(start)) ** 2 / variance)  # noqa: E731
+    log_ratio = proposal.log_density - state.log_density
+    log_ratio += hastings * (move(proposal, state) - move(state, proposal))
+    return gm.metropolis(key_accept, state, proposal, log_ratio)
 
 
 class Frozen(gm.Sampler):

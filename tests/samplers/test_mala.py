@@ -1,8 +1,8 @@
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gmdsl as gm
+from tests.run.buggy_samplers import NoHastings
 from tests.samplers.laws import LIMIT, assert_exact, target, z_scores
 
 
@@ -14,13 +14,6 @@ def test_mala_reproduces_the_law():
 def test_the_acceptance_rate_settles_near_the_target():
     tree = gm.sample(target(), gm.MALA(target_accept=0.574), draws=3000, progress=False)
     assert abs(float(tree["sample_stats"]["acceptance_rate"].mean()) - 0.574) < 0.05
-
-
-class NoHastings(gm.MALA):
-    """MALA with the proposal taken for symmetric: a planted bug."""
-
-    def _log_move(self, start, end):
-        return jnp.zeros(())
 
 
 def test_without_the_hastings_ratio_the_law_is_seen_to_be_wrong():
