@@ -102,6 +102,7 @@ from .samplers.approximations.pathfinder import Pathfinder as Pathfinder
 from .samplers.barker import BarkerMH as BarkerMH
 from .samplers.blocks import Blocks as Blocks
 from .samplers.blocks import blocks as blocks
+from .samplers.chees_hmc import ChEESHMC as ChEESHMC
 from .samplers.gibbs import Gibbs as Gibbs
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin

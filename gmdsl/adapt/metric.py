@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from equinox import AbstractClassVar
 
-from gmdsl.adapt.welford import Moments, add, covariance, empty
+from gmdsl.adapt.welford import Moments, add, add_all, covariance, empty
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler, Stats
@@ -43,11 +43,22 @@ class Metric(Adapter):
     def update(
         self, state: Moments, sampler: Sampler, position: Any, score: Any, stats: Stats
     ) -> tuple[Moments, Sampler]:
+        del score
+        return self._updated(state, add(state, position), sampler, stats)
+
+    def update_all(
+        self, state: Moments, sampler: Sampler, positions: Any, scores: Any, stats: Stats
+    ) -> tuple[Moments, Sampler]:
+        """One estimate from the draws of all chains."""
+        del scores
+        return self._updated(state, add_all(state, positions), sampler, stats)
+
+    def _updated(self, old: Moments, new: Moments, sampler: Sampler, stats: Stats) -> tuple[Moments, Sampler]:
         inside, end = stats.get("warmup_window", False), stats.get("warmup_window_end", False)
-        state = jax.tree.map(lambda a, b: jnp.where(inside, a, b), add(state, position), state)
-        old = setting(sampler, "inverse_mass")
-        scale = jnp.diagonal(old) if old.ndim == 2 else old
-        metric = jnp.where(end, covariance(state, scale), old).astype(old.dtype)
+        state = jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, old)
+        mass = setting(sampler, "inverse_mass")
+        scale = jnp.diagonal(mass) if mass.ndim == 2 else mass
+        metric = jnp.where(end, covariance(state, scale), mass).astype(mass.dtype)
         state = jax.tree.map(lambda leaf: jnp.where(end, 0.0, leaf), state)
         return state, replace(sampler, inverse_mass=metric)
 

@@ -62,7 +62,16 @@ class StepSize(Adapter):
         self, state: Averages, sampler: Sampler, position: Any, score: Any, stats: Stats
     ) -> tuple[Averages, Sampler]:
         del position, score
-        accept = jnp.nan_to_num(stats["acceptance_rate"], nan=0.0)
+        return self._updated(state, sampler, jnp.nan_to_num(stats["acceptance_rate"], nan=0.0), stats)
+
+    def update_all(
+        self, state: Averages, sampler: Sampler, positions: Any, scores: Any, stats: Stats
+    ) -> tuple[Averages, Sampler]:
+        """One step for all chains, from the mean of their rates."""
+        del positions, scores
+        return self._updated(state, sampler, jnp.nan_to_num(stats["acceptance_rate"], nan=0.0).mean(), stats)
+
+    def _updated(self, state: Averages, sampler: Sampler, accept: Array, stats: Stats) -> tuple[Averages, Sampler]:
         count = state.count + 1.0
         gap = state.gap + (self.target_accept - accept - state.gap) / (count + self.offset)
         log_step = state.center - jnp.sqrt(count) / self.regularization * gap

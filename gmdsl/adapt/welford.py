@@ -33,6 +33,22 @@ def add(moments: Moments, x: Float[Array, " dim"]) -> Moments:
     return Moments(count, mean, moments.scatter + spread)
 
 
+def add_all(moments: Moments, x: Float[Array, "count dim"]) -> Moments:
+    """Some more vectors at once.
+
+    Reference:
+        Chan, Golub and LeVeque, *Updating formulae and a pairwise algorithm for computing sample variances*, 1979.
+    """
+    size, mean = x.shape[0], x.mean(0)
+    centred, gap = x - mean, mean - moments.mean
+    count = moments.count + size
+    dense = moments.scatter.ndim == 2
+    inner = centred.T @ centred if dense else jnp.sum(centred**2, axis=0)
+    outer = jnp.outer(gap, gap) if dense else gap**2
+    scatter = moments.scatter + inner + outer * moments.count * size / count
+    return Moments(count, moments.mean + gap * size / count, scatter)
+
+
 def covariance(moments: Moments, scale: Float[Array, " dim"]) -> Float[Array, " dim"] | Float[Array, "dim dim"]:
     """The estimated variance or covariance, shrunk as in Stan towards a thousandth of `scale`.
 

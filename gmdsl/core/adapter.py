@@ -3,7 +3,8 @@
 An adapter works on any sampler that has the fields it tunes. The driver calls `start` once per
 chain, `update` after every warm-up step and `finish` at the last one; after that nothing moves.
 Besides the stats of the sampler, `update` sees two flags of the driver's schedule:
-`warmup_window` (the draw belongs to a window that estimates scales) and `warmup_window_end`.
+`warmup_window` (the draw belongs to a window that estimates scales) and `warmup_window_end`. Stats whose names
+begin with an underscore, such as `_proposal`, are for adapters only: they are not recorded.
 """
 
 import abc
@@ -23,10 +24,13 @@ class Adapter(eqx.Module):
     Class attributes:
         tunes: names of the sampler's fields that the rule sets.
         needs: names of the stats that it reads.
+        chains: least number of chains side by side that it needs; 1 for a rule that tunes each chain on its own. A
+            rule that speaks of other chains (`gmdsl.core.across`) gives 2 or more.
     """
 
     tunes: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
+    chains: ClassVar[int] = 1
 
     @abc.abstractmethod
     def start(self, sampler: Sampler, dim: int) -> tuple[Any, Sampler]:
@@ -37,6 +41,28 @@ class Adapter(eqx.Module):
         self, state: Any, sampler: Sampler, position: Float[Array, " dim"], score: Any, stats: Stats
     ) -> tuple[Any, Sampler]:
         """After one warm-up step. `score` is None unless the sampler's state holds one."""
+
+    def update_all(
+        self, state: Any, sampler: Sampler, positions: Float[Array, "chains dim"], scores: Any, stats: Stats
+    ) -> tuple[Any, Sampler]:
+        """After one warm-up step of all chains at once, for `gm.adapt.CrossChain`.
+
+        Args:
+            state: what `update` carries, here one for all chains.
+            sampler: the sampler, the same for all chains.
+            positions: of all chains.
+            scores: of all chains, (chains, dim), or None.
+            stats: those that the rule needs, each with a leading axis of chains, and the flags of the schedule.
+
+        Raises:
+            SpecError: the rule does not say how chains are pooled.
+        """
+        del state, positions, scores, stats
+        rule = type(self).__name__
+        raise SpecError(
+            f"{type(sampler).__name__}.adapts: CrossChain({rule}(...)) pools chains, and {rule} does not say how."
+            " Give it update_all(state, sampler, positions, scores, stats), or leave CrossChain out."
+        )
 
     @abc.abstractmethod
     def finish(self, state: Any, sampler: Sampler) -> Sampler:

@@ -39,7 +39,8 @@ def root(inverse_mass: InverseMass) -> Root:
     """L of an inverse mass; take it once per transition, because that of a matrix is a Cholesky factor."""
     if isinstance(inverse_mass, LowRank):
         return LowRank(inverse_mass.scales, inverse_mass.vectors, jnp.sqrt(inverse_mass.values))
-    return jnp.sqrt(inverse_mass) if inverse_mass.ndim == 1 else jnp.linalg.cholesky(inverse_mass)
+    mass = jnp.asarray(inverse_mass)
+    return jnp.sqrt(mass) if mass.ndim == 1 else jnp.linalg.cholesky(mass)
 
 
 def scaled(root: Root, z: Float[Array, " dim"]) -> Float[Array, " dim"]:

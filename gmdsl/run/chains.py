@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler
+from gmdsl.run.contract import check_chains
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
 from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.progress import Progress
@@ -102,6 +104,7 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
     """The kernel of a run, traced, and its keys."""
     size = capacity(plan.chains, density.dim)
     sampler = sampler.bound(density.program.plan.slots) if isinstance(sampler, Blocks) else sampler
+    check_chains(sampler, adapters_of(sampler), plan.chains, plan.mode)
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh)
     keys = spread(mesh, _keys(plan.seed, plan.chains))
     return Setup(density, kernel, arrays, keys, plan, type(sampler).__name__)
@@ -161,9 +164,14 @@ def shapes(setup: Setup, carries: Carry) -> Record:
 
 
 def choose_mode(sampler: Sampler, chains: int, asked: str | None) -> str:
-    """How chains are batched: side by side (in tiles when many), unless their work differs."""
+    """How chains are batched: side by side (in tiles when many), unless their work differs.
+
+    Chains that are tuned together always run side by side.
+    """
     if asked is not None:
         return asked
+    if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
+        return "vmap"
     if not sampler.lockstep:
         return "map"
     return "vmap" if chains <= WIDEST else "tile"

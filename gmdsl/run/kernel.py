@@ -17,12 +17,14 @@ import numpy as np
 from jaxtyping import Array
 
 from gmdsl.compiler.program import FlatTarget, Program
+from gmdsl.core.across import LANES
 from gmdsl.core.adapter import Adapter, adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.tree import replace, strong
+from gmdsl.run.contract import check_pair, checked, recorded, updated
 from gmdsl.run.mesh import over
 from gmdsl.run.warmup import FINISH, WINDOW, WINDOW_END
 
@@ -94,7 +96,7 @@ def make_kernel(
     Raises:
         SpecError: an adapter does not fit the sampler, or it gives one of init and position only.
     """
-    _check_pair(sampler)
+    check_pair(sampler)
     given, arrays = _dissect(_floats(sampler))
     adapters = adapters_of(sampler)
     found: list[Settings] = []
@@ -175,7 +177,7 @@ def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tu
         return jax.lax.fori_loop(0, records, one_record, (carry, buffers))
 
     if kernel.mode == "vmap":
-        return jax.vmap(one_chain)(keys, carries)
+        return jax.vmap(one_chain, axis_name=LANES)(keys, carries)
     tile = tile_size(keys.shape[0]) if kernel.mode == "tile" else None
     return jax.lax.map(lambda args: one_chain(*args), (keys, carries), batch_size=tile)
 
@@ -196,61 +198,13 @@ def tile_size(chains: int) -> int:
     return max(divisors, default=WIDEST)
 
 
-def _checked(sampler: Any, before: Any, result: Any) -> tuple[Any, dict[str, Any]]:
-    """What a step returned, refused while tracing when the state changes structure, shape or dtype."""
-    name = type(sampler).__name__
-    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
-        raise SpecError(f"{name}.step(...): it must return (state, stats) with stats a dict. Return both.")
-    old, new = jax.tree.structure(before), jax.tree.structure(result[0])
-    if old != new:
-        raise SpecError(f"{name}.step(...): the state went in as {old} and came out as {new}. Keep one structure.")
-    for given, back in zip(_kinds(before), _kinds(result[0]), strict=True):
-        if given != back:
-            raise SpecError(
-                f"{name}.step(...): a part of the state went in as {given} and came out as {back}. Return what came in."
-            )
-    return result
-
-
-def _kinds(tree: Any) -> list[str]:
-    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
-    return [f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves]
-
-
-def _check_pair(sampler: Sampler) -> None:
-    own = [c for c in type(sampler).__mro__ if c is not Sampler and issubclass(c, Sampler)]
-    given = [method for method in ("init", "position") if any(method in c.__dict__ for c in own)]
-    if len(given) == 1:
-        other = "position" if given == ["init"] else "init"
-        raise SpecError(
-            f"{type(sampler).__name__}.{given[0]}(...): a sampler that gives {given[0]} must give {other} too."
-            f" Add {other}(...), or let x be the state."
-        )
-
-
-def _updated(adapter: Adapter, state: Any, sampler: Any, position: Any, score: Any, stats: Any) -> tuple[Any, Any]:
-    """One update, refused while tracing when a stat is missing or the state of the adapter changes type."""
-    rule = type(adapter).__name__
-    missing = [need for need in adapter.needs if need not in stats]
-    if missing:
-        listed = ", ".join(name for name in stats if not name.startswith("warmup_")) or "none"
-        raise SpecError(
-            f"{type(sampler).__name__}.step(...): {rule} needs the stat {missing[0]!r}, but the step gives {listed}."
-            " Return it in the stats, or drop the adapter."
-        )
-    new, sampler = adapter.update(state, sampler, position, score, stats)
-    if jax.tree.structure(new) != jax.tree.structure(state) or _kinds(new) != _kinds(state):
-        raise SpecError(f"{rule}.update(...): its state went in as {_kinds(state)} and came out as {_kinds(new)}.")
-    return new, sampler
-
-
 def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: Array, phase: Array) -> Any:
     sampler = kernel.started.sampler(carry.sampler)
     result = sampler.step(jax.random.fold_in(key, index), target, carry.state)
-    state, stats = _checked(sampler, carry.state, result)
+    state, stats = checked(sampler, carry.state, result)
     position = sampler.position(state)
     kept = {"step_size": sampler.step_size, **stats} if hasattr(sampler, "step_size") else stats
-    record = Record(position, {name: jnp.asarray(value) for name, value in kept.items()})
+    record = Record(position, recorded(kept))
     arrays, states = carry.sampler, carry.adapters
     if kernel.adapters:
         flags = {"warmup_window": phase >= WINDOW, "warmup_window_end": phase == WINDOW_END}
@@ -264,7 +218,7 @@ def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: A
 def _tune(kernel: Kernel, position: Any, score: Any, stats: Any, phase: Array, arrays: Any, states: Any) -> Any:
     sampler, new = kernel.started.sampler(arrays), []
     for adapter, state in zip(kernel.adapters, states, strict=True):
-        state, sampler = _updated(adapter, state, sampler, position, score, stats)
+        state, sampler = updated(adapter, state, sampler, position, score, stats)
         new.append(state)
     finished = sampler
     for adapter, state in zip(kernel.adapters, new, strict=True):

@@ -10,9 +10,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gmdsl.core.across import DEVICES
 from gmdsl.core.errors import SpecError
-
-CHAINS = "chains"
 
 
 def mesh(devices: Sequence[Any] | None = None) -> Mesh:
@@ -32,7 +31,7 @@ def mesh(devices: Sequence[Any] | None = None) -> Mesh:
     found = jax.devices() if devices is None else list(devices)
     if not found:
         raise SpecError("mesh([]): at least one device is needed. Leave it out to use all that JAX sees.")
-    return Mesh(np.array(found), (CHAINS,))
+    return Mesh(np.array(found), (DEVICES,))
 
 
 def check_mesh(asked: Any, chains: int) -> None:
@@ -43,7 +42,7 @@ def check_mesh(asked: Any, chains: int) -> None:
     """
     if asked is None:
         return
-    if not isinstance(asked, Mesh) or asked.axis_names != (CHAINS,):
+    if not isinstance(asked, Mesh) or asked.axis_names != (DEVICES,):
         raise SpecError(f"sample(mesh={type(asked).__name__}): a mesh of chains is needed. Make one by gm.mesh().")
     if chains % asked.size:
         raise SpecError(
@@ -56,13 +55,13 @@ def over(asked: Mesh | None, function: Callable[..., Any]) -> Callable[..., Any]
     """A function of (keys, carries, what is shared), run on each device for its chains."""
     if asked is None:
         return function
-    mine, shared = PartitionSpec(CHAINS), PartitionSpec()
+    mine, shared = PartitionSpec(DEVICES), PartitionSpec()
     return jax.shard_map(function, mesh=asked, in_specs=(mine, mine, shared), out_specs=mine, check_vma=False)
 
 
 def spread(asked: Mesh | None, tree: Any) -> Any:
     """Arrays with a leading axis of chains, laid over the devices."""
-    return tree if asked is None else jax.device_put(tree, NamedSharding(asked, PartitionSpec(CHAINS)))
+    return tree if asked is None else jax.device_put(tree, NamedSharding(asked, PartitionSpec(DEVICES)))
 
 
 def everywhere(asked: Mesh | None, tree: Any) -> Any:
