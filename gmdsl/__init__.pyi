@@ -92,6 +92,8 @@ from .run.predict import predict as predict
 from .run.predict import sample_prior as sample_prior
 from .run.resume import resume as resume
 from .run.sample import sample as sample
+from .run.tuned import Tuned as Tuned
+from .run.tuned import tuned as tuned
 from .run.weights import load as load
 from .run.weights import save as save
 from .samplers.approximations.full_rank import FullRank as FullRank

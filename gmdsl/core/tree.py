@@ -6,6 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from gmdsl.core.function import ARRAYS
+
 
 def replace(module: Any, **fields: Any) -> Any:
     """The same module with some fields changed; its checks are not run again, because values may be traced.
@@ -31,6 +33,27 @@ def strong(tree: Any) -> Any:
 def setting(module: Any, name: str) -> Any:
     """A field of a module, by name."""
     return getattr(module, name)
+
+
+def named_numbers(module: Any) -> dict[str, Any]:
+    """The floats and arrays among the leaves of a module, by where they sit.
+
+    >>> import gmdsl as gm
+    >>> named_numbers(gm.HMC(step_size=0.1))["step_size"]
+    0.1
+    """
+    found = jax.tree_util.tree_flatten_with_path(module)[0]
+    return {_place(path): leaf for path, leaf in found if isinstance(leaf, (float, *ARRAYS))}
+
+
+def with_numbers(module: Any, numbers: Any) -> Any:
+    """The same module with other floats and arrays, by where they sit."""
+    flat, treedef = jax.tree_util.tree_flatten_with_path(module)
+    return jax.tree.unflatten(treedef, [numbers.get(_place(path), leaf) for path, leaf in flat])
+
+
+def _place(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def stopped(tree: Any) -> Any:

@@ -23,6 +23,7 @@ from gmdsl.core.function import ARRAYS, Constant, Function, fingerprint
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real
+from gmdsl.core.tree import named_numbers
 
 
 def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> Any:
@@ -33,6 +34,8 @@ def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin:
         if run.warmup:
             groups[f"warmup_{name}"] = {k: v[:, : run.warmup] for k, v in arrays.items()}
     attrs = run_attributes(density, sampler, run, seed=seed, thin=thin, draws=draws)
+    if run.kernel.adapters:
+        groups["tuned"] = named_numbers(run.kernel.started.sampler(run.carries.sampler))
     return as_tree(density.model, {**groups, **constants(density.model)}, attrs)
 
 
@@ -67,6 +70,7 @@ def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[
             continue
         plain = group.removeprefix("warmup_")
         leading = ("chain", "draw") if plain in sampled or plain == "unconstrained_posterior" else ()
+        leading = ("chain",) if plain == "tuned" else leading
         named = {} if plain == "unconstrained_posterior" else dims
         children[f"/{group}"] = _dataset(arrays, leading, named, coords, attrs if group in described else basic)
     return DataTree.from_dict({"/": Dataset(attrs=attrs), **children})
@@ -143,12 +147,12 @@ def _dataset(arrays: dict[str, Any], leading: Any, dims: Any, coords: Any, attrs
         shape = array.shape[len(leading) :]
         labels = list(dims.get(name, ()))[: len(shape)]
         labels += [f"{name}_dim_{i}" for i in range(len(labels), len(shape))]
-        variables[name] = ((*leading, *labels), array)
+        variables[name] = ((*leading, *labels), np.asarray(array))
         for label, size in zip(labels, shape, strict=True):
             used[label] = np.asarray(coords[label]) if label in coords else np.arange(size)
     if leading:
         first = next(iter(arrays.values()))
-        used |= {"chain": np.arange(first.shape[0]), "draw": np.arange(first.shape[1])}
+        used |= {axis: np.arange(first.shape[i]) for i, axis in enumerate(leading)}
     return xarray.Dataset(variables, coords=used, attrs=attrs)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.generator import Generator
+from gmdsl.core.model import Model
 from gmdsl.core.path import PathSampler
 from gmdsl.core.sampler import Sampler
 from gmdsl.run.certificates.adaptation import adaptation
@@ -30,8 +31,9 @@ from gmdsl.run.certificates.precision import precision
 from gmdsl.run.certificates.resuming import resuming
 from gmdsl.run.certificates.schema import schema
 from gmdsl.run.certificates.statistics import RATE
-from gmdsl.run.certificates.targets import TARGETS
+from gmdsl.run.certificates.targets import DISCRETE, TARGETS
 from gmdsl.run.certificates.trials import Size, Trials, trials_of
+from gmdsl.samplers.blocks import Blocks
 
 type Check = Callable[[Trials], Row]
 
@@ -42,12 +44,19 @@ USUAL, THOROUGH = Size(), Size(chains=32_768, warmup=2000)
 
 
 def certify(
-    sampler: Sampler, *, checks: Sequence[Check] = CHECKS, seed: int = 0, thorough: bool = False
+    sampler: Sampler,
+    *,
+    targets: Sequence[Model] | None = None,
+    checks: Sequence[Check] = CHECKS,
+    seed: int = 0,
+    thorough: bool = False,
 ) -> Certificate:
     """Examines a sampler on targets that are drawn from exactly.
 
     Args:
         sampler: what to examine, such as `gm.MALA()`. It is tuned by its own warm-up, then frozen.
+        targets: models that can be drawn from exactly, nothing observed. By default three of real variables, or two of
+            discrete ones for a sampler of these; for `gm.blocks`, whose blocks are named, they must be given.
         checks: functions of `gmdsl.run.certificates`, all of them by default.
         seed: the same seed gives the same table (same machine, same versions).
         thorough: eight times as many chains: errors a third as large are seen.
@@ -68,9 +77,28 @@ def certify(
     _check_sampler(sampler)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
         raise SpecError(f"certify(seed={seed!r}): a whole number from 0 to 2**31 is needed, such as seed=0.")
-    trials = trials_of(sampler, TARGETS, THOROUGH if thorough else USUAL, seed)
+    trials = trials_of(sampler, _targets(sampler, targets), THOROUGH if thorough else USUAL, seed)
     rows = tuple(check(trials) for check in checks)
     return Certificate(type(sampler).__name__, rows, RATE)
+
+
+def _targets(sampler: Sampler, given: Sequence[Model] | None) -> tuple[Model, ...]:
+    """The models to examine a sampler on."""
+    if given is None and isinstance(sampler, Blocks):
+        names = ", ".join(name for group in sampler.names for name in group)
+        raise SpecError(
+            f"certify({type(sampler).__name__}(...)): its blocks are of the variables {names}. Give models of these that"
+            " can be drawn from exactly: gm.certify(sampler, targets=[model])."
+        )
+    if given is None:
+        return tuple(make() for make in (DISCRETE if sampler.moves_discrete else TARGETS))
+    for model in given:
+        if not isinstance(model, Model) or model.observed or not model.capabilities().samplable:
+            raise SpecError(
+                "certify(targets=...): a model is needed that can be drawn from exactly, with nothing observed. Take a"
+                " gm.joint of distributions."
+            )
+    return tuple(given)
 
 
 def _check_sampler(sampler: Any) -> None:

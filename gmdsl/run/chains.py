@@ -22,6 +22,7 @@ from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_blo
 from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.progress import Progress
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
+from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
 from gmdsl.samplers.blocks import Blocks
 
@@ -105,7 +106,13 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
     size = capacity(plan.chains, density.dim)
     sampler = sampler.bound(density.program.plan.slots) if isinstance(sampler, Blocks) else sampler
     check_chains(sampler, adapters_of(sampler), plan.chains, plan.mode)
-    kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh)
+    each = isinstance(sampler, Tuned)
+    if isinstance(sampler, Tuned) and sampler.chains != plan.chains:
+        raise SpecError(
+            f"sample(chains={plan.chains}): the sampler was tuned for {sampler.chains} chains. Take as many, or one set"
+            " of settings for all, tuned.pooled()."
+        )
+    kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
     keys = spread(mesh, _keys(plan.seed, plan.chains))
     return Setup(density, kernel, arrays, keys, plan, type(sampler).__name__)
 

@@ -76,6 +76,7 @@ class Kernel:
         capacity: records in a block.
         thin: steps per record.
         mesh: devices that share the chains; None for the default one.
+        each: whether each chain begins with settings of its own.
     """
 
     program: Program
@@ -86,12 +87,13 @@ class Kernel:
     capacity: int
     thin: int
     mesh: Any = None
+    each: bool = False
 
 
 def make_kernel(
-    program: Program, sampler: Sampler, mode: str, capacity: int, thin: int, mesh: Any = None
+    program: Program, sampler: Sampler, mode: str, capacity: int, thin: int, mesh: Any = None, each: bool = False
 ) -> tuple[Kernel, Any]:
-    """The kernel of a sampler on a program, and the arrays of the sampler.
+    """The kernel of a sampler on a program, and the arrays of the sampler; with `each`, one set for each chain.
 
     Raises:
         SpecError: an adapter does not fit the sampler, or it gives one of init and position only.
@@ -107,8 +109,13 @@ def make_kernel(
         found.append(settings)
         return leaves
 
-    jax.eval_shape(start, arrays)
-    return Kernel(program, given, found[0], adapters, mode, capacity, thin, mesh), arrays
+    jax.eval_shape(start, jax.tree.map(lambda a: a[0], arrays) if each else arrays)
+    return Kernel(program, given, found[0], adapters, mode, capacity, thin, mesh, each), arrays
+
+
+def started_sampler(sampler: Sampler, dim: int) -> Any:
+    """The sampler once its adapters have filled in their fields."""
+    return _started(_floats(sampler), adapters_of(sampler), dim)[0]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -116,7 +123,7 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
     """The carries at the starts, and whether log-density and gradient are finite there."""
     target = FlatTarget(kernel.program, leaves, hoisted)
 
-    def one(key: Array, x: Array) -> Any:
+    def one(key: Array, x: Array, arrays: Any) -> Any:
         lp, score = target.log_density_and_score(x)
         sampler, states = _started(kernel.given.sampler(arrays), kernel.adapters, target.dim)
         state = sampler.init(jax.random.fold_in(key, _START), target, x)
@@ -126,7 +133,7 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
         carry = Carry(state, _dissect(sampler)[1], tuple(states))
         return strong(carry), jnp.isfinite(lp), jnp.isfinite(score).all()
 
-    return jax.vmap(one)(keys, x)
+    return jax.vmap(one, in_axes=(0, 0, 0 if kernel.each else None))(keys, x, arrays)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=4)

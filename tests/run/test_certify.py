@@ -1,5 +1,7 @@
 import inspect
 
+import numpy as np
+import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
@@ -81,10 +83,48 @@ def test_a_step_that_breaks_the_contract_is_the_error_of_the_driver():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", [Walk(), gm.NUTS(), gm.HMC(), gm.MALA(), gm.RandomWalk(), gm.Langevin()])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        Walk(),
+        gm.NUTS(),
+        gm.HMC(),
+        gm.MALA(),
+        gm.RandomWalk(),
+        gm.Langevin(),
+        gm.ChEESHMC(),
+        gm.BarkerMH(),
+        gm.Slice(),
+        gm.Gibbs(),
+        gm.NUTS(metric=gm.adapt.LowRankMetric()),
+        gm.HMC(metric=gm.adapt.CrossChain(gm.adapt.DenseMetric())),
+    ],
+)
 def test_every_sampler_of_the_library_passes_and_one_of_a_third_party(sampler):
     certificate = gm.certify(sampler)
     assert certificate.passed, certificate
+
+
+def mixed():
+    return gm.joint(
+        k=dist.Categorical(np.array([0.5, 0.3, 0.2])),
+        g=dist.Gamma(3.0, 1.0),
+        x=lambda k, g: dist.Normal(1.5 * k - 0.5 * g, 1.0),
+    )
+
+
+@pytest.mark.slow
+def test_blocks_of_real_and_discrete_variables_pass():
+    sampler = gm.blocks({("g", "x"): gm.NUTS(), "k": gm.Gibbs()})
+    certificate = gm.certify(sampler, targets=[mixed()])
+    assert certificate.passed, certificate
+
+
+def test_blocks_need_targets_with_their_variables():
+    with pytest.raises(gm.SpecError, match=r"its blocks are of the variables g, x, k. Give models of these"):
+        gm.certify(gm.blocks({("g", "x"): gm.NUTS(), "k": gm.Gibbs()}))
+    with pytest.raises(gm.SpecError, match="a model is needed that can be drawn from exactly"):
+        gm.certify(gm.Gibbs(), targets=[gm.energy(lambda x: x**2, x=gm.Real())])
 
 
 @pytest.mark.slow

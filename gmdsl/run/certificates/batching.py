@@ -9,7 +9,6 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.run.certificates.certificate import FAILED, NOT_EXAMINED, PASSED, Row
-from gmdsl.run.certificates.targets import skewed
 from gmdsl.run.certificates.trials import Trials
 from gmdsl.run.chains import RunPlan, Setup, advance, prepared, started
 from gmdsl.run.mesh import mesh
@@ -21,6 +20,8 @@ PLAN = RunPlan(4, 5, 15, 0, 1, "vmap")
 
 def batching(trials: Trials) -> Row:
     """Draws of a short run, warm-up included, in each chain mode."""
+    if trials.each[0].together:
+        return Row(BATCHED, NOT_EXAMINED, "chains are tuned together, and so run side by side only")
     with jax.enable_x64(True):
         runs = [_run(trials, dataclasses.replace(PLAN, mode=mode)) for mode in ("vmap", "map", "tile")]
     gap = max(_gap(runs[0], other) for other in runs[1:])
@@ -41,7 +42,8 @@ def sharding(trials: Trials) -> Row:
 
 
 def _run(trials: Trials, plan: RunPlan, over: Any = None) -> np.ndarray:
-    setup = prepared(Density(skewed()), trials.sampler, dataclasses.replace(plan, seed=trials.seed), over)
+    density = Density(trials.each[0].model)
+    setup = prepared(density, trials.sampler, dataclasses.replace(plan, seed=trials.seed), over)
     return positions(setup, started(setup, None))
 
 

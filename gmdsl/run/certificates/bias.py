@@ -14,7 +14,6 @@ import numpy as np
 
 from gmdsl.run.certificates.certificate import FAILED, NOT_EXAMINED, PASSED, Row
 from gmdsl.run.certificates.statistics import Comparison, against_law
-from gmdsl.run.certificates.targets import touching
 from gmdsl.run.certificates.trials import Trial, Trials
 
 NAME = "bias as declared"
@@ -28,7 +27,7 @@ def bias(trials: Trials) -> Row:
     """The error of the law at some step and at half of it."""
     if not trials.sampler.bias:
         return Row(NAME, NOT_EXAMINED, "no bias is declared: the law must be exact")
-    trial = Trial(trials.sampler, touching(), trials.size, trials.seed)
+    trial = Trial(trials.sampler, trials.each[-1].model, trials.size, trials.seed)
     where = _step_size(trial)
     if where is None:
         return Row(NAME, NOT_EXAMINED, "there is no field step_size to halve")

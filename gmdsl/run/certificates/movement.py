@@ -32,8 +32,8 @@ def _share(trial: Trial) -> np.ndarray:
 
 
 def _alike(trial: Trial) -> float:
-    """The share of chains from one point that end, having moved, where another one ends."""
-    start = np.tile(trial.law.location, (trial.size.chains, 1)).astype(trial.dtype)
-    ends = next(trial.run(start, 5)).position[:, -1]
-    moved = ends[(ends != start).any(1)]
+    """The share of chains from one point that move, and move as another one does."""
+    start = np.tile(trial.draws(5, 1), (trial.size.chains, 1)).astype(trial.dtype)
+    paths = next(trial.run(start, 5)).position
+    moved = paths[(paths != start[:, None]).any((1, 2))].reshape(-1, paths[0].size)
     return 1.0 - len(np.unique(moved, axis=0)) / max(len(moved), 1)

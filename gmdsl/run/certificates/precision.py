@@ -4,7 +4,6 @@ import jax
 
 from gmdsl.run.certificates.certificate import FAILED, PASSED, Row
 from gmdsl.run.certificates.statistics import between, limit, smallest
-from gmdsl.run.certificates.targets import skewed
 from gmdsl.run.certificates.trials import Trial, Trials
 
 NAME = "float32 = float64"
@@ -12,11 +11,11 @@ NAME = "float32 = float64"
 
 def precision(trials: Trials) -> Row:
     """Chains from exact draws in both precisions, with the settings tuned in the present one."""
-    settings, found = Trial(trials.sampler, skewed(), trials.size, trials.seed).arrays, []
+    settings, found = Trial(trials.sampler, trials.each[0].model, trials.size, trials.seed).arrays, []
     law = None
     for seed, double in ((trials.seed + 1, False), (trials.seed + 2, True)):
         with jax.enable_x64(double):
-            trial = Trial(trials.sampler, skewed(), trials.size, seed, _cast(settings, double))
+            trial = Trial(trials.sampler, trials.each[0].model, trials.size, seed, _cast(settings, double))
             population = trial.stationary
             if population.position.dtype != trial.dtype:
                 evidence = f"positions come back as {population.position.dtype} where {trial.dtype} went in"

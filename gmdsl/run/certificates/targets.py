@@ -2,9 +2,11 @@ r"""Laws that are drawn from exactly, asymmetric in every coordinate that matter
 
 A symmetric target hides errors of sign, a Gaussian one those of any linear map. So: a skewed law with constrained
 variables (their Jacobians enter), a banana beside a unit Gaussian (a coordinate of known frequency, which a
-trajectory of fixed length can resonate with), and a mixture of unequal weights and scales.
+trajectory of fixed length can resonate with), and a mixture of unequal weights and scales. For samplers of discrete
+variables: dependent ones of unlike numbers of values.
 """
 
+import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from gmdsl.core.declare import joint
@@ -33,4 +35,23 @@ def touching() -> Model:
     return mixture([0.7, 0.3], wide, narrow)
 
 
+def counts() -> Model:
+    """Three discrete variables of unlike kinds, each a child of those before."""
+    return joint(
+        b=dist.Bernoulli(0.3),
+        k=lambda b: dist.Categorical(jnp.where(b == 1, jnp.array([0.1, 0.2, 0.7]), jnp.array([0.5, 0.4, 0.1]))),
+        n=lambda b, k: dist.Binomial(4, 0.2 + 0.25 * b + 0.15 * k),
+    )
+
+
+def labels() -> Model:
+    """Two labels that depend on each other, and a mark that both lower."""
+    return joint(
+        i=dist.Categorical(jnp.array([0.6, 0.3, 0.1])),
+        j=lambda i: dist.Bernoulli(0.15 + 0.3 * i),
+        mark=lambda i, j: dist.Bernoulli(0.9 - 0.2 * i - 0.3 * j),
+    )
+
+
 TARGETS = (skewed, banana, touching)
+DISCRETE = (counts, labels)

@@ -7,7 +7,7 @@ them and the tests stay exact. The kernel is the driver's own (`gmdsl.run.kernel
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
@@ -23,7 +24,7 @@ from gmdsl.run.certificates.statistics import Law, law_of
 from gmdsl.run.chains import RunPlan, Setup, advance, choose_mode, prepared, started
 from gmdsl.run.kernel import Kernel, run_block, start_chains
 
-TUNED = 4  # chains that are tuned; the settings of the first are used
+TUNED = 4  # chains that are tuned, more where they are tuned together; the settings of the first are used
 SETTLED = 250  # draws after their warm-up, in which nothing may move
 PART = 512  # chains whose test functions are held in memory at a time
 REFERENCE = 2**19  # exact draws behind an expectation
@@ -84,7 +85,8 @@ class Trial:
     @functools.cached_property
     def warmed(self) -> Warmed:
         """Chains that were tuned by the driver as `gm.sample` would."""
-        plan = RunPlan(TUNED, 0, self.size.warmup, self.seed, 1, choose_mode(self.sampler, TUNED, None))
+        chains = 4 * TUNED if self.together else TUNED
+        plan = RunPlan(chains, 0, self.size.warmup, self.seed, 1, choose_mode(self.sampler, chains, None))
         setup = prepared(self.density, self.sampler, plan)
         carries = started(setup, None)
         before = copied(carries.sampler)
@@ -100,7 +102,8 @@ class Trial:
         size = self.size
         plan = RunPlan(size.chains, 0, 0, self.seed, 1, choose_mode(self.sampler, size.chains, None))
         kernel = prepared(self.density, self.sampler, plan).kernel
-        return dataclasses.replace(kernel, given=kernel.started, adapters=(), capacity=size.steps)
+        mode = "tile" if self.together else kernel.mode  # once tuned, chains are on their own
+        return dataclasses.replace(kernel, given=kernel.started, adapters=(), capacity=size.steps, mode=mode)
 
     @functools.cached_property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -121,6 +124,11 @@ class Trial:
     def adapts(self) -> bool:
         """Whether the sampler is tuned at all."""
         return bool(self.sampler.adapts)
+
+    @property
+    def together(self) -> bool:
+        """Whether chains are tuned together."""
+        return any(adapter.chains > 1 for adapter in adapters_of(self.sampler))
 
     @functools.cached_property
     def law(self) -> Law:
@@ -188,9 +196,9 @@ class Trials:
     seed: int
 
 
-def trials_of(sampler: Sampler, makers: tuple[Callable[[], Model], ...], size: Size, seed: int) -> Trials:
-    """The trials of a sampler on the targets that these functions make."""
-    return Trials(sampler, tuple(Trial(sampler, make(), size, seed) for make in makers), size, seed)
+def trials_of(sampler: Sampler, models: tuple[Model, ...], size: Size, seed: int) -> Trials:
+    """The trials of a sampler on these targets."""
+    return Trials(sampler, tuple(Trial(sampler, model, size, seed) for model in models), size, seed)
 
 
 def copied(tree: Any) -> Any:

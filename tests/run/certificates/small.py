@@ -6,4 +6,4 @@ SIZE = Size(chains=1024, steps=96, warmup=300, blocks=8)
 
 
 def small(sampler, *makers, seed=0):
-    return trials_of(sampler, makers, SIZE, seed)
+    return trials_of(sampler, tuple(make() for make in makers), SIZE, seed)
