@@ -87,13 +87,13 @@ def _targets(sampler: Sampler, given: Sequence[Model] | None) -> tuple[Model, ..
     if given is None and isinstance(sampler, Blocks):
         names = ", ".join(name for group in sampler.names for name in group)
         raise SpecError(
-            f"certify({type(sampler).__name__}(...)): its blocks are of the variables {names}. Give models of these that"
-            " can be drawn from exactly: gm.certify(sampler, targets=[model])."
+            f"certify({type(sampler).__name__}(...)): its blocks are of the variables {names}. Give models of these"
+            " that can be drawn from exactly: gm.certify(sampler, targets=[model])."
         )
     if given is None:
         return tuple(make() for make in (DISCRETE if sampler.moves_discrete else TARGETS))
     for model in given:
-        if not isinstance(model, Model) or model.observed or not model.capabilities().samplable:
+        if not isinstance(model, Model) or model.observed or not model.capabilities().drawable:
             raise SpecError(
                 "certify(targets=...): a model is needed that can be drawn from exactly, with nothing observed. Take a"
                 " gm.joint of distributions."

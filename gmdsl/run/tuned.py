@@ -44,7 +44,7 @@ class Tuned(Sampler):
     @property
     def step_size(self) -> Any:
         """That of each chain, where the sampler has one."""
-        return self.sampler.step_size  # ty: ignore[unresolved-attribute]
+        return self.sampler.step_size  # ty: ignore[missing-attribute]
 
     @property
     def chains(self) -> int:

@@ -146,7 +146,7 @@ class Trial:
         key = jax.random.fold_in(jax.random.key(self.seed), purpose)
         values = self.density.sample(key, count)
         free = {name: jnp.asarray(values[name]) for name in self.density.free}
-        return np.asarray(_unconstrained(self.density.program, self.density.target, free))
+        return np.asarray(_unconstrained(self.density.program, self.density.target, free), self.dtype)
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Log-densities at positions (..., dim)."""
