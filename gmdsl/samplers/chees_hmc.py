@@ -1,9 +1,9 @@
 r"""Hamiltonian Monte Carlo whose trajectory length is learned by all chains together (ChEES).
 
-Every transition of all chains takes $\lceil h_t T / \epsilon \rceil$ leapfrog steps, where $h_t$ runs through the van
-der Corput sequence on (0, 1), so that no length resonates. Warm-up learns the scales, the step $\epsilon$ and the
-length $T$ from all chains at once. There is no tree: chains never wait for each other, and 16 or more of them cost
-little more than one.
+Every transition of all chains takes $\lceil h_t T / \epsilon \rceil$ leapfrog steps, where $h_t$ cycles through 16
+times spread over (0, 1) in van der Corput's order, so that no length resonates. Warm-up learns the scales, the step
+$\epsilon$ and the length $T$ from all chains at once. There is no tree: chains never wait for each other, and 16 or
+more of them cost little more than one.
 
 Reference:
     Hoffman, Radul and Sountsov, *An adaptive-MCMC scheme for setting trajectory lengths in Hamiltonian Monte Carlo*,
@@ -28,6 +28,9 @@ from gmdsl.core.hamiltonian import accepted, trajectory
 from gmdsl.core.metric import root, unscaled
 from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
+
+# The middles of 16 equal parts of (0, 1), each far from the one before: the parts by their binary digits reversed.
+TIMES = tuple((int(f"{part:04b}"[::-1], 2) + 0.5) / 16 for part in range(16))
 
 
 class CountedPoint(NamedTuple):
@@ -84,7 +87,7 @@ class ChEESHMC(Sampler):
         key_momentum, key_accept = jax.random.split(key)
         scales = root(self.inverse_mass)
         momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
-        time = self.trajectory_length * van_der_corput(state.count).astype(momentum.dtype)
+        time = self.trajectory_length * jnp.asarray(TIMES, momentum.dtype)[state.count % len(TIMES)]
         steps = jnp.clip(jnp.ceil(time / self.step_size), 1, self.max_steps).astype(jnp.int32)
         steps = max_over_chains(steps)  # the same in every chain: said so that the loop has one length
         start = (ScoredPoint(*state[:3]), momentum)
@@ -97,16 +100,3 @@ class ChEESHMC(Sampler):
             "_time": steps * self.step_size,
         }
         return CountedPoint(*new, state.count + 1), {**stats, **seen, "n_steps": steps}
-
-
-def van_der_corput(count: Int[Array, ""]) -> Float[Array, ""]:
-    """The binary digits of a number mirrored at the point, in (0, 1): 1/2, 1/4, 3/4, 1/8...
-
-    >>> [float(van_der_corput(n)) for n in range(4)]
-    [0.5, 0.25, 0.75, 0.125]
-    """
-    bits = jnp.asarray(count, jnp.uint32) + 1
-    for mask, shift in ((0x55555555, 1), (0x33333333, 2), (0x0F0F0F0F, 4), (0x00FF00FF, 8), (0x0000FFFF, 16)):
-        low = jnp.uint32(mask)
-        bits = ((bits & low) << shift) | ((bits >> shift) & low)
-    return bits.astype(jnp.result_type(float)) * 2.0**-32
