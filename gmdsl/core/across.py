@@ -26,10 +26,14 @@ def mean_over_chains(x: Any) -> Any:
     return jax.lax.pmean(x, axes) if axes else x
 
 
-def max_over_chains(x: Array) -> Array:
-    """The largest value of an array over all chains, the same in each."""
-    axes = _axes()
-    return jax.lax.pmax(x, axes) if axes else x
+def max_over_lanes(x: Array) -> Array:
+    """The largest value of an array over the chains side by side on one device, the same in each.
+
+    A loop that is as long as the longest of them asks for it: said so, its length is one number and nothing is masked.
+    """
+    if not _bound(LANES):
+        return x
+    return jax.lax.pmax(x.astype(jnp.int32), LANES).astype(bool) if x.dtype == bool else jax.lax.pmax(x, LANES)
 
 
 def all_chains(x: Any) -> Any:

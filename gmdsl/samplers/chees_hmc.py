@@ -20,7 +20,7 @@ from gmdsl.adapt.cross_chain import CrossChain
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.adapt.trajectory_length import TrajectoryLength
-from gmdsl.core.across import max_over_chains
+from gmdsl.core.across import max_over_lanes
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
@@ -89,7 +89,7 @@ class ChEESHMC(Sampler):
         momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
         time = self.trajectory_length * jnp.asarray(TIMES, momentum.dtype)[state.count % len(TIMES)]
         steps = jnp.clip(jnp.ceil(time / self.step_size), 1, self.max_steps).astype(jnp.int32)
-        steps = max_over_chains(steps)  # the same in every chain: said so that the loop has one length
+        steps = max_over_lanes(steps)  # the same in every chain: said so that the loop has one length
         start = (ScoredPoint(*state[:3]), momentum)
         end, broken = trajectory(target, scales, self.step_size, steps, start)
         new, stats = accepted(key_accept, start, end, broken)

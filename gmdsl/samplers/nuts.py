@@ -1,7 +1,4 @@
-"""The No-U-Turn sampler: HMC that doubles its trajectory until it turns back.
-
-The tree is NumPyro's iterative one (multinomial sampling along the trajectory, generalised U-turn
-criterion); state, adaptation and loop are gmdsl's.
+"""The No-U-Turn sampler: HMC that doubles its trajectory until it turns back (`gmdsl.core.doubling`).
 
 Reference:
     Hoffman and Gelman, *The No-U-Turn Sampler*, JMLR 15, 2014; Betancourt, *A conceptual introduction
@@ -12,17 +9,16 @@ Reference:
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
+from gmdsl.core.doubling import doubled
 from gmdsl.core.errors import SpecError
-from gmdsl.core.hamiltonian import leapfrog
 from gmdsl.core.metric import kinetic, root
-from gmdsl.core.point import ScoredPoint, is_nan, scored_point
+from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
 
@@ -61,40 +57,20 @@ class NUTS(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        from numpyro.infer.hmc_util import IntegratorState, build_tree
-
         key_momentum, key_tree = jax.random.split(key)
-        scales = root(self.inverse_mass)
         momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
-        start = IntegratorState(state.position, momentum, -state.log_density, -state.score)
-
-        def leap(step_size: Any, _: Any, at: Any) -> IntegratorState:
-            x, momentum, energy, slope = at
-            point, momentum = leapfrog(target, scales, step_size, ScoredPoint(x, -energy, -slope), momentum)
-            slope = jnp.where(is_nan(point), jnp.nan, -point.score)  # the tree ends at a NaN; its end then shows it
-            return IntegratorState(point.position, momentum, -point.log_density, slope)
-
-        tree = build_tree(
-            leap, lambda _, momentum: kinetic(momentum), start, jnp.ones_like(momentum), self.step_size, key_tree,
-            max_tree_depth=self.max_tree_depth,
-        )  # fmt: skip
-        new = ScoredPoint(tree.z_proposal, -tree.z_proposal_pe, -tree.z_proposal_grad)
-        before = kinetic(momentum) - state.log_density
-        right = _nan_end(tree.z_right, tree.z_right_grad)
+        scales, depth = root(self.inverse_mass), self.max_tree_depth
+        tree = doubled(key_tree, target, scales, self.step_size, depth, state, momentum)
+        new = tree.drawn.point
         stats = {
             "lp": new.log_density,
-            "acceptance_rate": tree.sum_accept_probs / tree.num_proposals,
+            "acceptance_rate": tree.acceptance / tree.leaves,
             "diverging": tree.diverging,
-            "nan_evaluations": tree.diverging & (_nan_end(tree.z_left, tree.z_left_grad) | right),
-            "n_steps": tree.num_proposals,
+            "nan_evaluations": tree.broken,
+            "n_steps": tree.leaves,
             "tree_depth": tree.depth,
-            "reached_max_treedepth": (tree.depth >= self.max_tree_depth) & ~tree.turning & ~tree.diverging,
-            "energy": tree.z_proposal_energy,
-            "energy_error": tree.z_proposal_energy - before,
+            "reached_max_treedepth": (tree.depth >= depth) & ~tree.turned & ~tree.diverging,
+            "energy": tree.drawn.energy,
+            "energy_error": tree.drawn.energy - (kinetic(momentum) - state.log_density),
         }
-        return new, {name: jnp.asarray(value) for name, value in stats.items()}
-
-
-def _nan_end(position: Float[Array, " dim"], slope: Float[Array, " dim"]) -> Bool[Array, ""]:
-    """Whether a trajectory ended at a NaN, and not because it had flown off."""
-    return jnp.isnan(slope).any() & jnp.isfinite(position).all()
+        return new, stats
