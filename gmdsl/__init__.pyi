@@ -116,3 +116,4 @@ from .samplers.reverse.solvers.dpm_solver import DPMSolver as DPMSolver
 from .samplers.reverse.solvers.euler import Euler as Euler
 from .samplers.reverse.solvers.heun import Heun as Heun
 from .samplers.slice import Slice as Slice
+from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin

@@ -20,12 +20,25 @@ def draw_momentum(key: Array, inverse_mass: InverseMass, dim: int) -> Float[Arra
     return jax.scipy.linalg.solve_triangular(factor, noise, lower=True, trans=1)
 
 
+def root(inverse_mass: InverseMass) -> InverseMass:
+    r"""The L of $L L^T = M^{-1}$: square roots, or the Cholesky factor."""
+    inverse_mass = jnp.asarray(inverse_mass)
+    return jnp.sqrt(inverse_mass) if inverse_mass.ndim == 1 else jnp.linalg.cholesky(inverse_mass)
+
+
+def push(root: InverseMass, z: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """A vector from units in which the target is about N(0, 1) to those of the target: L times it."""
+    return root * z if root.ndim == 1 else root @ z
+
+
+def pull(root: InverseMass, score: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """The score in units in which the target is about N(0, 1): the transpose of L times it."""
+    return root * score if root.ndim == 1 else root.T @ score
+
+
 def draw_step(key: Array, inverse_mass: InverseMass, dim: int) -> Float[Array, " dim"]:
     """A draw from N(0, inverse mass): noise in the scale of the target."""
-    noise = jax.random.normal(key, (dim,), inverse_mass.dtype)
-    if inverse_mass.ndim == 1:
-        return noise * jnp.sqrt(inverse_mass)
-    return jnp.linalg.cholesky(inverse_mass) @ noise
+    return push(root(inverse_mass), jax.random.normal(key, (dim,), inverse_mass.dtype))
 
 
 def velocity(inverse_mass: InverseMass, momentum: Float[Array, " dim"]) -> Float[Array, " dim"]:

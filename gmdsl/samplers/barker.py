@@ -18,6 +18,7 @@ from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
+from gmdsl.core.metric import pull, push, root
 from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
@@ -52,22 +53,15 @@ class BarkerMH(Sampler):
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_size, key_sign, key_accept = jax.random.split(key, 3)
+        factor = root(self.inverse_mass)
+        slope = pull(factor, state.score)
         size = self.step_size * jax.random.normal(key_size, (target.dim,), state.position.dtype)
-        keeps = jax.random.logistic(key_sign, (target.dim,), size.dtype) < size * self._slope(state)
+        keeps = jax.random.logistic(key_sign, (target.dim,), size.dtype) < size * slope
         move = jnp.where(keeps, size, -size)
-        proposal = self.init(key, target, state.position + self._scaled(move))
+        proposal = self.init(key, target, state.position + push(factor, move))
         # log q(x | x') - log q(x' | x); the density of the size is symmetric
-        turned = jax.nn.softplus(-move * self._slope(state)) - jax.nn.softplus(move * self._slope(proposal))
+        back = pull(factor, proposal.score)
+        turned = jax.nn.softplus(-move * slope) - jax.nn.softplus(move * back)
         log_ratio = proposal.log_density - state.log_density + jnp.sum(turned)
         new, stats = metropolis(key_accept, state, proposal, log_ratio)
         return new, {**stats, "lp": new.log_density, "nan_evaluations": is_nan(proposal)}
-
-    def _scaled(self, move: Float[Array, " dim"]) -> Float[Array, " dim"]:
-        """A move in the coordinates of the target: L times it."""
-        mass = self.inverse_mass
-        return move * jnp.sqrt(mass) if mass.ndim == 1 else jnp.linalg.cholesky(mass) @ move
-
-    def _slope(self, at: ScoredPoint) -> Float[Array, " dim"]:
-        """The score in the coordinates of the moves: the transpose of L times it."""
-        mass = self.inverse_mass
-        return at.score * jnp.sqrt(mass) if mass.ndim == 1 else jnp.linalg.cholesky(mass).T @ at.score

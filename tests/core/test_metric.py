@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmdsl.core.metric import draw_momentum, draw_step, kinetic, mahalanobis, velocity
+from gmdsl.core.metric import draw_momentum, draw_step, kinetic, mahalanobis, pull, push, root, velocity
 
 DENSE = np.array([[2.0, 0.6], [0.6, 0.5]])
 DIAGONAL = np.array([4.0, 0.25])
@@ -26,6 +26,16 @@ def test_energies_and_lengths_are_quadratic_forms(inverse_mass, x64):
     np.testing.assert_allclose(velocity(jnp.asarray(inverse_mass), p), matrix @ p)
     np.testing.assert_allclose(kinetic(jnp.asarray(inverse_mass), p), 0.5 * p @ matrix @ p)
     np.testing.assert_allclose(mahalanobis(jnp.asarray(inverse_mass), p), p @ np.linalg.solve(matrix, p), rtol=1e-12)
+
+
+@pytest.mark.parametrize("inverse_mass", [DENSE, DIAGONAL])
+def test_pushed_noise_has_the_inverse_mass_as_covariance_and_a_score_is_pulled_by_the_chain_rule(inverse_mass, x64):
+    factor, eye = root(inverse_mass), jnp.eye(2)
+    pushed = np.array([push(factor, e) for e in eye]).T
+    np.testing.assert_allclose(pushed @ pushed.T, np.diag(inverse_mass) if inverse_mass.ndim == 1 else inverse_mass)
+    z, f = jnp.array([0.3, -1.2]), lambda x: jnp.sin(x[0]) * x[1] ** 2
+    slope = jax.grad(lambda z: f(push(factor, z)))(z)
+    np.testing.assert_allclose(pull(factor, jax.grad(f)(push(factor, z))), slope, rtol=1e-12)
 
 
 def test_a_kinetic_energy_that_overflows_is_infinite_and_never_negative():
