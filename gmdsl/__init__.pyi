@@ -106,6 +106,7 @@ from .samplers.gibbs import Gibbs as Gibbs
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA
+from .samplers.mclmc import MCLMC as MCLMC
 from .samplers.nuts import NUTS as NUTS
 from .samplers.random_walk import RandomWalk as RandomWalk
 from .samplers.reverse.ddpm import DDPM as DDPM

@@ -79,7 +79,7 @@ def test_the_adjusted_step_conserves_energy_to_second_order_and_turns_when_it_re
 def test_what_the_heat_bath_gives_is_no_energy_error(x64):
     flat, x = gaussian(), jnp.array([0.7])
     state = Phase(x, jnp.array([-0.4]), *flat.log_density_and_score(x))
-    new, stats = gm.UnderdampedLangevin(0.01, metric=None).step(jax.random.key(1), flat, state)
+    _, stats = gm.UnderdampedLangevin(0.01, metric=None).step(jax.random.key(1), flat, state)
     gained = stats["energy"] - (0.5 * 0.4**2 - state.log_density)
     assert abs(gained) > 0.02  # a kick of size sqrt(2 step)
     assert abs(stats["energy_error"]) < 1e-4  # of order step^2.5
