@@ -133,7 +133,8 @@ class MCLMC(Sampler):
         blur = jnp.sqrt(jnp.expm1(2.0 * self.step_size / self._length(target)) / target.dim)
         noise = jax.random.normal(key, new.velocity.shape, new.velocity.dtype)
         new = new._replace(velocity=_unit(new.velocity + blur * noise))
-        more = {"energy_error": error, "diverging": lost | ~(error < DIVERGENCE)}
+        error = jnp.where(lost, jnp.inf, error)
+        more = {"energy_error": error, "diverging": ~(error < DIVERGENCE)}
         return new, {**more, "lp": new.log_density, "nan_evaluations": is_nan(point_of(proposal))}
 
     def _length(self, target: Target) -> Float[Array, ""]:

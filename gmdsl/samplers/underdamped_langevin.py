@@ -106,7 +106,8 @@ class UnderdampedLangevin(Sampler):
         heat = 0.5 * (after @ after - before @ before)  # what the bath gave is no error
         error = _energy(proposal) - _energy(state) - heat
         new, lost = bounced(state, proposal)
-        more = {"energy_error": error, "diverging": lost | ~(error < DIVERGENCE)}
+        error = jnp.where(lost, jnp.inf, error)
+        more = {"energy_error": error, "diverging": ~(error < DIVERGENCE)}
         return new, {**more, **_told(new, proposal)}
 
     def _bath(self, key: Array, velocity: Float[Array, " dim"]) -> Float[Array, " dim"]:
