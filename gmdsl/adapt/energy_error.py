@@ -2,9 +2,9 @@ r"""The step size from the energy errors of a sampler that rejects nothing.
 
 An integrator of second order errs by $\Delta E \propto \epsilon^3$ in a step, so $E[\Delta E^2] / d = c\,\epsilon^6$.
 The constant is estimated by a running mean of $\Delta E^2 / (d\,\epsilon^6)$ and
-$\epsilon = (\text{target} / c)^{1/6}$. The mean starts anew whenever the scales are re-estimated; what was seen before is
-pooled with it as long as both agree. Where noise enters within a step the power is a little smaller; the step settles
-at the target all the same.
+$\epsilon = (\text{target} / c)^{1/6}$. The mean starts anew whenever the scales are re-estimated; what was seen
+before is pooled with it as long as both agree. Where noise enters within a step the power is a little smaller; the
+step settles at the target all the same.
 
 Reference:
     Robnik, De Luca, Silverstein and Seljak, *Microcanonical Hamiltonian Monte Carlo*, 2023, arXiv:2212.08549 (the

@@ -19,8 +19,8 @@ step of the integrator is turn, drift, turn, drift, turn (of least error among t
   $\min\{1, e^{-\Delta E}\}$. The law is exact.
 
 Reference:
-    Robnik, De Luca, Silverstein and Seljak, *Microcanonical Hamiltonian Monte Carlo*, 2023, arXiv:2212.08549; Robnik and
-    Seljak, *Fluctuation without dissipation: Microcanonical Langevin Monte Carlo*, 2024, arXiv:2303.18221; Robnik,
+    Robnik, De Luca, Silverstein and Seljak, *Microcanonical Hamiltonian Monte Carlo*, 2023, arXiv:2212.08549; Robnik
+    and Seljak, *Fluctuation without dissipation: Microcanonical Langevin Monte Carlo*, 2024, arXiv:2303.18221; Robnik,
     Cohn-Gordon and Seljak, *Metropolis Adjusted Microcanonical Hamiltonian Monte Carlo*, 2025, arXiv:2503.01707;
     Omelyan, Mryglod and Folk, *Symplectic analytically integrable decomposition algorithms*, 2003 (the integrator).
 """
@@ -149,19 +149,19 @@ class MCLMC(Sampler):
         state, third = self._turn(state, OUTER * self.step_size)
         return state, first + second + third
 
-    def _turn(self, state: Phase, time: Float[Array, ""]) -> tuple[Phase, Float[Array, ""]]:
+    def _turn(self, state: Phase, time: float | Array) -> tuple[Phase, Float[Array, ""]]:
         force = state.score if self.inverse_mass is None else pull(root(self.inverse_mass), state.score)
         velocity, change = turn(state.velocity, force, time)
         return state._replace(velocity=velocity), change
 
-    def _drift(self, target: Target, state: Phase, time: Float[Array, ""]) -> Phase:
+    def _drift(self, target: Target, state: Phase, time: float | Array) -> Phase:
         u = state.velocity
         move = time * (u if self.inverse_mass is None else push(root(self.inverse_mass), u))
         return phase(scored_point(target, state.position + move), u)
 
 
 def turn(
-    velocity: Float[Array, " dim"], force: Float[Array, " dim"], time: Float[Array, ""]
+    velocity: Float[Array, " dim"], force: Float[Array, " dim"], time: float | Array
 ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
     """The unit velocity after a time under a constant force, and the change of kinetic energy."""
     dim = velocity.shape[0]
@@ -175,7 +175,8 @@ def turn(
     near = angle + jnp.log1p(0.5 * (cosine - 1.0) * -jnp.expm1(-2.0 * angle))  # exact for small angles
     far = jnp.logaddexp(jnp.log1p(cosine) + angle, jnp.log1p(-cosine) - angle) - jnp.log(2.0)
     change = (dim - 1) * jnp.where(angle < 1.0, near, far)
-    return _unit(new), change.astype(velocity.dtype)
+    turning = new @ new > 0.0  # straight against the force there is no side to turn to
+    return jnp.where(turning, _unit(new), velocity), change.astype(velocity.dtype)
 
 
 def _unit(vector: Float[Array, " dim"]) -> Float[Array, " dim"]:

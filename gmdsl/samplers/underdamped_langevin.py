@@ -121,7 +121,7 @@ class UnderdampedLangevin(Sampler):
         force = state.score if self.inverse_mass is None else pull(root(self.inverse_mass), state.score)
         return state._replace(velocity=state.velocity + 0.5 * self.step_size * force)
 
-    def _drift(self, velocity: Float[Array, " dim"], time: Float[Array, ""]) -> Float[Array, " dim"]:
+    def _drift(self, velocity: Float[Array, " dim"], time: float | Array) -> Float[Array, " dim"]:
         """A: how far a velocity carries."""
         return time * (velocity if self.inverse_mass is None else push(root(self.inverse_mass), velocity))
 
