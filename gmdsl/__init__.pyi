@@ -63,7 +63,9 @@ from .diagnose.discrepancy import sliced_wasserstein as sliced_wasserstein
 from .diagnose.lint import lint as lint
 from .diagnose.render import render as render
 from .diagnose.report import Report as Report
+from .interop.blackjax import from_blackjax as from_blackjax
 from .interop.numpyro import from_numpyro_model as from_numpyro_model
+from .interop.numpyro_kernel import from_numpyro as from_numpyro
 from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence
 from .objectives.denoising_score_matching import DenoisingScoreMatching as DenoisingScoreMatching
 from .objectives.elbo import ELBO as ELBO

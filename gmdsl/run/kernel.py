@@ -249,7 +249,8 @@ def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: A
     result = sampler.step(jax.random.fold_in(key, index), target, carry.state)
     state, stats = _checked(sampler, carry.state, result)
     position = sampler.position(state)
-    kept = {"step_size": sampler.step_size, **stats} if hasattr(sampler, "step_size") else stats
+    size = getattr(sampler, "step_size", None)
+    kept = stats if size is None else {"step_size": size, **stats}
     record = Record(position, {name: jnp.asarray(value) for name, value in kept.items()})
     arrays, states = carry.sampler, carry.adapters
     if kernel.adapters:
