@@ -142,8 +142,9 @@ def _check_makes(maker: Any, settings: dict[str, Any], label: str, rules: tuple[
     """Makes the algorithm of some density, so that what is wrong is said before a run."""
     if not callable(maker):
         raise SpecError(f"from_blackjax({maker!r}): a maker is needed, such as blackjax.nuts.")
-    guessed = {"inverse_mass_matrix": np.ones(2)} if any("inverse_mass" in rule.tunes for rule in rules) else {}
-    guessed |= {"L": 1.0} if any("length" in rule.tunes for rule in rules) else {}
+    tuned = {name for rule in rules for name in rule.tunes}
+    first = {"inverse_mass": np.ones(2), "length": 1.0}
+    guessed = {THEIRS[name]: value for name, value in first.items() if name in tuned}
     try:
         made = maker(lambda x: -0.5 * jnp.sum(x**2), **{**guessed, **settings})
     except (TypeError, ValueError) as error:

@@ -1,13 +1,14 @@
 r"""NumPyro's kernels as samplers: `gm.from_numpyro(numpyro.infer.NUTS, max_tree_depth=8)`.
 
-A kernel gets the target as its `potential_fn`, in flat unconstrained coordinates; chains, warm-up, stores and export are
-the driver's.
+A kernel gets the target as its `potential_fn`, in flat unconstrained coordinates; chains, warm-up, stores and export
+are the driver's.
 
 NumPyro's kernels tune themselves, inside their state, over the first `num_warmup` steps after `init`. Here what is
-tuned belongs to the sampler, not to the state: a state is made anew whenever the target changes (a temperature, a block,
-a swap), and a kernel that is frozen must stay so. Therefore kernels are started with `num_warmup=0`, which turns their
-own adaptation off, and the adapters of gmdsl (the same dual averaging and windows) set `step_size` and
+tuned belongs to the sampler, not to the state: a state is made anew whenever the target changes (a temperature, a
+block, a swap), and a kernel that is frozen must stay so. Therefore kernels are started with `num_warmup=0`, which turns
+their own adaptation off, and the adapters of gmdsl (the same dual averaging and windows) set `step_size` and
 `inverse_mass_matrix` from outside. The length of the warm-up is that of the run and is given once, to `gm.sample`.
+`SA` has nothing to tune: the points that it proposes from are its state.
 
 Reference:
     Phan, Pradhan and Jankowiak, *Composable effects for flexible and accelerated probabilistic programming in NumPyro*,

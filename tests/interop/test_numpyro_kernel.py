@@ -51,7 +51,7 @@ def test_starting_the_kernel_anew_in_each_step_costs_nothing():
 
     ours = cost(lambda key, state: sampler.step(key, flat, state)[0])
     theirs = cost(lambda key, state: own.sample(state._replace(rng_key=key), (), {}))
-    assert ours <= 1.02 * theirs + 2 * dim  # a gradient is 2 dim; the square roots of the mass are 2 dim
+    assert ours <= theirs + 0.1 * dim  # a log-density and its gradient are 3 dim more
 
 
 @pytest.mark.parametrize(
