@@ -63,7 +63,9 @@ from .diagnose.discrepancy import sliced_wasserstein as sliced_wasserstein
 from .diagnose.lint import lint as lint
 from .diagnose.render import render as render
 from .diagnose.report import Report as Report
+from .interop.blackjax import from_blackjax as from_blackjax
 from .interop.numpyro import from_numpyro_model as from_numpyro_model
+from .interop.numpyro_kernel import from_numpyro as from_numpyro
 from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence
 from .objectives.denoising_score_matching import DenoisingScoreMatching as DenoisingScoreMatching
 from .objectives.elbo import ELBO as ELBO
@@ -109,6 +111,7 @@ from .samplers.gibbs import Gibbs as Gibbs
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA
+from .samplers.mclmc import MCLMC as MCLMC
 from .samplers.nuts import NUTS as NUTS
 from .samplers.random_walk import RandomWalk as RandomWalk
 from .samplers.reverse.ddpm import DDPM as DDPM
@@ -119,3 +122,4 @@ from .samplers.reverse.solvers.dpm_solver import DPMSolver as DPMSolver
 from .samplers.reverse.solvers.euler import Euler as Euler
 from .samplers.reverse.solvers.heun import Heun as Heun
 from .samplers.slice import Slice as Slice
+from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin

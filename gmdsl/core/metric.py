@@ -35,8 +35,10 @@ type InverseMass = Float[Array, " dim"] | Float[Array, "dim dim"] | LowRank
 type Root = Float[Array, " dim"] | Float[Array, "dim dim"] | LowRank
 
 
-def root(inverse_mass: InverseMass) -> Root:
-    """L of an inverse mass; take it once per transition, because that of a matrix is a Cholesky factor."""
+def root(inverse_mass: InverseMass | None) -> Root:
+    """L of an inverse mass, 1 for None; take it once per transition, since that of a matrix is a Cholesky factor."""
+    if inverse_mass is None:
+        return jnp.ones(1)
     if isinstance(inverse_mass, LowRank):
         return LowRank(inverse_mass.scales, inverse_mass.vectors, jnp.sqrt(inverse_mass.values))
     mass = jnp.asarray(inverse_mass)
@@ -62,6 +64,18 @@ def unscaled(root: Root, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
     if isinstance(root, LowRank):
         return _along(root, 1.0 / root.values, x / root.scales)
     return x / root if root.ndim == 1 else jax.scipy.linalg.solve_triangular(root, x, lower=True)
+
+
+def trace_in_units_of(inverse_mass: InverseMass | None, scatter: Array) -> Float[Array, ""]:
+    """The trace of a scatter, its diagonal (dim,) or whole, in standard coordinates; that of a vector by diagonals."""
+    if inverse_mass is None:
+        return jnp.sum(jnp.diagonal(scatter)) if scatter.ndim == 2 else jnp.sum(scatter)
+    if isinstance(inverse_mass, LowRank):
+        inner = 1.0 + jnp.sum((inverse_mass.values - 1.0) * inverse_mass.vectors**2, axis=1)
+        return jnp.sum(scatter / (inverse_mass.scales**2 * inner))
+    if scatter.ndim == 2:
+        return jnp.trace(jnp.linalg.solve(inverse_mass, scatter))
+    return jnp.sum(scatter / jnp.asarray(inverse_mass))
 
 
 def kinetic(momentum: Float[Array, " dim"]) -> Float[Array, ""]:

@@ -207,9 +207,12 @@ def started(setup: Setup, init: Any) -> Carry:
     if x is None:
         x = np.stack([random_start(seed, c, 0, target) for c in range(chains)])
     for attempt in range(1, TRIES + 1):
-        carries, finite, smooth = start_chains(
-            kernel, target.leaves, target.hoisted, setup.arrays, keys, jnp.asarray(x)
-        )
+        try:
+            carries, finite, smooth = start_chains(
+                kernel, target.leaves, target.hoisted, setup.arrays, keys, jnp.asarray(x)
+            )
+        except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
+            raise SpecError(str(error)) from None
         good = np.asarray(finite) & np.asarray(smooth)
         if good.all():
             return spread(kernel.mesh, carries)

@@ -210,7 +210,8 @@ def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: A
     result = sampler.step(jax.random.fold_in(key, index), target, carry.state)
     state, stats = checked(sampler, carry.state, result)
     position = sampler.position(state)
-    kept = {"step_size": sampler.step_size, **stats} if hasattr(sampler, "step_size") else stats
+    size = getattr(sampler, "step_size", None)
+    kept = stats if size is None else {"step_size": size, **stats}
     record = Record(position, recorded(kept))
     arrays, states = carry.sampler, carry.adapters
     if kernel.adapters:

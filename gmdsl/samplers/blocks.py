@@ -98,7 +98,7 @@ class Blocks(Sampler):
             inner = part.init(key_start, block, x[where])
             inner, stats = part.step(key_step, block, inner)
             x = x.at[where].set(part.position(inner).astype(x.dtype))
-            if hasattr(part, "step_size"):
+            if getattr(part, "step_size", None) is not None:
                 stats = {"step_size": part.step_size, **stats}
             told |= {f"{name}_{_label(names)}": value for name, value in stats.items() if name != "lp"}
             flags |= {name: flags[name] | stats[name] for name in _FLAGS if name in stats}

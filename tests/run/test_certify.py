@@ -1,8 +1,10 @@
 import inspect
 
+import blackjax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from numpyro import infer
 
 import gmdsl as gm
 from gmdsl.run.certificates.adaptation import adaptation
@@ -82,24 +84,18 @@ def test_a_step_that_breaks_the_contract_is_the_error_of_the_driver():
         gm.certify(Growing())
 
 
+TUNED = (gm.adapt.DiagonalMetric(), gm.adapt.StepSize(0.8))
+SAMPLERS = [
+    Walk(), gm.NUTS(), gm.HMC(), gm.ChEESHMC(), gm.MALA(), gm.BarkerMH(), gm.RandomWalk(), gm.Slice(), gm.Langevin(),
+    gm.NUTS(metric=gm.adapt.LowRankMetric()), gm.HMC(metric=gm.adapt.CrossChain(gm.adapt.DenseMetric())), gm.Gibbs(),
+    gm.UnderdampedLangevin(), gm.UnderdampedLangevin(adjusted=True), gm.MCLMC(), gm.MCLMC(adjusted=True),
+    gm.from_blackjax(blackjax.hmc, step_size=0.3, num_integration_steps=5, adapts=TUNED),
+    gm.from_numpyro(infer.HMC, num_steps=5, trajectory_length=None), gm.from_numpyro(infer.BarkerMH),
+]  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "sampler",
-    [
-        Walk(),
-        gm.NUTS(),
-        gm.HMC(),
-        gm.MALA(),
-        gm.RandomWalk(),
-        gm.Langevin(),
-        gm.ChEESHMC(),
-        gm.BarkerMH(),
-        gm.Slice(),
-        gm.Gibbs(),
-        gm.NUTS(metric=gm.adapt.LowRankMetric()),
-        gm.HMC(metric=gm.adapt.CrossChain(gm.adapt.DenseMetric())),
-    ],
-)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_of_the_library_passes_and_one_of_a_third_party(sampler):
     certificate = gm.certify(sampler)
     assert certificate.passed, certificate

@@ -1,0 +1,72 @@
+"""What kernels of other libraries have in common: their statistics under ArviZ's names, their settings held by content.
+
+Reference:
+    ArviZ, *InferenceData schema specification*, "sample_stats".
+"""
+
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gmdsl.core.function import Constant, Function
+from gmdsl.core.sampler import Stats
+
+ARVIZ = {
+    "accept_prob": "acceptance_rate",
+    "energy_change": "energy_error",
+    "is_accepted": "accepted",
+    "is_divergent": "diverging",
+    "num_integration_steps": "n_steps",
+    "num_steps": "n_steps",
+    "num_trajectory_expansions": "tree_depth",
+}
+FLAGS = ("accepted", "diverging")
+
+
+def stats_of(info: Any, leave: tuple[str, ...] = ()) -> Stats:
+    """The scalars among the fields of a named tuple, under ArviZ's names where there is one.
+
+    >>> from collections import namedtuple
+    >>> stats_of(namedtuple("Info", "is_divergent momentum weight")(False, jnp.zeros(3), 0.5))
+    {'diverging': Array(False, dtype=bool), 'weight': Array(0.5, dtype=float32, weak_type=True)}
+    """
+    told = {}
+    for name, value in info._asdict().items() if hasattr(info, "_asdict") else ():
+        if name in leave or not _is_scalar(value):
+            continue
+        known = ARVIZ.get(name, name)
+        told[known] = jnp.asarray(value, bool) if known in FLAGS else jnp.asarray(value)
+    return told
+
+
+def held(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as leaves of a sampler: functions and other objects are compared by content."""
+    return {name: _held(value) for name, value in settings.items()}
+
+
+def freed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they were given."""
+    return {name: _freed(value) for name, value in settings.items()}
+
+
+def _held(value: Any) -> Any:
+    if isinstance(value, types.FunctionType):
+        return Function(value)
+    plain = value is None or isinstance(value, bool | int | float | str) or hasattr(value, "dtype")
+    return value if plain else Constant(value)
+
+
+def _freed(value: Any) -> Any:
+    if isinstance(value, Function):
+        return value.function
+    return value.value if isinstance(value, Constant) else value
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, bool | int | float):
+        return True
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return shape == () and dtype is not None and not jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
