@@ -24,6 +24,7 @@ from gmdsl.run.share import VARIABLE
 LOOK = 0.05  # seconds between two looks at the processes
 PAUSE = 0.5  # seconds before the first restart; doubled at each one after it, up to the longest
 LONGEST = 30.0
+HEALTHY = 600.0  # seconds after which a process that dies is given all its restarts again
 PATIENCE = 30.0  # seconds that a process may take to stop after Ctrl-C
 TAIL = 15  # lines of a log that are shown
 STOPPED = 130  # the exit code after Ctrl-C
@@ -88,12 +89,13 @@ class Worker:
     log: pathlib.Path
     process: Any = None
     restarts: int = 0
+    began: float = 0.0
     due: float = 0.0
     finished: bool = False
 
     def start(self, job: Job, port: int) -> None:
         """Starts the process; the first one prints where the launcher does, the others into their logs."""
-        environment = job.environment(self.index, port)
+        environment, self.began = job.environment(self.index, port), time.perf_counter()
         with self.log.open("ab") as log:
             given: dict[str, Any] = {} if self.index == 0 else {"stdout": log, "stderr": subprocess.STDOUT}
             self.process = subprocess.Popen(job.command, env=environment, start_new_session=True, **given)
@@ -188,13 +190,15 @@ def _failed(workers: list[Worker]) -> Worker | None:
 
 def _again(job: Job, workers: list[Worker], failed: Worker) -> bool:
     """Has a process started again, with all others where JAX connects them; whether it may be."""
+    if time.perf_counter() - failed.began > HEALTHY:
+        failed.restarts = 0
     if failed.restarts >= job.restarts:
         return False
     pause = min(LONGEST, PAUSE * 2**failed.restarts)
     how = "all start again" if job.distributed else "it starts again"
     _say(
-        f"process {failed.index} {_ended(failed)}; {how} in {pause:g} s"
-        f" ({failed.restarts + 1} of {job.restarts} restarts)"
+        f"process {failed.index} {_ended(failed)}; {how} in {pause:g} s (restart {failed.restarts + 1} of"
+        f" {job.restarts})"
     )
     count = failed.restarts + 1
     for worker in workers if job.distributed else [failed]:
