@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -28,13 +29,15 @@ launch.PAUSE = 0.05
 launch.LONGEST = 0.1
 sys.exit(main(["launch", "--restarts", "100", *sys.argv[1:]]))
 """
+BYTECODE = tempfile.TemporaryDirectory(prefix="gmdsl-bytecode-")  # so that the second start is quick
 CPU = "--xla_cpu_multi_thread_eigen=false"
 FOUR = f"{CPU} --xla_force_host_platform_device_count=4"
 
 
 def start(words, flags=CPU):
     """A process that runs Python with these words."""
-    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": ROOT}
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": ROOT, "PYTHONPYCACHEPREFIX": BYTECODE.name}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", *map(str, words)], env=environment, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,

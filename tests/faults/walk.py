@@ -38,6 +38,7 @@ def model():
 if __name__ == "__main__":
     path, place = sys.argv[1], os.environ.get("GMDSL_PROCESS", "0/1").split("/")[0]
     pathlib.Path(f"{path}.pid-{place}").write_text(str(os.getpid()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     chains.CAPACITY = BLOCK
     advance = Progress.advance
     Progress.advance = lambda *args: (advance(*args), time.sleep(0.03))
