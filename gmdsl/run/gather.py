@@ -1,8 +1,4 @@
-"""A run in memory by several processes of `jax.distributed`: each makes its share, and all get the whole.
-
-Gathering is a collective of JAX; the processes meet at a barrier without a time limit before it, since one may be done
-long before another.
-"""
+"""A run in memory by several processes of `jax.distributed`: each makes its share, and all get the whole."""
 
 import dataclasses
 import warnings
@@ -35,7 +31,10 @@ def run_together(
 ) -> Run:
     """Runs this process's share of the chains, and gathers those of the others."""
     run = run_chains(density, sampler, plan, init=init, progress=progress, mesh=local(mesh), share=place.share)
-    return run if place.count == 1 else _gathered(run)
+    if place.count == 1:
+        return run
+    place.meet()
+    return _gathered(run)
 
 
 def _gathered(run: Run) -> Run:

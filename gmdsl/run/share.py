@@ -15,6 +15,7 @@ import numpy as np
 from gmdsl.core.errors import SpecError
 
 VARIABLE = "GMDSL_PROCESS"
+FOREVER = 10**9  # milliseconds
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,17 @@ class Place:
         """The share of the chains that is this process's."""
         return Share(self.index, self.count)
 
+    def meet(self) -> None:
+        """Waits for the other processes of `jax.distributed`, for as long as they live.
+
+        A collective of JAX would give up after half a minute, and one process may be done long before another.
+        """
+        if self.joined:
+            from jax._src import distributed
+
+            client: Any = distributed.global_state.client
+            client.wait_at_barrier("gmdsl", FOREVER)
+
     def agree(self, text: str) -> None:
         """Waits for the other processes of `jax.distributed`, and checks that they do the same.
 
@@ -72,6 +84,7 @@ class Place:
         """
         if not self.joined:
             return
+        self.meet()
         from jax.experimental.multihost_utils import process_allgather
 
         digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.int32)
