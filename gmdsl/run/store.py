@@ -24,12 +24,13 @@ import numpy as np
 from gmdsl.core.errors import SpecError, StoreError
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants, run_groups
 from gmdsl.run import commit
-from gmdsl.run.chains import NUMBERS, Setup, shapes
+from gmdsl.run.chains import Setup, shapes
 from gmdsl.run.kernel import Carry, Record
 from gmdsl.run.share import Share
 
 SECONDS = 2.0  # between commits, where no number of draws is asked for
 CHUNK = 1000  # draws in a file of an array at most
+HELD = 2**22  # numbers in a file, and in memory between two commits, at most (16 MB in single precision)
 STATE = "state"  # the array whose folder holds the state files: Zarr does not look in there
 SHARES = "shares"  # the file that says in how many shares
 DESCRIBED = "described"  # the file that says up to which record the attributes speak
@@ -92,7 +93,7 @@ class Store:
         self.carries, self.done = _copied(carries), done
         held = sum(block.position.shape[1] for block in self.waiting)
         due = held >= self.every if self.every else time.perf_counter() - self.written > SECONDS
-        if due or held * len(self.setup.chains) * self.setup.density.dim > NUMBERS or done == self.setup.total:
+        if due or held * len(self.setup.chains) * self.setup.density.dim > HELD or done == self.setup.total:
             with _reported(self):
                 self.commit()
 
@@ -249,7 +250,7 @@ def _empty(group: Any, name: str, template: Any, shares: int) -> None:
     """An array without a value, in files of one share's chains and so many draws that each fits in memory."""
     chains, draws, *rest = template.shape
     together = chains // shares if chains % shares == 0 else 1
-    most = max(1, NUMBERS // max(1, together * int(np.prod(rest))))
+    most = max(1, HELD // max(1, together * int(np.prod(rest))))
     group.create_array(
         name,
         shape=template.shape,
