@@ -1,8 +1,8 @@
 """What long and wide runs cost: streaming with checkpoints, memory against length, time against chains.
 
 Run `uv run --group test python benchmarks/long_runs.py` (some minutes; `--scale 0.01` tries it out). Each run is a
-fresh process that compiles on a short run first and prints JSON. Rounds are interleaved, each runs every contender once, in
-turning order; ratios are medians over rounds, and "memory again" is the control: the same program once more.
+fresh process that compiles on a short run first and prints JSON. Rounds are interleaved, each runs every contender
+once, in turning order; ratios are medians over rounds, and "memory again" is the control: the same program once more.
 """
 
 import argparse

@@ -145,10 +145,10 @@ class Store:
 
         with _reported(self):
             root = zarr.open_group(self.path, mode="r+")
-            root.attrs.update(attrs)
             for name, group in root.groups():
                 speaks = name.removeprefix("warmup_") in ("posterior", "sample_stats")
-                group.attrs.update(attrs if speaks else attributes())
+                group.update_attributes(attrs if speaks else attributes())
+            root.update_attributes(attrs)
             commit.write_note(self.path / STATE / DESCRIBED, done)
 
 
