@@ -112,7 +112,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, monkeypatch):
         equal(whole, run())
 
 
-def begun_by_two(monkeypatch, path, **settings):
+def begun_by_two(monkeypatch, path, sample=run, **settings):
     """A run of two processes of which only the first has made its chains, and is then stopped while it waits."""
 
     def stop(path, count):
@@ -121,7 +121,7 @@ def begun_by_two(monkeypatch, path, **settings):
 
     monkeypatch.setenv("GMDSL_PROCESS", "0/2")
     monkeypatch.setattr("gmdsl.run.resume.all_done", stop)
-    return run(path, chains=3, **settings)
+    return sample(path, chains=3, **settings)
 
 
 def test_one_process_finishes_and_lengthens_what_two_began_to_the_bits_of_one(tmp_path, monkeypatch):
@@ -136,6 +136,18 @@ def test_one_process_finishes_and_lengthens_what_two_began_to_the_bits_of_one(tm
     longer = gm.resume(path, model(), gm.NUTS(), draws=150, progress=False)
     equal(longer, run(chains=3, chain_mode="map", draws=150))
     assert longer.attrs["interrupted"] == 0
+
+
+def test_chains_that_are_split_do_not_depend_on_how_even_where_chains_side_by_side_would(tmp_path, monkeypatch):
+    def sample(path, **settings):
+        how = {"draws": 300, "warmup": 200, "seed": 2, "progress": False, **settings}
+        return gm.sample(model(), gm.MALA(), store=path, **how)
+
+    begun_by_two(monkeypatch, tmp_path / "run.zarr", sample)
+    found = gm.resume(tmp_path / "run.zarr", model(), gm.MALA(), progress=False)
+    equal(found, sample(None, chains=3, chain_mode="map"))
+    beside = sample(None, chains=3, chain_mode="vmap")["posterior"]["theta"].values
+    assert (beside != found["posterior"]["theta"].values).any()  # or else this test could see nothing
 
 
 def test_starts_that_were_given_are_those_of_every_share(tmp_path, monkeypatch):
