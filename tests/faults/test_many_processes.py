@@ -134,6 +134,19 @@ def test_a_custom_sampler_that_is_killed_three_times_ends_in_the_same_bits(tmp_p
     equal(tree(tmp_path / "run.zarr"), exact[like])
 
 
+def test_a_launched_run_that_was_stopped_by_ctrl_c_goes_on_by_the_same_command(tmp_path, exact):
+    path = tmp_path / "run.zarr"
+    process = start(["-c", LAUNCH, walk.__file__, path])
+    while stands(path, 0) < 3 * walk.BLOCK:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert 0 < stands(path, 0) < TOTAL
+    launched(path, 0, None)
+    equal(tree(path), exact["alone"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_custom_sampler_that_is_killed_twenty_times_ends_in_the_same_bits(tmp_path, exact, way):
