@@ -17,3 +17,14 @@ def test_no_command_prints_the_usage(capsys):
     with pytest.raises(SystemExit):
         main([])
     assert "demo" in capsys.readouterr().err
+
+
+def test_launch_runs_a_script_with_its_words_and_gives_its_exit_code(tmp_path, capfd):
+    script = tmp_path / "script.py"
+    script.write_text("import sys; print(sys.argv[1:])")
+    assert main(["launch", "--processes", "1", str(script), "run.zarr", "--draws", "5"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == "['run.zarr', '--draws', '5']\n"
+    assert "1 process finished" in printed.err
+    assert main(["launch", str(tmp_path / "nothing.py")]) == 2
+    assert "there is no such file" in capfd.readouterr().err

@@ -21,6 +21,7 @@ from gmdsl.run.contract import check_chains
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
 from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.progress import Progress
+from gmdsl.run.share import WHOLE, Share
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
 from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
@@ -58,7 +59,17 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Setup:
-    """A run that is ready to go: the compiled model, the kernel, the keys and the plan."""
+    """A run that is ready to go: the compiled model, the kernel, the keys and the plan.
+
+    Attributes:
+        density: the compiled model.
+        kernel: the static half of the run.
+        arrays: those of the sampler.
+        keys: one for each chain of the share.
+        plan: how long and how wide the whole run is.
+        name: the sampler's.
+        share: the chains that are run here.
+    """
 
     density: Density
     kernel: Kernel
@@ -66,11 +77,17 @@ class Setup:
     keys: jax.Array
     plan: RunPlan
     name: str
+    share: Share = WHOLE
 
     @property
     def total(self) -> int:
         """Records of each chain, warm-up included."""
         return self.plan.warmup + self.plan.draws
+
+    @property
+    def chains(self) -> range:
+        """Numbers of the chains that are run here."""
+        return self.share.of(self.plan.chains)
 
 
 @dataclass(frozen=True)
@@ -84,11 +101,12 @@ class Outcome:
 
 
 def run_chains(
-    density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool, mesh: Any = None
-) -> Run:
-    """Runs all chains for `warmup` records and then `draws` records of `thin` steps each, in memory."""
+    density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool, mesh: Any = None,
+    share: Share = WHOLE,
+) -> Run:  # fmt: skip
+    """Runs the chains of a share for `warmup` records and then `draws` records of `thin` steps each, in memory."""
     began = time.perf_counter()
-    setup = prepared(density, sampler, plan, mesh)
+    setup = prepared(density, sampler, plan, mesh, share)
     carries = started(setup, init)
     blocks: list[Record] = []
     outcome = advance(setup, carries, 0, lambda record, done, carries: blocks.append(record), progress, began)
@@ -101,11 +119,12 @@ def run_chains(
     )
 
 
-def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None) -> Setup:
-    """The kernel of a run, traced, and its keys."""
-    size = capacity(plan.chains, density.dim)
+def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None, share: Share = WHOLE) -> Setup:
+    """The kernel of a run, traced, and the keys of its chains; `mesh` has devices of this process only."""
+    chains = share.of(plan.chains)
+    size = capacity(len(chains), density.dim)
     sampler = sampler.bound(density.program.plan.slots) if isinstance(sampler, Blocks) else sampler
-    check_chains(sampler, adapters_of(sampler), plan.chains, plan.mode)
+    check_chains(sampler, adapters_of(sampler), plan.chains, plan.mode, split=share != WHOLE)
     each = isinstance(sampler, Tuned)
     if isinstance(sampler, Tuned) and sampler.chains != plan.chains:
         raise SpecError(
@@ -113,8 +132,8 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
             " of settings for all, tuned.pooled()."
         )
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
-    keys = spread(mesh, _keys(plan.seed, plan.chains))
-    return Setup(density, kernel, arrays, keys, plan, type(sampler).__name__)
+    keys = spread(mesh, _keys(plan.seed, chains))
+    return Setup(density, kernel, arrays, keys, plan, type(sampler).__name__, share)
 
 
 def advance(
@@ -139,7 +158,7 @@ def advance(
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
     leaves, hoisted = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
     interrupted, first_block = False, 0.0
-    with Progress(setup.name, plan.warmup, plan.draws, plan.chains, show=progress) as bar:
+    with Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress) as bar:
         bar.advance(done, {})
         try:
             while done < setup.total:
@@ -170,16 +189,17 @@ def shapes(setup: Setup, carries: Carry) -> Record:
     )[1]  # fmt: skip
 
 
-def choose_mode(sampler: Sampler, chains: int, asked: str | None) -> str:
+def choose_mode(sampler: Sampler, chains: int, asked: str | None, split: bool = False) -> str:
     """How chains are batched: side by side (in tiles when many), unless their work differs.
 
-    Chains that are tuned together always run side by side.
+    Chains that are tuned together always run side by side. Chains that are split among processes run one after the
+    other on a CPU: side by side, their last bits depend on how many there are, and so on the number of processes.
     """
     if asked is not None:
         return asked
     if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
         return "vmap"
-    if not sampler.lockstep:
+    if not sampler.lockstep or (split and jax.default_backend() == "cpu"):
         return "map"
     return "vmap" if chains <= WIDEST else "tile"
 
@@ -193,15 +213,28 @@ def capacity(chains: int, dim: int) -> int:
     return max(1, min(CAPACITY, NUMBERS // max(1, chains * dim)))
 
 
-def _keys(seed: int, chains: int) -> jax.Array:
+def _keys(seed: int, chains: range) -> jax.Array:
     key = jax.random.key(seed)
-    return jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(chains))
+    return jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(chains.start, chains.stop))
 
 
 def started(setup: Setup, init: Any) -> Carry:
-    """The carries of all chains at their starts, which are checked."""
-    density, kernel, keys = setup.density, setup.kernel, setup.keys
+    """The carries of the chains of a share at their starts, which are checked."""
+    return spread(setup.kernel.mesh, share_of(setup, starts(setup, init)))
+
+
+def share_of(setup: Setup, carries: Carry) -> Carry:
+    """Those carries of all chains that are run here."""
+    if setup.share == WHOLE:
+        return carries
+    return jax.tree.map(lambda leaf: leaf[setup.chains.start : setup.chains.stop], carries)
+
+
+def starts(setup: Setup, init: Any) -> Carry:
+    """The carries of all chains of the run at their starts: one program, so that no bit depends on the share."""
+    density, kernel = setup.density, setup.kernel
     target, chains, seed = density.target, setup.plan.chains, setup.plan.seed
+    keys = _keys(seed, range(chains))
     x = given_starts(density, init, chains, seed)
     given = x is not None
     if x is None:
@@ -215,7 +248,7 @@ def started(setup: Setup, init: Any) -> Carry:
             raise SpecError(str(error)) from None
         good = np.asarray(finite) & np.asarray(smooth)
         if good.all():
-            return spread(kernel.mesh, carries)
+            return carries
         bad = int(np.flatnonzero(~good)[0])
         if given or attempt == TRIES:
             raise start_error(density, x[bad], given, TRIES)

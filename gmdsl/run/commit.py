@@ -63,6 +63,31 @@ def files(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(folder.glob("*.state"), reverse=True)
 
 
+def done(folder: pathlib.Path) -> int:
+    """Records that the newest state file says are safe; 0 where there is none."""
+    found = files(folder)
+    return int(found[0].name.removesuffix(".state")) if found else 0
+
+
+def write_note(path: pathlib.Path, number: int) -> None:
+    """Writes a file that holds one number, whole or not at all."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    with partial.open("w") as file:
+        file.write(f"{number}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    _sync(path.parent)
+
+
+def read_note(path: pathlib.Path) -> int:
+    """The number in such a file; 0 where there is none."""
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def newest(folder: pathlib.Path) -> Commit:
     """The newest state that is whole.
 

@@ -2,8 +2,12 @@
 
 The key of step i is `fold_in(chain_key, i)`, and everything else that a chain carries is in the state file, so a run
 does not depend on how often it was stopped, on one machine and with one version of JAX.
+
+Where several processes share the chains, each goes on from the newest state of its own share: chains need nothing of
+each other. One process can finish what several began, one share after the other.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -22,10 +26,14 @@ from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
 from gmdsl.diagnose.arviz_tree import model_digest, run_attributes, settings_text
 from gmdsl.run import commit
-from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, prepared, started
+from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, prepared, starts
 from gmdsl.run.kernel import Carry, start_chains
-from gmdsl.run.mesh import check_mesh, spread
-from gmdsl.run.store import STATE, Store
+from gmdsl.run.lock import locked
+from gmdsl.run.mesh import check_mesh, local, spread
+from gmdsl.run.share import ALONE, Place, Share, place
+from gmdsl.run.store import STATE, Store, all_done, described, folder, lengthen, opened, shares, unoccupied
+
+WAIT = 0.1  # seconds between two looks at what other processes have done
 
 
 def sample_stored(
@@ -38,13 +46,25 @@ def sample_stored(
     init: Any,
     progress: bool,
     mesh: Any = None,
+    place: Place = ALONE,
 ) -> Any:
-    """Runs chains into a new store and opens it as a tree."""
-    began = time.perf_counter()
-    setup = prepared(density, sampler, plan, mesh)
-    carries = started(setup, init)
-    store = Store.create(path, setup, facts(setup, sampler), carries, every)
-    return _finished(store, sampler, advance(setup, carries, 0, store.keep, progress, began))
+    """Runs chains into a new store and opens it as a tree; under `gmdsl launch` a run that is there goes on."""
+    began, path = time.perf_counter(), pathlib.Path(path)
+    setup = prepared(density, sampler, plan, local(mesh))
+    fresh = not (place.launched and shares(path))
+    if fresh:
+        if place.index == 0 or not place.launched:
+            unoccupied(path)
+        carries = starts(setup, init)  # in every process, so that all of them refuse a start
+        place.agree(repr((str(path.resolve()), facts(setup, sampler))))
+        if place.index == 0:
+            Store.create(path, setup, facts(setup, sampler), carries, every, place.count)
+        while not shares(path):
+            time.sleep(WAIT)
+    else:
+        state = commit.newest(folder(path, Share(0, shares(path))))
+        _same(path, _settings(state.facts["plan"]), _settings(dataclasses.asdict(plan)))
+    return _run(path, setup, sampler, every, place, progress, began, fresh)
 
 
 def resume(
@@ -66,7 +86,7 @@ def resume(
         draws: draws per chain in the end; as many as were asked for by default, more to lengthen the run.
         checkpoint_every: draws between commits; by default every two seconds.
         progress: whether to show a progress bar.
-        mesh: devices that share the chains, as many as before.
+        mesh: devices that share the chains, as many in each process as before.
 
     Returns:
         The tree of the whole run, its arrays read from the store when used. On the same machine with the same versions
@@ -74,7 +94,7 @@ def resume(
 
     Raises:
         SpecError: there is no run at that path, or one of another model, sampler or version, or all its states are
-            damaged.
+            damaged; another process is running it.
         StoreError: the store cannot be written.
 
     Warns:
@@ -88,36 +108,77 @@ def resume(
     >>> longer["posterior"]["x"].shape, bool((longer["posterior"]["x"][:, :50] == short["posterior"]["x"]).all())
     ((4, 80, 2), True)
     """
-    began = time.perf_counter()
-    path = pathlib.Path(store)
+    began, path, here = time.perf_counter(), pathlib.Path(store), place(mesh)
     if not (path / STATE).is_dir():
         raise SpecError(f"resume({str(path)!r}): there is no run at that path. Start one by gm.sample(store=...).")
-    state = commit.newest(path / STATE)
+    state = commit.newest(folder(path, Share(0, shares(path) or 1)))
     plan = RunPlan(**state.facts["plan"])
     asked = plan.draws if draws is None else draws
     if not isinstance(asked, int) or asked < plan.draws:
         raise SpecError(f"resume(draws={draws!r}): the run has {plan.draws} draws; as many or more are possible.")
-    check_mesh(mesh, plan.chains)
-    _same(path, state.facts, digests(model, sampler, mesh))
-    setup = prepared(Density(model), sampler, dataclasses.replace(plan, draws=asked), mesh)
-    opened = Store(path, setup, facts(setup, sampler), checkpoint_every)
-    opened.safe = opened.done = state.done
-    opened.carries = list(state.arrays)
-    opened.truncate()
+    if asked > plan.draws and here.count > 1:
+        raise SpecError(f"resume(draws={draws!r}): {here.count} processes cannot lengthen a run. Do it in one process.")
+    check_mesh(mesh, plan.chains, here)
+    setup = prepared(Density(model), sampler, dataclasses.replace(plan, draws=asked), local(mesh))
+    _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
     if asked > plan.draws:
-        opened.lengthen(asked)
+        lengthen(path, asked)
+    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False)
+
+
+def _run(
+    path: pathlib.Path, whole: Setup, sampler: Sampler, every: int | None, place: Place, progress: bool, began: float,
+    fresh: bool,
+) -> Any:  # fmt: skip
+    """Runs the shares of a store that fall to this process, one after the other, and opens the store as a tree."""
+    count, outcomes = shares(path), []
+    for share in (Share(index, count) for index in range(place.index, count, place.count)):
+        with locked(folder(path, share)):
+            outcomes.append(_run_share(path, whole, share, sampler, every, progress, began, fresh))
+        if outcomes[-1].interrupted:
+            break
+    interrupted = any(outcome.interrupted for outcome in outcomes)
+    try:
+        while not interrupted and all_done(path, count) < whole.total:
+            time.sleep(WAIT)
+    except KeyboardInterrupt:
+        interrupted = True
+    done = all_done(path, count)
+    if place.index == 0:
+        times = {name: sum(outcome.times[name] for outcome in outcomes) for name in ("first_block", "total")}
+        _describe(Store(path, whole, facts(whole, sampler), every), sampler, done, interrupted, times)
+    with contextlib.suppress(KeyboardInterrupt):
+        while done == whole.total > described(path):
+            time.sleep(WAIT)
+    return opened(path, done, whole.plan.warmup)
+
+
+def _run_share(
+    path: pathlib.Path, whole: Setup, share: Share, sampler: Sampler, every: int | None, progress: bool, began: float,
+    fresh: bool,
+) -> Outcome:  # fmt: skip
+    """Runs the chains of one share from their newest state to the end."""
+    mesh = whole.kernel.mesh
+    setup = prepared(whole.density, sampler, whole.plan, mesh, share)
+    state = commit.newest(folder(path, share))
+    _same(path, state.facts, digests(setup.density.model, sampler, mesh))
+    store = Store(path, setup, facts(setup, sampler), every)
+    store.safe = store.done = state.done
+    store.carries = list(state.arrays)
+    if not fresh:
+        store.truncate()
     carries = spread(mesh, _restored(setup, state.arrays))
-    return _finished(opened, sampler, advance(setup, carries, state.done, opened.keep, progress, began))
+    outcome = advance(setup, carries, state.done, store.keep, progress, began)
+    store.close()
+    return outcome
 
 
-def _finished(store: Store, sampler: Sampler, outcome: Outcome) -> Any:
-    setup = store.setup
-    empty = np.zeros(0)
-    warmup = min(setup.plan.warmup, outcome.done)
-    run = Run(empty, {}, warmup, outcome.done, outcome.interrupted, setup.kernel, outcome.carries, outcome.times)
-    plan = setup.plan
+def _describe(store: Store, sampler: Sampler, done: int, interrupted: bool, times: dict[str, float]) -> None:
+    """Writes the attributes of a run."""
+    setup, plan, empty = store.setup, store.setup.plan, np.zeros(0)
+    run = Run(empty, {}, min(plan.warmup, done), done, interrupted, setup.kernel, Carry((), (), ()), times)
     attrs = run_attributes(setup.density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
-    return store.finish(outcome, attrs)
+    store.describe(attrs, done)
 
 
 def facts(setup: Setup, sampler: Sampler) -> dict[str, Any]:
@@ -140,7 +201,11 @@ def digests(model: Model, sampler: Sampler, mesh: Any = None) -> dict[str, str]:
     }
 
 
-def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, str]) -> None:
+def _settings(plan: dict[str, Any]) -> dict[str, Any]:
+    return {f"setting {name}": value for name, value in plan.items()}
+
+
+def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     for what, value in new.items():
         if old.get(what) != value:
             raise SpecError(
@@ -151,8 +216,8 @@ def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, str]) -> None:
 
 def _restored(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
     """The carries from their leaves, in the structure that the kernel starts with."""
-    target, plan = setup.density.target, setup.plan
-    x = np.zeros((plan.chains, setup.density.dim), jnp.zeros(0).dtype)
+    target = setup.density.target
+    x = np.zeros((len(setup.chains), setup.density.dim), jnp.zeros(0).dtype)
     shape = jax.eval_shape(
         lambda *given: start_chains(setup.kernel, *given), target.leaves, target.hoisted, setup.arrays, setup.keys, x
     )[0]

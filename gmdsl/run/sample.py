@@ -16,13 +16,15 @@ from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import describe
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.diagnose.moves import RARE
-from gmdsl.run.chains import RunPlan, choose_mode, run_chains
+from gmdsl.run.chains import RunPlan, choose_mode
 from gmdsl.run.choose import choose
+from gmdsl.run.gather import alone, run_together
 from gmdsl.run.generate import sample_generator
 from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
-from gmdsl.run.mesh import check_mesh
+from gmdsl.run.mesh import check_mesh, spans
 from gmdsl.run.population import sample_path
 from gmdsl.run.resume import sample_stored
+from gmdsl.run.share import place
 
 
 def sample(
@@ -60,7 +62,7 @@ def sample(
         log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
         store: a path to which draws are streamed, such as "run.zarr"; after a stop, `gm.resume` goes on from there.
         checkpoint_every: draws between two commits to the store; by default every two seconds.
-        mesh: devices that share the chains, `gm.mesh()`.
+        mesh: devices that share the chains, `gm.mesh()`; those of all processes after `jax.distributed.initialize`.
 
     Returns:
         An `xarray.DataTree` in ArviZ's schema (`posterior`, `sample_stats`, `warmup_*`,
@@ -95,9 +97,12 @@ def _sampled(
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
         return sample_path(model, sampler, seed=seed)
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
-    plan = RunPlan(chains, draws, warmup, seed, thin, choose_mode(sampler, chains, chain_mode))
-    check_mesh(mesh, chains)
-    tree = _run(model, sampler, plan, store, checkpoint_every, init=init, progress=progress, mesh=mesh)
+    here = place(mesh) if store is not None or spans(mesh) else alone()
+    check_mesh(mesh, chains, here)
+    mode = choose_mode(sampler, chains, chain_mode, split=here.count > 1 and not spans(mesh))
+    plan = RunPlan(chains, draws, warmup, seed, thin, mode)
+    how = {"init": init, "progress": progress, "mesh": mesh, "place": here}
+    tree = _run(model, sampler, plan, store, checkpoint_every, **how)
     return add_log_likelihood(model, tree) if log_likelihood else tree
 
 
@@ -118,7 +123,7 @@ def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None,
     if store is not None:
         tree = sample_stored(density, sampler, plan, store, every, **how)
     else:
-        run = run_chains(density, sampler, plan, **how)
+        run = run_together(density, sampler, plan, **how)
         tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     _warn_of_nan(tree)
     if isinstance(how["init"], Generator):

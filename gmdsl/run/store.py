@@ -3,10 +3,16 @@
 The store is a Zarr group in ArviZ's schema that `xarray.open_datatree` reads at any time; draws that are not there yet
 are NaN. Blocks are gathered and written together: first the draws, then a state file (`gmdsl.run.commit`) that says so.
 After a kill the run goes on from the newest state, and what was written after it is written again, to the same bits.
+
+A run of several processes has a folder of state files for each share of the chains, and files of draws that hold chains
+of one share only, so that nobody waits for another. The first process makes the store, with a first state of every
+share, beside its final name, and renames it when it is whole; a small file says at the end that its attributes are
+written.
 """
 
 import contextlib
 import pathlib
+import shutil
 import time
 import warnings
 from collections.abc import Generator
@@ -18,12 +24,16 @@ import numpy as np
 from gmdsl.core.errors import SpecError, StoreError
 from gmdsl.diagnose.arviz_tree import as_tree, attributes, constants, run_groups
 from gmdsl.run import commit
-from gmdsl.run.chains import NUMBERS, Outcome, Setup, shapes
+from gmdsl.run.chains import Setup, shapes
 from gmdsl.run.kernel import Carry, Record
+from gmdsl.run.share import Share
 
 SECONDS = 2.0  # between commits, where no number of draws is asked for
 CHUNK = 1000  # draws in a file of an array at most
+HELD = 2**22  # numbers in a file, and in memory between two commits, at most (16 MB in single precision)
 STATE = "state"  # the array whose folder holds the state files: Zarr does not look in there
+SHARES = "shares"  # the file that says in how many shares
+DESCRIBED = "described"  # the file that says up to which record the attributes speak
 
 
 class Store:
@@ -37,31 +47,45 @@ class Store:
         self.written = time.perf_counter()
 
     @classmethod
-    def create(cls, path: Any, setup: Setup, facts: dict[str, Any], carries: Carry, every: int | None) -> Self:
-        """A new store with empty arrays, and a first state from which the run can begin.
+    def create(
+        cls, path: Any, setup: Setup, facts: dict[str, Any], carries: Carry, every: int | None, shares: int = 1
+    ) -> Self:
+        """A new store with empty arrays, and first states from which every share of the run can begin.
+
+        Args:
+            path: where.
+            setup: the whole run.
+            facts: what the state files say of it.
+            carries: those of all chains.
+            every: draws between commits.
+            shares: parts of the chains that are written apart.
 
         Raises:
             SpecError: there is something at that path already.
         """
         path = pathlib.Path(path)
-        if path.exists() and commit.files(path / STATE):
-            raise SpecError(
-                f"sample(store={str(path)!r}): there is a run already. Continue it by gm.resume({str(path)!r}, model,"
-                " sampler), or give another path."
-            )
-        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "zarr.json").exists())):
-            raise SpecError(f"sample(store={str(path)!r}): there is something else at that path. Give another one.")
+        unoccupied(path)
         store = cls(path, setup, facts, every)
+        store.carries = _copied(carries)
+        partial = path.with_name(f"{path.name}.partial")
         with _reported(store):
-            _create(path, setup, carries)
-            store.carries = _copied(carries)
-            store.commit()
+            shutil.rmtree(partial, ignore_errors=True)
+            _create(partial, setup, carries, shares)
+            for share in (Share(index, shares) for index in range(shares)):
+                chains = share.of(setup.plan.chains)
+                part = tuple(leaf[chains.start : chains.stop] for leaf in store.carries)
+                folder(partial, share).mkdir(exist_ok=True)
+                commit.write(folder(partial, share), commit.Commit(0, facts, part))
+            commit.write_note(partial / STATE / SHARES, shares)
+            if path.exists():
+                path.rmdir()
+            partial.rename(path)
         return store
 
     @property
     def folder(self) -> pathlib.Path:
         """Where the state files are."""
-        return self.path / STATE
+        return folder(self.path, self.setup.share)
 
     def keep(self, record: Record, done: int, carries: Carry) -> None:
         """Takes a block, and commits where it is time to."""
@@ -69,7 +93,7 @@ class Store:
         self.carries, self.done = _copied(carries), done
         held = sum(block.position.shape[1] for block in self.waiting)
         due = held >= self.every if self.every else time.perf_counter() - self.written > SECONDS
-        if due or held * self.setup.plan.chains * self.setup.density.dim > NUMBERS or done == self.setup.total:
+        if due or held * len(self.setup.chains) * self.setup.density.dim > HELD or done == self.setup.total:
             with _reported(self):
                 self.commit()
 
@@ -84,7 +108,7 @@ class Store:
     def _write(self, record: Record, first: int) -> None:
         import zarr
 
-        root, warmup = zarr.open_group(self.path, mode="r+"), self.setup.plan.warmup
+        root, warmup, chains = zarr.open_group(self.path, mode="r+"), self.setup.plan.warmup, self._chains
         last = first + record.position.shape[1]
         position, stats = np.asarray(record.position), {k: np.asarray(v) for k, v in record.stats.items()}
         for name, arrays in run_groups(self.setup.density, position, stats).items():
@@ -92,7 +116,7 @@ class Store:
             for prefix, low, high, start in parts:
                 for variable, values in arrays.items() if low < high else ():
                     array: Any = root[f"{prefix}{name}/{variable}"]
-                    array[:, low - start : high - start] = values[:, low - first : high - first]
+                    array[chains, low - start : high - start] = values[:, low - first : high - first]
 
     def truncate(self) -> None:
         """Takes back what was written after the last commit."""
@@ -103,34 +127,77 @@ class Store:
             first = min(self.safe, warmup) if name.startswith("warmup_") else max(0, self.safe - warmup)
             for variable, array in group.arrays():
                 if "draw" in _axes(array) and variable != "draw":
-                    array[:, first:] = array.fill_value
+                    array[self._chains, first:] = array.fill_value
 
-    def lengthen(self, draws: int) -> None:
-        """Room for more draws."""
-        import zarr
+    @property
+    def _chains(self) -> slice:
+        """Rows of the arrays that are written here."""
+        return slice(self.setup.chains.start, self.setup.chains.stop)
 
-        root = zarr.open_group(self.path, mode="r+")
-        for _, group in root.groups():
-            if "draw" in group and not group.basename.startswith("warmup_"):
-                for variable, array in group.arrays():
-                    array.resize(
-                        tuple(draws if a == "draw" else n for a, n in zip(_axes(array), array.shape, strict=True))
-                    )
-                    if variable == "draw":
-                        array[:] = np.arange(draws)
+    def close(self) -> None:
+        """Commits what is left."""
+        with _reported(self):
+            self.commit()
 
-    def finish(self, outcome: Outcome, attrs: dict[str, Any]) -> Any:
-        """Commits what is left, writes the attributes, and opens the store as a tree."""
+    def describe(self, attrs: dict[str, Any], done: int) -> None:
+        """Writes the attributes of the whole run, which speak of so many records."""
         import zarr
 
         with _reported(self):
-            self.commit()
             root = zarr.open_group(self.path, mode="r+")
-            root.attrs.update(attrs)
             for name, group in root.groups():
-                described = name.removeprefix("warmup_") in ("posterior", "sample_stats")
-                group.attrs.update(attrs if described else attributes())
-        return opened(self.path, outcome.done, self.setup.plan.warmup)
+                speaks = name.removeprefix("warmup_") in ("posterior", "sample_stats")
+                group.update_attributes(attrs if speaks else attributes())
+            root.update_attributes(attrs)
+            commit.write_note(self.path / STATE / DESCRIBED, done)
+
+
+def unoccupied(path: pathlib.Path) -> None:
+    """Refuses a path where something is already.
+
+    Raises:
+        SpecError: a run, or something else.
+    """
+    if shares(path):
+        raise SpecError(
+            f"sample(store={str(path)!r}): there is a run already. Continue it by gm.resume({str(path)!r}, model,"
+            " sampler), or give another path."
+        )
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "zarr.json").exists())):
+        raise SpecError(f"sample(store={str(path)!r}): there is something else at that path. Give another one.")
+
+
+def shares(path: pathlib.Path) -> int:
+    """In how many parts the run of a store is made; 0 where there is no run."""
+    return commit.read_note(path / STATE / SHARES) or int(bool(commit.files(path / STATE)))
+
+
+def folder(path: pathlib.Path, share: Share) -> pathlib.Path:
+    """Where the state files of a share are."""
+    return path / STATE if share.count == 1 else path / STATE / f"share-{share.index:05d}"
+
+
+def all_done(path: pathlib.Path, count: int) -> int:
+    """Records that every chain has safely stored."""
+    return min(commit.done(folder(path, Share(index, count))) for index in range(count))
+
+
+def lengthen(path: pathlib.Path, draws: int) -> None:
+    """Room for more draws."""
+    import zarr
+
+    root = zarr.open_group(path, mode="r+")
+    for _, group in root.groups():
+        if "draw" in group and not group.basename.startswith("warmup_"):
+            for variable, array in group.arrays():
+                array.resize(tuple(draws if a == "draw" else n for a, n in zip(_axes(array), array.shape, strict=True)))
+                if variable == "draw":
+                    array[:] = np.arange(draws)
+
+
+def described(path: pathlib.Path) -> int:
+    """Records of which the attributes speak."""
+    return commit.read_note(path / STATE / DESCRIBED)
 
 
 def opened(path: Any, done: int, warmup: int) -> Any:
@@ -155,7 +222,7 @@ def _axes(array: Any) -> tuple[str, ...]:
     return tuple(array.metadata.dimension_names or ("",) * array.ndim)
 
 
-def _create(path: pathlib.Path, setup: Setup, carries: Carry) -> None:
+def _create(path: pathlib.Path, setup: Setup, carries: Carry, shares: int) -> None:
     """The groups and arrays of a run, empty: NaN where numbers will be."""
     import zarr
 
@@ -175,18 +242,19 @@ def _create(path: pathlib.Path, setup: Setup, carries: Carry) -> None:
             moving = [k for k, v in data.data_vars.items() if "draw" in v.dims]
             data.drop_vars(moving).to_zarr(path, group=name, mode="w", consolidated=False)
             for variable in moving:
-                _empty(root[name], variable, data[variable])
+                _empty(root[name], variable, data[variable], shares)
     root.create_array(STATE, shape=(0,), dtype="uint8", dimension_names=("nothing",))
 
 
-def _empty(group: Any, name: str, template: Any) -> None:
-    """An array without a value, in files of so many draws that each fits in memory."""
+def _empty(group: Any, name: str, template: Any, shares: int) -> None:
+    """An array without a value, in files of one share's chains and so many draws that each fits in memory."""
     chains, draws, *rest = template.shape
-    most = max(1, NUMBERS // max(1, chains * int(np.prod(rest))))
+    together = chains // shares if chains % shares == 0 else 1
+    most = max(1, HELD // max(1, together * int(np.prod(rest))))
     group.create_array(
         name,
         shape=template.shape,
-        chunks=(chains, min(draws, CHUNK, most), *(max(size, 1) for size in rest)),
+        chunks=(together, min(draws, CHUNK, most), *(max(size, 1) for size in rest)),
         dtype=template.dtype,
         fill_value=np.nan if template.dtype.kind == "f" else 0,
         dimension_names=template.dims,

@@ -56,5 +56,7 @@ def test_the_mode_is_chosen_by_sampler_and_number_of_chains_and_recorded(bowl):
     assert chains.choose_mode(gm.MALA(), 4, None) == "vmap"
     assert chains.choose_mode(gm.MALA(), 4, "map") == "map"
     assert chains.choose_mode(gm.MALA(), 1000, None) == "tile"
+    assert chains.choose_mode(gm.MALA(), 4, None, split=True) == "map"
+    assert chains.choose_mode(gm.MALA(), 4, "vmap", split=True) == "vmap"
     tree = gm.sample(bowl, gm.MALA(), draws=5, warmup=5, chain_mode="map", progress=False)
     assert tree.attrs["chain_mode"] == "map"

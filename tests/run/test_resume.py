@@ -110,3 +110,75 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         equal(whole, run())
+
+
+def begun_by_two(monkeypatch, path, sample=run, **settings):
+    """A run of two processes of which only the first has made its chains, and is then stopped while it waits."""
+
+    def stop(path, count):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("GMDSL_PROCESS", "0/2")
+    monkeypatch.setattr("gmdsl.run.resume.all_done", stop)
+    return sample(path, chains=3, **settings)
+
+
+def test_one_process_finishes_and_lengthens_what_two_began_to_the_bits_of_one(tmp_path, monkeypatch):
+    path, whole = tmp_path / "run.zarr", run(chains=3, chain_mode="map")
+    part = begun_by_two(monkeypatch, path)
+    assert part["posterior"].sizes["draw"] == 0
+    assert part.attrs["interrupted"] == 1
+    theta = zarr.open_group(path, mode="r")["posterior/theta"]
+    np.testing.assert_array_equal(theta[:1], whole["posterior"]["theta"].values[:1])
+    assert np.isnan(theta[1:]).all()
+    equal(gm.resume(path, model(), gm.NUTS(), progress=False), whole)
+    longer = gm.resume(path, model(), gm.NUTS(), draws=150, progress=False)
+    equal(longer, run(chains=3, chain_mode="map", draws=150))
+    assert longer.attrs["interrupted"] == 0
+
+
+def test_chains_that_are_split_do_not_depend_on_how_even_where_chains_side_by_side_would(tmp_path, monkeypatch):
+    def sample(path, **settings):
+        how = {"draws": 300, "warmup": 200, "seed": 2, "progress": False, **settings}
+        return gm.sample(model(), gm.MALA(), store=path, **how)
+
+    begun_by_two(monkeypatch, tmp_path / "run.zarr", sample)
+    found = gm.resume(tmp_path / "run.zarr", model(), gm.MALA(), progress=False)
+    equal(found, sample(None, chains=3, chain_mode="map"))
+    beside = sample(None, chains=3, chain_mode="vmap")["posterior"]["theta"].values
+    assert (beside != found["posterior"]["theta"].values).any()  # or else this test could see nothing
+
+
+def test_starts_that_were_given_are_those_of_every_share(tmp_path, monkeypatch):
+    settings = {"init": {"tau": [0.5, 1.0, 1.5], "theta": np.arange(9.0).reshape(3, 3)}, "draws": 20, "warmup": 20}
+    begun_by_two(monkeypatch, tmp_path / "run.zarr", **settings)
+    whole = run(chains=3, chain_mode="map", **settings)
+    equal(gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), progress=False), whole)
+
+
+def test_a_launched_run_goes_on_with_the_same_settings_only(tmp_path, monkeypatch):
+    path, settings = tmp_path / "run.zarr", {"draws": 20, "warmup": 20}
+    begun_by_two(monkeypatch, path, **settings)
+    monkeypatch.setenv("GMDSL_PROCESS", "0/1")
+    equal(run(path, chains=3, **settings, chain_mode="map"), run(chains=3, **settings, chain_mode="map"))
+    with pytest.raises(gm.SpecError, match="the setting draws differs: 20 in the store, 30 now"):
+        run(path, chains=3, chain_mode="map", draws=30, warmup=20)
+    monkeypatch.setenv("GMDSL_PROCESS", "0/2")
+    with pytest.raises(gm.SpecError, match="2 processes cannot lengthen a run"):
+        gm.resume(path, model(), gm.NUTS(), draws=30, progress=False)
+
+
+def test_a_run_that_was_not_begun_whole_is_begun_anew(tmp_path, monkeypatch):
+    path, settings = tmp_path / "run.zarr", {"draws": 20, "warmup": 20}
+
+    def torn(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gmdsl.run.commit.write", torn)
+        with pytest.raises(KeyboardInterrupt):
+            run(path, **settings)
+    assert not path.exists()
+    equal(run(path, **settings), run(**settings))
+    assert [found.name for found in tmp_path.iterdir()] == ["run.zarr"]

@@ -7,6 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.core.metric import root
 from gmdsl.core.phase import Phase
 from gmdsl.samplers.mclmc import turn
 from tests.samplers.laws import assert_exact, target
