@@ -21,7 +21,6 @@ from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.progress import Progress
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
 from gmdsl.run.warmup import schedule
-from gmdsl.samplers.blocks import Blocks
 
 CAPACITY = 250  # records in a block; a fixed number, so that other lengths compile nothing
 NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
@@ -101,8 +100,7 @@ def run_chains(
 def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None) -> Setup:
     """The kernel of a run, traced, and its keys."""
     size = capacity(plan.chains, density.dim)
-    sampler = sampler.bound(density.program.plan.slots) if isinstance(sampler, Blocks) else sampler
-    kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh)
+    kernel, arrays = make_kernel(density.program, sampler.bound(density), plan.mode, size, plan.thin, mesh)
     keys = spread(mesh, _keys(plan.seed, plan.chains))
     return Setup(density, kernel, arrays, keys, plan, type(sampler).__name__)
 
