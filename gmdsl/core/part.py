@@ -141,7 +141,8 @@ def _fewer(distribution: Any, rows: int, size: int) -> Any:
 def _stuck(operation: str, model: Any, rows: Rows, size: int, found: str) -> SpecError:
     """The error for a model that cannot be made of fewer rows, with the likely cause."""
     above = set(rows.names).union(*(ancestors(model.factors, name) for name in rows.names))
-    above |= {name for index in rows.factors for name in model.factors[index].parents}
+    sums = [model.factors[index] for index in rows.factors]
+    above |= {name for factor in sums for name in (*factor.parents, *factor.children)}
     above |= set().union(*(ancestors(model.factors, name) for name in above))
     arrays = {**model.data, **model.observed}
     for name in sorted(above):
