@@ -2,7 +2,8 @@ r"""A random subset of rows, uniform over all subsets of its size.
 
 Rows are drawn independently, and those that were there already are drawn again until all differ. Nothing in this
 prefers one row to another, so every subset is as likely as any other; the work grows with the size of the subset and
-not with the number of rows. More than half of the rows are taken off a random permutation.
+not with the number of rows. At the end they are shuffled, because what reads a batch may treat its places differently
+(times of noise spread evenly over it). More than half of the rows are taken off a random permutation.
 
 Reference:
     Knuth, *The Art of Computer Programming*, volume 2, section 3.4.2.
@@ -14,7 +15,7 @@ from jaxtyping import Array, Int
 
 
 def subset(key: Array, rows: int, size: int) -> Int[Array, " size"]:
-    """The numbers of `size` different rows out of `rows`; their order means nothing.
+    """The numbers of `size` different rows out of `rows`, in random order.
 
     Args:
         key: a random key.
@@ -27,7 +28,7 @@ def subset(key: Array, rows: int, size: int) -> Int[Array, " size"]:
     """
     if 2 * size > rows:
         return jax.random.permutation(key, rows)[:size]
-    key_first, key_again = jax.random.split(key)
+    key_first, key_again, key_order = jax.random.split(key, 3)
     first = jnp.sort(jax.random.randint(key_first, (size,), 0, rows))
 
     def again(at: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -35,7 +36,8 @@ def subset(key: Array, rows: int, size: int) -> Int[Array, " size"]:
         fresh = jax.random.randint(jax.random.fold_in(key_again, turn), (size,), 0, rows)
         return turn + 1, jnp.sort(jnp.where(_repeats(chosen), fresh, chosen))
 
-    return jax.lax.while_loop(lambda at: _repeats(at[1]).any(), again, (jnp.int32(0), first))[1]
+    chosen = jax.lax.while_loop(lambda at: _repeats(at[1]).any(), again, (jnp.int32(0), first))[1]
+    return jax.random.permutation(key_order, chosen)
 
 
 def _repeats(chosen: Array) -> Array:

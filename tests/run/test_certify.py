@@ -81,7 +81,9 @@ def test_a_step_that_breaks_the_contract_is_the_error_of_the_driver():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", [Walk(), gm.NUTS(), gm.HMC(), gm.MALA(), gm.RandomWalk(), gm.Langevin()])
+@pytest.mark.parametrize(
+    "sampler", [Walk(), gm.NUTS(), gm.HMC(), gm.MALA(), gm.RandomWalk(), gm.Langevin(), gm.SGLD(), gm.SGHMC()]
+)
 def test_every_sampler_of_the_library_passes_and_one_of_a_third_party(sampler):
     certificate = gm.certify(sampler)
     assert certificate.passed, certificate
