@@ -121,5 +121,7 @@ from .samplers.reverse.reverse_sde import ReverseSDE as ReverseSDE
 from .samplers.reverse.solvers.dpm_solver import DPMSolver as DPMSolver
 from .samplers.reverse.solvers.euler import Euler as Euler
 from .samplers.reverse.solvers.heun import Heun as Heun
+from .samplers.sghmc import SGHMC as SGHMC
+from .samplers.sgld import SGLD as SGLD
 from .samplers.slice import Slice as Slice
 from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin

@@ -183,6 +183,9 @@ class FlatTarget(Target):
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         return self.program.decode(self.leaves, self.hoisted, x)[1]
 
+    def minibatch(self, key: Array, batches: Any) -> "FlatTarget":
+        return batches.draw(key, self)
+
 
 def split(model: Any) -> tuple[Program, Leaves]:
     """The program of a model and its arrays.

@@ -1,10 +1,13 @@
 """What a sampler sees: a target, one flat vector with a log-density and a score."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
+
+from gmdsl.core.errors import SpecError
 
 type States = tuple[tuple[int, float, float] | None, ...]
 
@@ -39,3 +42,16 @@ class Target(eqx.Module):
     def score(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
         """The gradient of the log-density at one point."""
         return jax.grad(self.log_density)(x)
+
+    def minibatch(self, key: Array, batches: Any) -> "Target":
+        """The target with a random part of the rows in place of all: an unbiased estimate of the log-density.
+
+        Args:
+            key: a random key, which chooses the rows.
+            batches: how parts are made (`gmdsl.compiler.minibatch.Minibatches`), bound to the model.
+
+        Raises:
+            SpecError: this kind of target has no rows.
+        """
+        del key, batches
+        raise SpecError(f"minibatch(...): {type(self).__name__} has no rows to take a part of. Use all the data.")

@@ -5,31 +5,34 @@ new inputs, a training set of another size.
 """
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gmdsl.core.condition import checked_observation
-from gmdsl.core.conditional import Distributed, unwrapped
-from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.core.factor import Deterministic, Factor
+from gmdsl.core.conditional import Distributed, Wrapped, unwrapped
+from gmdsl.core.errors import RankWarning, SpecError, unknown_name
+from gmdsl.core.factor import Deterministic, Energy, Factor
 from gmdsl.core.graph import ordered
 from gmdsl.core.node import as_numbers
-from gmdsl.core.probe import abstract, probe_node, shapes_of
+from gmdsl.core.power import Power
+from gmdsl.core.probe import abstract, probe_energy, probe_node, shapes_of
 from gmdsl.core.scan import Scan
 from gmdsl.core.series import probe_series
 from gmdsl.core.space import Integer, Space, Spin, contains, describe
 from gmdsl.core.support import space_of
 
 
-def redeclared(operation: str, model: Any, values: Mapping[str, Any]) -> Any:
+def redeclared(operation: str, model: Any, values: Mapping[str, Any], *, wrapped: bool = False) -> Any:
     """The model with other values of its data, of any size; nothing is observed but what is given.
 
     Args:
         operation: what the user called, for messages.
-        model: a model made of conditionals and computed variables.
+        model: what is declared anew.
         values: new values of data, of bound inputs and of observed variables, which stay observed.
+        wrapped: whether conditionals keep their gaps and weights, which must fit the new shapes.
 
     Raises:
         SpecError: an unknown name, another rank or kind of number, a node that does not fit the new shapes.
@@ -38,16 +41,20 @@ def redeclared(operation: str, model: Any, values: Mapping[str, Any]) -> Any:
         if name not in model.data and name not in model.observed:
             raise unknown_name(f"{operation}(data={{{name!r}: ...}})", name, [*model.data, *model.observed], "data")
     data = {name: _array(operation, model, name, values.get(name, old)) for name, old in model.data.items()}
-    bare = dataclasses.replace(model, data=data, observed={}, factors=tuple(unwrapped(f) for f in model.factors))
-    known = shapes_of(dataclasses.replace(bare, declared=()))
+    kept = model.factors if wrapped else tuple(unwrapped(f) for f in model.factors)
+    bare = dataclasses.replace(model, data=data, observed={}, factors=kept)
+    insides = [inside_of(factor) for factor in kept]
+    made = {name for factor in insides for name in factor.children}
+    rest = tuple((name, space) for name, space in model.declared if name not in made)
+    known = shapes_of(dataclasses.replace(bare, declared=rest))
     spaces: dict[str, Space] = {}
     again: dict[int, Factor] = {}
-    for factor in ordered(bare.factors):
+    for factor in ordered(insides):
         again[id(factor)] = _probed(operation, model, factor, known, spaces)
         known |= {name: abstract(spaces[name]) for name in factor.children}
     declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
     bound = tuple((name, _resized(space, np.shape(data[name]))) for name, space in model.bound if name in data)
-    factors = tuple(again[id(factor)] for factor in bare.factors)
+    factors = tuple(_around(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
     model = dataclasses.replace(bare, factors=factors, declared=declared, bound=bound)
     observed = {
         name: checked_observation(f"{operation}(data={{{name!r}: ...}})", model, name, value)
@@ -68,6 +75,11 @@ def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any]
         if random != isinstance(factor, Distributed):
             raise SpecError(f"{operation}(data=...): {factor.child} is random for some shapes only. Declare it anew.")
         return factor
+    if isinstance(factor, Energy):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RankWarning)  # said when it was declared
+            probe_energy(factor.label, factor.call, dict(known))
+        return factor
     old = model.spaces
     for name in factor.parents:
         shape = old[name].shape if name in old else np.shape(model.data.get(name, 0.0))
@@ -78,6 +90,22 @@ def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any]
             )
     spaces.update({name: old[name] for name in factor.children})
     return factor
+
+
+def inside_of(factor: Factor) -> Factor:
+    """What a factor is made of, without powers, gaps and weights."""
+    while isinstance(factor, Power | Wrapped):
+        factor = factor.factor if isinstance(factor, Power) else factor.base
+    return factor
+
+
+def _around(factor: Factor, inside: Factor) -> Factor:
+    """A factor with something else inside its powers, gaps and weights."""
+    if isinstance(factor, Power):
+        return Power(_around(factor.factor, inside), factor.exponent)
+    if isinstance(factor, Wrapped):
+        return dataclasses.replace(factor, base=_around(factor.base, inside))
+    return inside
 
 
 def _array(operation: str, model: Any, name: str, value: Any) -> Any:

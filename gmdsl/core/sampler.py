@@ -52,6 +52,14 @@ class Sampler(eqx.Module):
         """The position in a state; by default the state."""
         return state
 
+    def bound(self, density: Any) -> "Sampler":
+        """The sampler with what it must know of a compiled model; by default nothing, and it stays as it is.
+
+        The driver calls it once before a run, on `gm.compile(model)`. What it adds must be static.
+        """
+        del density
+        return self
+
     def refresh(self, key: Array, target: Target, state: Any) -> Any:
         """The state after the target has changed: nothing that was cached may survive."""
         return self.init(key, target, self.position(state))

@@ -25,7 +25,6 @@ from gmdsl.run.share import WHOLE, Share
 from gmdsl.run.start import TRIES, given_starts, random_start, start_error
 from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
-from gmdsl.samplers.blocks import Blocks
 
 CAPACITY = 250  # records in a block; a fixed number, so that other lengths compile nothing
 NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
@@ -123,7 +122,7 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
     """The kernel of a run, traced, and the keys of its chains; `mesh` has devices of this process only."""
     chains = share.of(plan.chains)
     size = capacity(len(chains), density.dim)
-    sampler = sampler.bound(density.program.plan.slots) if isinstance(sampler, Blocks) else sampler
+    sampler, name = sampler.bound(density), type(sampler).__name__
     check_chains(sampler, adapters_of(sampler), plan.chains, plan.mode, split=share != WHOLE)
     each = isinstance(sampler, Tuned)
     if isinstance(sampler, Tuned) and sampler.chains != plan.chains:
@@ -133,7 +132,7 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
         )
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
     keys = spread(mesh, _keys(plan.seed, chains))
-    return Setup(density, kernel, arrays, keys, plan, type(sampler).__name__, share)
+    return Setup(density, kernel, arrays, keys, plan, name, share)
 
 
 def advance(

@@ -21,6 +21,7 @@ from gmdsl.core.noised import Noised
 from gmdsl.core.objective import ROWS, Batch, Objective, rows
 from gmdsl.core.skeleton import Skeleton, strip
 from gmdsl.core.space import contains, describe, dtype_of
+from gmdsl.core.subset import subset
 from gmdsl.run.progress import Progress
 
 BLOCK = 100  # optimiser steps in a compiled block
@@ -86,7 +87,7 @@ def fit(
         objective: what is minimised, such as `gm.MaximumLikelihood()`.
         optimizer: an optax transformation; Adam with rate 1e-3 when None.
         steps: optimiser steps.
-        batch_size: data per step, drawn with replacement; all of them when None.
+        batch_size: data per step, drawn without replacement; all of them when None.
         seed: the same seed gives the same fit.
         average: decay of an exponential moving average of the parameters, such as 0.999; None for none.
         held_out: data whose loss is recorded between blocks of 100 steps.
@@ -192,7 +193,7 @@ def _evaluate(trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: 
 def _batch(key: jax.Array, data: Batch, size: int | None, indexed: bool) -> Batch:
     if size is None or size >= rows(data):
         return data
-    chosen = jax.random.randint(key, (size,), 0, rows(data))
+    chosen = subset(key, rows(data), size)
     batch = {name: values[chosen] for name, values in data.items()}
     return {**batch, ROWS: chosen} if indexed else batch
 

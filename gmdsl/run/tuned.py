@@ -63,6 +63,9 @@ class Tuned(Sampler):
         """
         return jax.tree.map(_mean, self.sampler, is_leaf=lambda node: isinstance(node, LowRank))
 
+    def bound(self, density: Any) -> "Tuned":
+        return Tuned(self.sampler.bound(density))
+
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Any:
         return self.sampler.init(key, target, x)
 

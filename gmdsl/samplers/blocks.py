@@ -61,14 +61,14 @@ class Blocks(Sampler):
     def moves_discrete(self) -> bool:  # ty: ignore[incompatible-property-override]
         return True  # what its parts can move is checked for each block, when it is bound
 
-    def bound(self, slots: Any) -> "Blocks":
-        """The same blocks with their places in the flat vector of a model.
+    def bound(self, density: Any) -> "Blocks":
+        """The same blocks with their places in the flat vector of a model, and their samplers bound to it.
 
         Raises:
             SpecError: a name that the model does not have, a variable without a block, or a sampler that cannot move
                 the variables of its block.
         """
-        known = {slot.name: slot for slot in slots}
+        known = {slot.name: slot for slot in density.program.plan.slots}
         given = [name for names in self.names for name in names]
         for name in given:
             if name not in known:
@@ -86,7 +86,7 @@ class Blocks(Sampler):
         places = tuple(
             tuple(i for name in names for i in range(known[name].start, known[name].stop)) for names in self.names
         )
-        return Blocks(self.names, self.parts, places)
+        return Blocks(self.names, tuple(part.bound(density) for part in self.parts), places)
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
         x, told = state, {}
@@ -129,6 +129,9 @@ class BlockTarget(Target):
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         return self.whole.log_density(self.x.at[jnp.asarray(self.places)].set(x))
+
+    def minibatch(self, key: Array, batches: Any) -> "BlockTarget":
+        return BlockTarget(self.whole.minibatch(key, batches), self.x, self.places)
 
 
 class InBlock(Adapter):

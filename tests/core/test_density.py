@@ -1,7 +1,10 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from gmdsl.core.density import Target
+from gmdsl.core.errors import SpecError
 
 
 class Bowl(Target):
@@ -21,3 +24,8 @@ def test_the_score_is_the_gradient_of_the_log_density():
     assert float(value) == -2.5
     np.testing.assert_array_equal(score, [-2.0, -1.0])
     np.testing.assert_array_equal(target.score(jnp.array([3.0, 0.0])), score)
+
+
+def test_a_target_without_rows_has_no_batches():
+    with pytest.raises(SpecError, match=r"minibatch\(...\): Bowl has no rows to take a part of"):
+        Bowl(jnp.zeros(2)).minibatch(jax.random.key(0), None)

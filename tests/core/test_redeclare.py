@@ -44,6 +44,28 @@ def test_gaps_and_weights_belong_to_the_old_rows():
     assert fresh.capabilities().normalized
 
 
+def test_powers_gaps_and_weights_stay_around_the_new_rows_where_that_is_asked_for():
+    """On three rows with two gaps: twice the weighted log-density of the element that is there."""
+    y = np.array([0.0, np.nan])
+    small = gm.joint(x=gm.data(X[:2]), b=dist.Normal(0.0, 1.0), y=lambda b, x: dist.Normal(b * x, 1.0))
+    known = small.condition(y=y, missing="marginalise").weight(y=3.0) ** 2.0
+    fresh = redeclared("predict", known, {"x": np.array([2.0, 5.0, 7.0])}, wrapped=True)
+    assert fresh.spaces["y"] == gm.Real(3)
+    found = fresh.factors[1].log_density(
+        {"b": 0.5, "x": np.array([2.0, 5.0, 7.0]), "y": np.array([1.5, np.nan, np.nan])}
+    )
+    np.testing.assert_allclose(found, 2.0 * 3.0 * dist.Normal(1.0, 1.0).log_prob(1.5), rtol=1e-6)
+
+
+def test_an_energy_takes_data_of_the_new_size():
+    model = gm.energy(lambda b, x: ((x - b) ** 2).sum(), b=gm.Real(), x=gm.data(X))
+    fresh = redeclared("predict", model, {"x": np.array([1.0, 2.0])})
+    assert float(gm.compile(fresh).log_density({"b": 0.0})) == -5.0
+    matrix = gm.energy(lambda b, x: b @ x, b=gm.Real(4), x=gm.data(X))
+    with pytest.raises(gm.SpecError, match=r"energy: its function failed for b\(4,\), x\(2,\)"):
+        redeclared("predict", matrix, {"x": np.array([1.0, 2.0])})
+
+
 def test_an_observed_variable_can_be_set_on_the_new_rows():
     fresh = redeclared("predict", model().condition(y=X, z=X), {"x": np.zeros(2), "z": [1.0, 2.0]})
     assert fresh.observed["z"].tolist() == [1.0, 2.0]

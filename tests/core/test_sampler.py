@@ -46,3 +46,8 @@ def test_step_is_the_one_required_method():
     with pytest.raises(TypeError):
         Nothing()
     assert gm.Sampler is Sampler
+
+
+def test_a_sampler_that_needs_nothing_of_a_model_stays_as_it_is_when_bound():
+    sampler = gm.RandomWalk()
+    assert sampler.bound(gm.compile(gm.energy(lambda x: x @ x, x=gm.Real(2)))) is sampler

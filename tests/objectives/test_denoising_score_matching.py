@@ -27,7 +27,7 @@ def learned():
     fit = gm.fit(
         family, {"x": data}, gm.DenoisingScoreMatching(),
         optimizer=optax.adam(optax.cosine_decay_schedule(3e-3, 4000)),
-        steps=4000, batch_size=512, average=0.99, progress=False,
+        steps=4000, batch_size=512, average=0.99, seed=1, progress=False,
     )  # fmt: skip
     return fit.model
 
