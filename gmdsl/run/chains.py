@@ -130,6 +130,8 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
             f"sample(chains={plan.chains}): the sampler was tuned for {sampler.chains} chains. Take as many, or one set"
             " of settings for all, tuned.pooled()."
         )
+    if each and share != WHOLE:
+        raise SpecError("sample(...): chains with settings of their own run in one process. Take tuned.pooled().")
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
     keys = spread(mesh, _keys(plan.seed, chains))
     return Setup(density, kernel, arrays, keys, plan, name, share)

@@ -24,6 +24,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
+from gmdsl.core.tree import named_numbers
 from gmdsl.diagnose.arviz_tree import model_digest, run_attributes, settings_text
 from gmdsl.run import commit
 from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, prepared, starts
@@ -146,7 +147,9 @@ def _run(
     done = all_done(path, count)
     if place.index == 0:
         times = {name: sum(outcome.times[name] for outcome in outcomes) for name in ("first_block", "total")}
-        _describe(Store(path, whole, facts(whole, sampler), every), sampler, done, interrupted, times)
+        store = Store(path, whole, facts(whole, sampler), every)
+        store.put("tuned", _tuned(path, whole, count))
+        _describe(store, sampler, done, interrupted, times)
     with contextlib.suppress(KeyboardInterrupt):
         while done == whole.total > described(path):
             time.sleep(WAIT)
@@ -179,6 +182,16 @@ def _describe(store: Store, sampler: Sampler, done: int, interrupted: bool, time
     run = Run(empty, {}, min(plan.warmup, done), done, interrupted, setup.kernel, Carry((), (), ()), times)
     attrs = run_attributes(setup.density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     store.describe(attrs, done)
+
+
+def _tuned(path: pathlib.Path, whole: Setup, count: int) -> dict[str, Any]:
+    """The settings of all chains, from the newest states of the shares; nothing where nothing is tuned."""
+    if not whole.kernel.adapters:
+        return {}
+    states = [commit.newest(folder(path, Share(index, count))).arrays for index in range(count)]
+    parts = [_restored(whole, state).sampler for state in states]
+    arrays = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *parts)
+    return named_numbers(whole.kernel.started.sampler(arrays))
 
 
 def facts(setup: Setup, sampler: Sampler) -> dict[str, Any]:

@@ -139,6 +139,13 @@ class Store:
         with _reported(self):
             self.commit()
 
+    def put(self, name: str, arrays: dict[str, Any]) -> None:
+        """Writes a group of small arrays that speak of the whole run."""
+        if arrays:
+            data = as_tree(self.setup.density.model, {name: arrays}, attributes())[name].to_dataset(inherit=False)
+            with _reported(self), quiet():
+                data.to_zarr(self.path, group=name, mode="w", consolidated=False)
+
     def describe(self, attrs: dict[str, Any], done: int) -> None:
         """Writes the attributes of the whole run, which speak of so many records."""
         import zarr
@@ -204,8 +211,7 @@ def opened(path: Any, done: int, warmup: int) -> Any:
     """The tree of a store, its arrays read from the disk when used; without the draws that were not made."""
     from xarray import DataTree, open_datatree
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Cc]onsolidated.*")
+    with quiet():
         tree = open_datatree(path, engine="zarr", consolidated=False, chunks=None)
     children = {}
     for name, node in tree.children.items():
@@ -234,8 +240,7 @@ def _create(path: pathlib.Path, setup: Setup, carries: Carry, shares: int) -> No
                 sizes = {k: (plan.chains, draws, *a.shape[2:]) for k, a in arrays.items()}
                 groups[f"{prefix}{name}"] = {k: np.broadcast_to(a[:1, :1], sizes[k]) for k, a in arrays.items()}
     template = as_tree(model, {**groups, **constants(model)}, attributes())
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Cc]onsolidated.*|.*Zarr V3.*|.*zarr v3.*")
+    with quiet():
         root = zarr.open_group(path, mode="w")
         for name, node in template.children.items():
             data = node.to_dataset(inherit=False)
@@ -276,6 +281,14 @@ def _copied(carries: Carry) -> list[np.ndarray]:
         return np.array(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
 
     return [one(leaf) for leaf in jax.tree.leaves(carries)]
+
+
+@contextlib.contextmanager
+def quiet() -> Generator[None]:
+    """Without what Zarr says of metadata in one place and of types that its format has not settled."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Cc]onsolidated.*|.*Zarr V3.*|.*zarr v3.*")
+        yield
 
 
 @contextlib.contextmanager

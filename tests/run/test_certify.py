@@ -88,7 +88,8 @@ TUNED = (gm.adapt.DiagonalMetric(), gm.adapt.StepSize(0.8))
 SAMPLERS = [
     Walk(), gm.NUTS(), gm.HMC(), gm.ChEESHMC(), gm.MALA(), gm.BarkerMH(), gm.RandomWalk(), gm.Slice(), gm.Langevin(),
     gm.NUTS(metric=gm.adapt.LowRankMetric()), gm.HMC(metric=gm.adapt.CrossChain(gm.adapt.DenseMetric())), gm.Gibbs(),
-    gm.UnderdampedLangevin(), gm.UnderdampedLangevin(adjusted=True), gm.MCLMC(), gm.MCLMC(adjusted=True), gm.SGLD(), gm.SGHMC(),
+    gm.UnderdampedLangevin(), gm.UnderdampedLangevin(adjusted=True), gm.MCLMC(), gm.MCLMC(adjusted=True),
+    gm.SGLD(), gm.SGHMC(),
     gm.from_blackjax(blackjax.hmc, step_size=0.3, num_integration_steps=5, adapts=TUNED),
     gm.from_numpyro(infer.HMC, num_steps=5, trajectory_length=None), gm.from_numpyro(infer.BarkerMH),
 ]  # fmt: skip

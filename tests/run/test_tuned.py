@@ -51,6 +51,16 @@ def test_settings_of_blocks_and_of_low_rank_metrics_are_kept_too():
     assert any(np.array_equal(pooled.scales, one) for one in scales)
 
 
+def test_a_store_keeps_what_was_tuned(tmp_path):
+    settings = {"draws": 20, "warmup": 200, "progress": False}
+    here = gm.sample(target(), gm.NUTS(), **settings)
+    there = gm.sample(target(), gm.NUTS(), store=tmp_path / "run.zarr", **settings)
+    np.testing.assert_array_equal(there["tuned"]["inverse_mass"], here["tuned"]["inverse_mass"])
+    assert there["tuned"]["step_size"].dims == ("chain",)
+    longer = gm.resume(tmp_path / "run.zarr", target(), gm.NUTS(), draws=30, progress=False)
+    np.testing.assert_array_equal(gm.tuned(longer, gm.NUTS()).step_size, here["tuned"]["step_size"])
+
+
 def test_new_data_are_sampled_with_the_settings_of_the_old():
     model = gm.joint(m=dist.Normal(0.0, 5.0), y=lambda m: dist.Normal(m, 1.0).expand([3]))
     first = gm.sample(model.condition(y=[1.0, 2.0, 3.0]), gm.NUTS(), draws=5, progress=False)
