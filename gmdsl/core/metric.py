@@ -31,6 +31,8 @@ class LowRank(eqx.Module):
         return (len(self.scales), len(self.scales))
 
 
+SHORT = 64
+
 type InverseMass = Float[Array, " dim"] | Float[Array, "dim dim"] | LowRank
 type Root = Float[Array, " dim"] | Float[Array, "dim dim"] | LowRank
 
@@ -80,7 +82,12 @@ def trace_in_units_of(inverse_mass: InverseMass | None, scatter: Array) -> Float
 
 def kinetic(momentum: Float[Array, " dim"]) -> Float[Array, ""]:
     """Kinetic energy of a momentum in standard coordinates."""
-    return 0.5 * jnp.dot(momentum, momentum)
+    return 0.5 * inner(momentum, momentum)
+
+
+def inner(a: Float[Array, " dim"], b: Float[Array, " dim"]) -> Float[Array, ""]:
+    """The inner product; of short vectors as a sum, which XLA fuses with what is around it on a CPU."""
+    return jnp.sum(a * b) if a.shape[-1] <= SHORT else jnp.dot(a, b)
 
 
 def _along(root: LowRank, values: Array, z: Array) -> Array:

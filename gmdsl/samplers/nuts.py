@@ -61,15 +61,15 @@ class NUTS(Sampler):
         momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
         scales, depth = root(self.inverse_mass), self.max_tree_depth
         tree = doubled(key_tree, target, scales, self.step_size, depth, state, momentum)
-        new = tree.drawn.point
+        new, tally = tree.drawn.point, tree.tally
         stats = {
             "lp": new.log_density,
-            "acceptance_rate": tree.acceptance / tree.leaves,
-            "diverging": tree.diverging,
-            "nan_evaluations": tree.broken,
-            "n_steps": tree.leaves,
+            "acceptance_rate": tally.acceptance / tally.leaves,
+            "diverging": tally.diverging,
+            "nan_evaluations": tally.broken,
+            "n_steps": tally.leaves,
             "tree_depth": tree.depth,
-            "reached_max_treedepth": (tree.depth >= depth) & ~tree.turned & ~tree.diverging,
+            "reached_max_treedepth": (tree.depth >= depth) & ~tally.turned & ~tally.diverging,
             "energy": tree.drawn.energy,
             "energy_error": tree.drawn.energy - (kinetic(momentum) - state.log_density),
         }
