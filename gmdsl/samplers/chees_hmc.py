@@ -49,7 +49,8 @@ class ChEESHMC(Sampler):
         step_size: time of one leapfrog step, in units of the (estimated) scales.
         trajectory_length: longest time of a trajectory before warm-up; the mean is half of it.
         max_steps: leapfrog steps in a trajectory at most.
-        target_accept: acceptance rate that warm-up aims at, the mean over the chains.
+        target_accept: acceptance rate that warm-up aims at, the mean over the chains; 0.651 is best for Gaussians, and
+            diverges now and then elsewhere.
         inverse_mass: variances (or covariance) of the target; estimated when None.
         metric: the rule that estimates it, from all chains together.
 
@@ -63,7 +64,7 @@ class ChEESHMC(Sampler):
     step_size: float = 0.2
     trajectory_length: float = 1.0
     max_steps: int = 1000
-    target_accept: float = 0.651
+    target_accept: float = 0.8
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
 

@@ -28,14 +28,15 @@ class NUTS(Sampler):
     Attributes:
         step_size: time of one leapfrog step before warm-up.
         max_tree_depth: a trajectory has at most 2 to this power leapfrog steps.
-        target_accept: acceptance rate that warm-up aims at; raise it towards 1 against divergences.
+        target_accept: acceptance rate that warm-up aims at; raise it towards 1 against divergences. Where other
+            libraries are asked for 0.8, they end near 0.88.
         inverse_mass: variances (or covariance) of the target; estimated when None.
         metric: the rule that estimates it; `gm.adapt.DenseMetric()` for correlated targets.
     """
 
     step_size: float = 0.5
     max_tree_depth: int = 10
-    target_accept: float = 0.8
+    target_accept: float = 0.88
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
 
