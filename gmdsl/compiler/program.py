@@ -27,6 +27,7 @@ from gmdsl.core.factor import Deterministic, Undirected
 from gmdsl.core.fork import refuse_fork
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
+from gmdsl.core.kept_programs import keep_programs
 from gmdsl.core.space import Real, Space, dtype_of
 from gmdsl.core.states import states_of
 
@@ -193,6 +194,7 @@ def split(model: Any) -> tuple[Program, Leaves]:
     Names of dimensions and labels play no part, so they do not distinguish programs.
     """
     refuse_fork()
+    keep_programs()
     bare = dataclasses.replace(model, dims=(), coords=())
     flat, treedef = jax.tree.flatten(bare)
     statics = tuple(_ARRAY if isinstance(leaf, ARRAYS) else leaf for leaf in flat)

@@ -1,6 +1,8 @@
-"""Which sampler, when none is named: by what the model is made of, with the reason."""
+"""Which sampler, when none is named: by what the model is made of and how many chains there are, with the reason."""
 
 from typing import Any
+
+import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
@@ -8,14 +10,21 @@ from gmdsl.core.noised import Noised
 from gmdsl.core.path import Path
 from gmdsl.paths.ais import AIS
 from gmdsl.samplers.blocks import blocks
+from gmdsl.samplers.chees_hmc import ChEESHMC
 from gmdsl.samplers.gibbs import Gibbs
 from gmdsl.samplers.mala import MALA
 from gmdsl.samplers.nuts import NUTS
 from gmdsl.samplers.reverse.reverse_sde import ReverseSDE
 
+MANY = 16  # chains from which on they learn faster together than each alone
 
-def choose(model: Any) -> tuple[Any, str]:
+
+def choose(model: Any, chains: int = 4) -> tuple[Any, str]:
     """A sampler for a model, a path or a noised family, and why it.
+
+    Args:
+        model: what is to be sampled.
+        chains: how many chains were asked for.
 
     Raises:
         SpecError: something else, or nothing is free.
@@ -34,6 +43,9 @@ def choose(model: Any) -> tuple[Any, str]:
         )
     discrete = tuple(name for name in model.free if model.spaces[name].discrete)
     real = tuple(name for name in model.free if name not in discrete)
+    size = sum(int(np.prod(model.spaces[name].free_shape)) for name in real)
+    if not discrete and chains >= MANY and size > 1:
+        return ChEESHMC(), f"ChEESHMC: {chains} chains of {size} real numbers learn one trajectory length together"
     if not discrete:
         return NUTS(), "NUTS: every free variable is a real number, and it tunes itself"
     hint = f"; .marginalize({', '.join(map(repr, discrete))}) is better where a rule applies"

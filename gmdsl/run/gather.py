@@ -44,9 +44,10 @@ def _gathered(run: Run) -> Run:
     counted = np.array([run.steps, run.interrupted], np.int32)
     steps, stopped = process_allgather(counted).reshape(-1, 2).T
     done = int(steps.min())
-    position, stats = jax.tree.map(
-        lambda part: np.asarray(process_allgather(part[:, :done], tiled=True)), (run.position, run.stats)
-    )
+    whole = lambda part: np.asarray(process_allgather(np.asarray(part), tiled=True))  # noqa: E731
+    position, stats = jax.tree.map(lambda part: whole(part[:, :done]), (run.position, run.stats))
+    carries = run.carries._replace(sampler=jax.tree.map(whole, run.carries.sampler))
     return dataclasses.replace(
-        run, position=position, stats=stats, warmup=min(run.warmup, done), steps=done, interrupted=bool(stopped.any())
-    )
+        run, position=position, stats=stats, carries=carries, warmup=min(run.warmup, done), steps=done,
+        interrupted=bool(stopped.any()),
+    )  # fmt: skip

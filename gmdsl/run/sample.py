@@ -108,7 +108,7 @@ def _sampled(
 
 def _chosen(model: Any, **settings: Any) -> Any:
     """The same call with a sampler that fits the model; the reason is shown and kept."""
-    sampler, reason = choose(model)
+    sampler, reason = choose(model, settings["chains"])
     if settings["progress"]:
         print(f"gm.sample chose {reason}", file=sys.stderr)
     tree = _sampled(model, **{**settings, "sampler": sampler})

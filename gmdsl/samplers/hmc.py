@@ -39,7 +39,7 @@ class HMC(Sampler):
     step_size: float = 0.2
     steps: int = 10
     jitter: float = 0.3
-    target_accept: float = 0.88
+    target_accept: float = 0.95
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
 

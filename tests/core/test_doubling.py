@@ -24,12 +24,12 @@ def turned(momenta):
 
 def plain(key, at, scales, step, depths, start, momentum):
     """Depth, leaves, mean acceptance and why it ended, with all leaves kept."""
-    energy = float(kinetic(momentum) - start.log_density)
-    forwards, leaves, rates = bool(jax.random.bernoulli(key)), [(start, momentum)], []
+    key = jax.random.split(key)[0]
+    energy, leaves, rates = float(kinetic(momentum) - start.log_density), [(start, momentum)], []
     for depth in range(depths):
+        forwards = bool(jax.random.uniform(jax.random.fold_in(key, depth), (2,), momentum.dtype)[0] < 0.5)
         new = []
         for _ in range(2**depth):
-            uniform = jax.random.uniform(jax.random.fold_in(key, len(rates)), (3,), momentum.dtype)
             point, r = (new or [leaves[-1 if forwards else 0]])[-1]
             new.append(leapfrog(at, scales, step if forwards else -step, point, r))
             error = float(kinetic(new[-1][1]) - new[-1][0].log_density) - energy
@@ -46,7 +46,6 @@ def plain(key, at, scales, step, depths, start, momentum):
         )  # fmt: skip
         if turned(whole) or any(turned(part) for part in across):
             return depth + 1, len(rates), np.mean(rates), "turned"
-        forwards = bool(uniform[2] < 0.5)
     return depths, len(rates), np.mean(rates), "full"
 
 
@@ -60,9 +59,10 @@ def test_the_tree_ends_where_one_with_all_leaves_kept_does(dim, x64):
         start = scored_point(at, x)
         tree = jax.jit(lambda k, h, s, r: doubled(k, at, scales, h, 6, s, r))(key, step, start, r)
         depth, leaves, rate, why = plain(key, at, scales, step, 6, start, r)
-        assert (int(tree.depth), int(tree.leaves)) == (depth, leaves)
-        np.testing.assert_allclose(tree.acceptance / tree.leaves, rate, rtol=1e-9)
-        assert {"turned": tree.turned, "diverging": tree.diverging, "full": ~(tree.turned | tree.diverging)}[why]
+        tally = tree.tally
+        assert (int(tree.depth), int(tally.leaves)) == (depth, leaves)
+        np.testing.assert_allclose(tally.acceptance / tally.leaves, rate, rtol=1e-9)
+        assert {"turned": tally.turned, "diverging": tally.diverging, "full": ~(tally.turned | tally.diverging)}[why]
         ended.add(why)
     assert ended == {"turned", "diverging", "full"}
 
@@ -75,10 +75,10 @@ def test_chains_side_by_side_build_the_trees_that_they_build_alone(x64):
     def one(key, x, r):
         return doubled(key, at, scales, 0.2, 8, scored_point(at, x), r)
 
-    together = jax.vmap(one, axis_name="lanes")(keys, x, r)
+    together = jax.vmap(one)(keys, x, r)
     alone = jax.lax.map(lambda args: one(*args), (keys, x, r))
-    assert len(set(np.asarray(alone.leaves).tolist())) > 2
-    for name in ("drawn", "leaves", "depth", "acceptance", "turned"):
+    assert len(set(np.asarray(alone.tally.leaves).tolist())) > 2
+    for name in ("drawn", "depth", "tally"):
         for a, b in zip(*map(jax.tree.leaves, (getattr(together, name), getattr(alone, name))), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-10)
 

@@ -53,7 +53,7 @@ def test_attributes_say_how_it_was_made(tree):
     attrs = tree["posterior"].attrs
     assert attrs["inference_library"] == "gmdsl"
     assert attrs["sampler"] == "NUTS"
-    assert json.loads(attrs["sampler_settings"])["target_accept"] == 0.8
+    assert json.loads(attrs["sampler_settings"])["target_accept"] == 0.88
     assert attrs["chain_mode"] == "map"
     assert attrs["sampling_time"] > 0
 

@@ -57,9 +57,9 @@ def test_starting_the_kernel_anew_in_each_step_costs_nothing():
 @pytest.mark.parametrize(
     ("kernel", "settings", "draws"),
     [
-        (infer.NUTS, {}, 3000),
-        (infer.NUTS, {"dense_mass": True}, 5000),
-        (infer.HMC, {"trajectory_length": 1.5}, 6000),
+        (infer.NUTS, {"target_accept_prob": 0.9}, 8000),
+        (infer.NUTS, {"dense_mass": True, "target_accept_prob": 0.9}, 8000),
+        (infer.HMC, {"trajectory_length": 1.5, "target_accept_prob": 0.9}, 8000),
         (infer.BarkerMH, {}, 20_000),
         (infer.SA, {"adapt_state_size": 40}, 20_000),
     ],

@@ -37,6 +37,14 @@ def test_the_sampler_fits_the_model_and_the_reason_is_told(model, kind, reason):
     assert re.search(reason, told)
 
 
+def test_many_chains_learn_together():
+    sampler, told = choose(real(), chains=32)
+    assert isinstance(sampler, gm.ChEESHMC)
+    assert told == "ChEESHMC: 32 chains of 2 real numbers learn one trajectory length together"
+    assert isinstance(choose(real(), chains=15)[0], gm.NUTS)
+    assert isinstance(choose(mixed(), chains=32)[0], gm.Blocks)
+
+
 def test_sampling_without_a_sampler_is_sampling_with_the_chosen_one(capsys):
     settings = {"chains": 2, "draws": 20, "warmup": 20, "seed": 4}
     chosen = gm.sample(mixed(), **settings)

@@ -72,7 +72,10 @@ def resumed(path, **settings):
     ("change", "message"),
     [
         (lambda: (gm.joint(x=dist.Normal(0, 1)), gm.NUTS()), "the model differs"),
-        (lambda: (model(), gm.NUTS(target_accept=0.9)), "the setting target_accept differs: 0.8 in the store, 0.9 now"),
+        (
+            lambda: (model(), gm.NUTS(target_accept=0.9)),
+            "the setting target_accept differs: 0.88 in the store, 0.9 now",
+        ),
         (lambda: (model(), gm.MALA()), "the sampler differs: NUTS .* MALA"),
     ],
 )

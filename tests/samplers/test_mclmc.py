@@ -31,7 +31,7 @@ def unit(*values):
     return np.array(values) / np.linalg.norm(values)
 
 
-@pytest.mark.parametrize("settings", [{}, {"metric": gm.adapt.DenseMetric()}, {"target_accept": 0.7}])
+@pytest.mark.parametrize("settings", [{}, {"metric": gm.adapt.DenseMetric()}, {"target_accept": 0.95}])
 def test_the_adjusted_sampler_reproduces_the_law(settings):
     tree = gm.sample(target(), gm.MCLMC(adjusted=True, **settings), draws=10_000, progress=False)
     assert_exact(tree, least_ess=2000)
