@@ -5,8 +5,9 @@ checks need are kept in $j$ checkpoints, one per bit of the number of the leaf. 
 its weights $e^{-H}$, and from the whole with a bias towards the later doubling.
 
 The trajectory from $r_-$ to $r_+$ with the sum of momenta $\rho$ has turned back when $r_- \cdot \rho' \le 0$ or
-$r_+ \cdot \rho' \le 0$, where $\rho' = \rho - (r_- + r_+) / 2$ is the trapezoidal sum; the two checks across the border
-of the last doubling are made, too.
+$r_+ \cdot \rho' \le 0$, where $\rho' = \rho - (r_- + r_+) / 2$ is the trapezoidal sum. The same check is made of the whole
+and of every part that would have been a whole from another start: the trajectory must be as likely to be built from
+each of its states, or the law is not kept.
 
 Reference:
     Hoffman and Gelman, *The No-U-Turn Sampler*, JMLR 15, 2014; Betancourt, *A conceptual introduction to Hamiltonian
@@ -157,10 +158,8 @@ def _joined(tree: Tree, part: Doubling, tally: Tally, end: Array, uniform: Array
     takes = good & (jnp.log(uniform) < part.drawn.log_weight - tree.drawn.log_weight)
     total = jnp.logaddexp(tree.drawn.log_weight, part.drawn.log_weight)
     drawn = jax.tree.map(lambda new, was: jnp.where(takes, new, was), part.drawn, tree.drawn)
-    border, far, first = tree.momenta[end], tree.momenta[1 - end], part.momenta[0]
     summed = tree.sum + part.sum
-    back = turned_back(far, part.momentum, summed)
-    back |= turned_back(far, first, tree.sum + first) | turned_back(border, part.momentum, border + part.sum)
+    back = turned_back(tree.momenta[1 - end], part.momentum, summed)
     put = lambda ends, new: ends.at[end].set(new)  # noqa: E731
     points, momenta = jax.tree.map(put, tree.points, part.point), put(tree.momenta, part.momentum)
     tally = tally._replace(turned=tally.turned | (good & back))

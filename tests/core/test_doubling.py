@@ -38,13 +38,8 @@ def plain(key, at, scales, step, depths, start, momentum):
             closed = [n for n in 2 ** np.arange(1, 12) if count % n == 0]
             if error > 1000 or any(turned(np.array([r for _, r in new[count - n :]])) for n in closed):
                 return depth + 1, len(rates), np.mean(rates), "turned" if error <= 1000 else "diverging"
-        old = np.array([r for _, r in leaves])
         leaves = leaves + new if forwards else new[::-1] + leaves
-        whole, added = np.array([r for _, r in leaves]), np.array([r for _, r in new])
-        across = (np.vstack([old, added[:1]]), np.vstack([old[-1:], added])) if forwards else (
-            np.vstack([added[:1], old]), np.vstack([added[::-1], old[:1]])
-        )  # fmt: skip
-        if turned(whole) or any(turned(part) for part in across):
+        if turned(np.array([r for _, r in leaves])):
             return depth + 1, len(rates), np.mean(rates), "turned"
     return depths, len(rates), np.mean(rates), "full"
 
