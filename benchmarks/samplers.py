@@ -57,8 +57,8 @@ def apart():
     """Two narrow modes ten standard deviations apart, of weights 0.7 and 0.3."""
     return gm.mixture(
         [0.7, 0.3],
-        gm.joint(x=dist.Normal(jnp.zeros(2), 0.5)),
-        gm.joint(x=dist.Normal(jnp.full(2, 5.0), 0.5)),
+        gm.joint(x=dist.Normal(0.0, 0.5).expand([2])),
+        gm.joint(x=dist.Normal(5.0, 0.5).expand([2])),
     )
 
 

@@ -5,9 +5,9 @@ checks need are kept in $j$ checkpoints, one per bit of the number of the leaf. 
 its weights $e^{-H}$, and from the whole with a bias towards the later doubling.
 
 The trajectory from $r_-$ to $r_+$ with the sum of momenta $\rho$ has turned back when $r_- \cdot \rho' \le 0$ or
-$r_+ \cdot \rho' \le 0$, where $\rho' = \rho - (r_- + r_+) / 2$ is the trapezoidal sum. The same check is made of the whole
-and of every part that would have been a whole from another start: the trajectory must be as likely to be built from
-each of its states, or the law is not kept.
+$r_+ \cdot \rho' \le 0$, where $\rho' = \rho - (r_- + r_+) / 2$ is the trapezoidal sum. The same check is made of the
+whole and of every part that would have been a whole from another start: the trajectory must be as likely to be built
+from each of its states, or the law is not kept.
 
 Reference:
     Hoffman and Gelman, *The No-U-Turn Sampler*, JMLR 15, 2014; Betancourt, *A conceptual introduction to Hamiltonian
