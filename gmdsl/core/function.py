@@ -26,17 +26,37 @@ from jax.core import Tracer
 ARRAYS = (np.ndarray, jax.Array)
 
 
+class _Twins:
+    """A value and its copy for the other precision.
+
+    JAX keeps a NumPy array that a traced function closes over in the precision of its first use, by
+    the identity of the array; with `jax_enable_x64` switched later it would mix both in one program.
+    """
+
+    def __init__(self, value: Any):
+        self.by_precision = {bool(jax.config.jax_enable_x64): value}
+        self.first = value
+
+    def current(self) -> Any:
+        """The copy for the precision that is switched on."""
+        double = bool(jax.config.jax_enable_x64)
+        if double not in self.by_precision:
+            self.by_precision[double] = _snapshot(self.first, {})
+        return self.by_precision[double]
+
+
 @jax.tree_util.register_static
 class Function:
     """A plain function, hashable by its fingerprint; a pytree node without leaves."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function = _snapshot(function, {})
+        self._twins = _Twins(self.function)
         self._pins: list[Any] = []
         self.key = fingerprint(self.function, self._pins)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
+        return self._twins.current()(*args, **kwargs)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Function) and self.key == other.key
@@ -54,11 +74,12 @@ class Constant:
 
     def __init__(self, value: Any):
         self.value = value
+        self._twins = _Twins(value)
         self._pins: list[Any] = []
         self.key = fingerprint(value, self._pins)
 
     def __call__(self) -> Any:
-        return self.value
+        return self._twins.current()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Constant) and self.key == other.key
@@ -271,7 +292,12 @@ def _snapshot(value: Any, done: dict[int, Any]) -> Any:
         return functools.partial(_snapshot(value.func, done), *_snapshot(value.args, done), **keywords)
     if isinstance(value, types.MethodType):
         return types.MethodType(value.__func__, _snapshot(value.__self__, done))
-    if _is_user_object(value) and not isinstance(value, eqx.Module) and not hasattr(value, "tree_flatten"):
+    if isinstance(value, eqx.Module):
+        return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, value)
+    is_tree = hasattr(value, "tree_flatten") and not isinstance(value, type)
+    if is_tree and not any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(value)):
+        return value  # constraints are compared by identity
+    if is_tree or _is_user_object(value):
         try:
             twin = object.__new__(type(value))
         except TypeError:  # a class that builds on another memory layout is kept as it is

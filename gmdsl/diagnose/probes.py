@@ -9,7 +9,6 @@ from jaxtyping import Float
 
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.program import FlatTarget
-from gmdsl.core.function import Function
 from gmdsl.core.model import Model
 
 RADIUS = 2.0  # as the starts of gm.sample
@@ -35,17 +34,10 @@ def _evaluated(function: Any, model: Model, x: np.ndarray, double: bool) -> Any:
     """A function of flat points in batches of few sizes, so that it compiles few times."""
     size = min(BATCH, 2 ** int(np.ceil(np.log2(max(len(x), 16)))))
     padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % size, axis=0)])
-    other = double != jax.config.jax_enable_x64
     with jax.enable_x64(double):
-        target, dtype = Density(_fresh(model) if other else model).target, np.float64 if double else np.float32
+        target, dtype = Density(model).target, np.float64 if double else np.float32
         parts = [function(target, jnp.asarray(padded[i : i + size], dtype)) for i in range(0, len(padded), size)]
     return jax.tree.map(lambda *p: np.concatenate([np.asarray(a, float) for a in p])[: len(x)], *parts)
-
-
-def _fresh(model: Model) -> Model:
-    """The model with copies of its functions: JAX keeps the arrays they hold in the precision of their first use."""
-    copy = lambda node: Function(node.function) if isinstance(node, Function) else node  # noqa: E731
-    return jax.tree.map(copy, model, is_leaf=lambda node: isinstance(node, Function))
 
 
 @jax.jit

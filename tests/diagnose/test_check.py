@@ -189,3 +189,13 @@ def test_observed_and_reparametrised_models_are_checked():
     report = gm.check(gm.sample(model, gm.NUTS(target_accept=0.95), progress=False), model)
     assert report["Stein identity"].status == "ok"
     assert report["gradient"].status == "ok"
+
+
+def test_a_mixture_of_arrays_is_checked_linted_and_normalised_after_its_run():
+    parts = [gm.joint(x=dist.Normal(jnp.full(2, at), 0.5)) for at in (0.0, 5.0)]
+    model = gm.mixture([0.7, 0.3], *parts)
+    report = gm.check(gm.sample(model, gm.MALA(), warmup=100, draws=100, progress=False), model)
+    assert report["gradient"].status == "ok"
+    assert report["proper density"].status == "ok"
+    assert gm.lint(model).status == "ok"
+    assert abs(gm.log_normalizer(model).log_z) < 1e-9

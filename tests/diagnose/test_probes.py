@@ -1,6 +1,8 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import pytest
 
 import gmdsl as gm
 from gmdsl.diagnose.probes import log_densities, scores, starts
@@ -24,3 +26,22 @@ def test_starts_are_those_of_a_run():
     assert np.abs(x).max() < 2.0
     assert abs(x.mean()) < 4.5 * 2.0 / np.sqrt(3 * 2000)
     np.testing.assert_array_equal(x, starts(2, 1000))
+
+
+@pytest.mark.filterwarnings("ignore::gmdsl.core.errors.CaptureWarning")  # arrays are captured on purpose
+def test_a_model_that_ran_in_single_precision_is_evaluated_in_double():
+    """JAX keeps NumPy arrays that are closed over in their first precision; every kind of node holds some."""
+    width, normal = np.full(1, 0.5), dist.Normal(jnp.full(2, 5.0), 0.5)
+    parts = gm.joint(x=dist.Normal(jnp.zeros(2), 0.5)), gm.joint(x=normal)
+    at, far = np.zeros((1, 2)), -2.0 * np.log(0.5 * np.sqrt(2.0 * np.pi)) + np.log(0.7)
+    for model, exact in (
+        (gm.mixture([0.7, 0.3], *parts), far),
+        (gm.joint(x=dist.Normal(jnp.zeros(2), 0.5)), far - np.log(0.7)),
+        (gm.energy(lambda x: ((x / width) ** 2).sum() / 2.0, x=gm.Real(2)), 0.0),
+        (gm.energy(lambda x: -normal.log_prob(x + 5.0).sum(), x=gm.Real(2)), far - np.log(0.7)),
+    ):
+        rough = log_densities(model, at, double=False)
+        fine = log_densities(model, at)
+        np.testing.assert_allclose(fine, exact, rtol=1e-7, atol=1e-12)
+        np.testing.assert_allclose(rough, fine, rtol=1e-5)
+        assert log_densities(model, at, double=False) == rough
