@@ -16,17 +16,19 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
+from gmdsl.core.keys import chain_keys
 from gmdsl.core.sampler import Sampler
 from gmdsl.run.contract import check_chains
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
 from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.progress import Progress
 from gmdsl.run.share import WHOLE, Share
-from gmdsl.run.start import TRIES, given_starts, random_start, start_error
+from gmdsl.run.start import TRIES, given_starts, random_starts, start_error
 from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
 
 CAPACITY = 250  # records in a block; a fixed number, so that other lengths compile nothing
+CHEAP = 2**18  # numbers in buffers whose cost is not felt
 NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
 
 
@@ -121,7 +123,7 @@ def run_chains(
 def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None, share: Share = WHOLE) -> Setup:
     """The kernel of a run, traced, and the keys of its chains; `mesh` has devices of this process only."""
     chains = share.of(plan.chains)
-    size = capacity(len(chains), density.dim)
+    size = capacity(len(chains), density.dim, plan.warmup + plan.draws)
     sampler, name = sampler.bound(density), type(sampler).__name__
     check_chains(sampler, adapters_of(sampler), plan.chains, plan.mode, split=share != WHOLE)
     each = isinstance(sampler, Tuned)
@@ -133,7 +135,7 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
     if each and share != WHOLE:
         raise SpecError("sample(...): chains with settings of their own run in one process. Take tuned.pooled().")
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
-    keys = spread(mesh, _keys(plan.seed, chains))
+    keys = spread(mesh, chain_keys(plan.seed, chains))
     return Setup(density, kernel, arrays, keys, plan, name, share)
 
 
@@ -205,18 +207,21 @@ def choose_mode(sampler: Sampler, chains: int, asked: str | None, split: bool = 
     return "vmap" if chains <= WIDEST else "tile"
 
 
-def capacity(chains: int, dim: int) -> int:
-    """Records in a block: fewer where positions are so large that buffers would not fit.
+def capacity(chains: int, dim: int, total: int = CAPACITY) -> int:
+    """Records in a block: fewer where positions are so large that buffers would not fit, or cost time for nothing.
 
-    >>> capacity(4, 10), capacity(64, 100_000)
-    (250, 5)
+    Args:
+        chains: how many.
+        dim: numbers in a position.
+        total: records of each chain in the run.
+
+    >>> capacity(4, 10, 20), capacity(64, 100_000), capacity(10_000, 2, 5)
+    (250, 5, 8)
     """
-    return max(1, min(CAPACITY, NUMBERS // max(1, chains * dim)))
-
-
-def _keys(seed: int, chains: range) -> jax.Array:
-    key = jax.random.key(seed)
-    return jax.vmap(lambda c: jax.random.fold_in(key, c))(jnp.arange(chains.start, chains.stop))
+    most = max(1, min(CAPACITY, NUMBERS // max(1, chains * dim)))
+    if chains * dim * most <= CHEAP:
+        return most
+    return min(most, 2 ** max(0, total - 1).bit_length())
 
 
 def started(setup: Setup, init: Any) -> Carry:
@@ -235,11 +240,11 @@ def starts(setup: Setup, init: Any) -> Carry:
     """The carries of all chains of the run at their starts: one program, so that no bit depends on the share."""
     density, kernel = setup.density, setup.kernel
     target, chains, seed = density.target, setup.plan.chains, setup.plan.seed
-    keys = _keys(seed, range(chains))
+    keys = chain_keys(seed, range(chains))
     x = given_starts(density, init, chains, seed)
     given = x is not None
     if x is None:
-        x = np.stack([random_start(seed, c, 0, target) for c in range(chains)])
+        x = random_starts(seed, 0, target, chains)
     for attempt in range(1, TRIES + 1):
         try:
             carries, finite, smooth = start_chains(
@@ -253,5 +258,5 @@ def starts(setup: Setup, init: Any) -> Carry:
         bad = int(np.flatnonzero(~good)[0])
         if given or attempt == TRIES:
             raise start_error(density, x[bad], given, TRIES)
-        x = np.stack([x[c] if good[c] else random_start(seed, c, attempt, target) for c in range(chains)])
+        x = np.where(good[:, None], x, random_starts(seed, attempt, target, chains))
     raise AssertionError("unreachable")

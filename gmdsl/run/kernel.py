@@ -2,8 +2,8 @@
 
 The static half of a run (the program of the model, the structure of the sampler, its adapters, how
 chains are batched) is a `Kernel`, hashable, so that a second run of the same kind compiles nothing.
-What moves is a `Carry` per chain. The key of step i is `fold_in(chain_key, i)`, so a run does not
-depend on how it is cut into blocks.
+What moves is a `Carry` per chain. The key of step i depends on the chain and on i alone, so a run
+does not depend on how it is cut into blocks.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ from gmdsl.core.across import LANES
 from gmdsl.core.adapter import Adapter, adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.function import ARRAYS
+from gmdsl.core.keys import step_key
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.tree import replace, strong
@@ -207,7 +208,7 @@ def tile_size(chains: int) -> int:
 
 def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: Array, phase: Array) -> Any:
     sampler = kernel.started.sampler(carry.sampler)
-    result = sampler.step(jax.random.fold_in(key, index), target, carry.state)
+    result = sampler.step(step_key(key, index), target, carry.state)
     state, stats = checked(sampler, carry.state, result)
     position = sampler.position(state)
     size = getattr(sampler, "step_size", None)

@@ -56,14 +56,16 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
     return np.stack([np.asarray(x) for x in flat])
 
 
-def random_start(seed: int, chain: int, attempt: int, target: Target) -> np.ndarray:
-    """One random start, the same on every machine; discrete coordinates at any of their values."""
-    rng = np.random.default_rng([seed, chain, attempt])
-    draws = rng.uniform(-RADIUS, RADIUS, target.dim)
+def random_starts(seed: int, attempt: int, target: Target, chains: int) -> np.ndarray:
+    """Random starts, (chains, dim), the same on every machine; discrete coordinates at any of their values.
+
+    The start of a chain does not depend on how many chains there are.
+    """
+    draws = np.random.default_rng([seed, 0, attempt]).uniform(-RADIUS, RADIUS, (chains, target.dim))
     for i, states in enumerate(target.states):
         if states is not None:
             count, first, gap = states
-            draws[i] = first + gap * rng.integers(count)
+            draws[:, i] = first + gap * np.floor((draws[:, i] + RADIUS) / (2 * RADIUS) * count)
     return draws.astype(dtype_of(Real()))
 
 

@@ -6,6 +6,7 @@ import pytest
 from numpyro import infer
 
 import gmdsl as gm
+from gmdsl.core.keys import chain_keys, step_key
 from tests.samplers.laws import assert_exact, target
 
 MASS = np.array([0.5, 2.0])
@@ -30,10 +31,10 @@ def test_a_run_makes_the_steps_that_numpyro_itself_makes_with_the_same_keys(kern
     run = {"chains": 1, "draws": 5, "warmup": 0, "seed": 3, "init": START, "progress": False}
     found = gm.sample(gm.energy(energy, x=gm.Real(2)), sampler, **run)["posterior"]["x"].values[0]
     own = kernel(potential_fn=energy, **settings, **FROZEN)
-    chain = jax.random.fold_in(jax.random.key(3), 0)
+    chain = chain_keys(3, range(1))[0]
     state = own.init(jax.random.key(0), 0, jnp.asarray(START["x"]), (), {})
     for i in range(5):
-        state = own.sample(state._replace(rng_key=jax.random.fold_in(chain, i)), (), {})
+        state = own.sample(state._replace(rng_key=step_key(chain, i)), (), {})
         np.testing.assert_allclose(found[i], state.z, rtol=2e-5, atol=2e-6)
 
 

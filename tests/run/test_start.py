@@ -5,7 +5,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.compiler.program import target_of
-from gmdsl.run.start import given_starts, random_start
+from gmdsl.run.start import given_starts, random_starts
 
 
 @pytest.fixture
@@ -14,20 +14,24 @@ def model():
 
 
 def test_random_starts_are_dispersed_and_repeatable():
-    wide, narrow = (target_of(gm.joint(x=dist.Normal(0.0, 1.0).expand([n]))) for n in (50, 5))
-    starts = np.stack([random_start(0, c, 0, wide) for c in range(4)])
+    target = target_of(gm.joint(x=dist.Normal(0.0, 1.0).expand([50])))
+    starts = random_starts(0, 0, target, 4)
+    assert starts.shape == (4, 50)
     assert (np.abs(starts) <= 2).all()
     assert starts.std() > 1.0
-    np.testing.assert_array_equal(starts[2], random_start(0, 2, 0, wide))
-    assert not np.array_equal(random_start(0, 0, 0, narrow), random_start(0, 0, 1, narrow))
+    assert abs(np.corrcoef(starts)[0, 1]) < 4.5 / np.sqrt(50)
+    np.testing.assert_array_equal(starts, random_starts(0, 0, target, 9)[:4])
+    assert not np.isin(random_starts(0, 1, target, 4), starts).any()
+    assert not np.isin(random_starts(1, 0, target, 4), starts).any()
 
 
 def test_discrete_coordinates_start_at_any_of_their_values():
-    target = target_of(gm.energy(lambda s, x: jnp.sum(s) * x, s=gm.Spin(40), x=gm.Real()))
-    start = random_start(0, 0, 0, target)
-    assert set(start[:40]) == {-1.0, 1.0}
-    assert abs(start[:40].sum()) < 28.0  # 4.5 standard deviations
-    assert start[40] not in (-1.0, 1.0)
+    target = target_of(gm.energy(lambda s, k, x: jnp.sum(s) * x + k, s=gm.Spin(40), k=gm.Categorical(3), x=gm.Real()))
+    starts = random_starts(0, 0, target, 100)
+    assert set(starts[:, :40].ravel()) == {-1.0, 1.0}
+    assert abs(starts[:, :40].sum()) < 4.5 * np.sqrt(4000)
+    assert set(starts[:, 40]) == {0.0, 1.0, 2.0}
+    assert not np.isin(starts[:, 41], (-1.0, 1.0)).any()
 
 
 def test_one_start_serves_all_chains_or_each_has_its_own(model):
