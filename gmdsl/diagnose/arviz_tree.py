@@ -9,6 +9,7 @@ Reference:
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -95,7 +96,7 @@ def model_digest(model: Model) -> str:
 
 def attributes() -> dict[str, Any]:
     """Who made a group, and when."""
-    version = importlib.metadata.version("gmdsl")
+    version = _version()
     return {
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
         "creation_library": "gmdsl",
@@ -105,6 +106,11 @@ def attributes() -> dict[str, Any]:
         "inference_library_version": version,
         "jax_version": jax.__version__,
     }
+
+
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("gmdsl")
 
 
 def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> dict[str, Any]:
@@ -147,13 +153,25 @@ def _dataset(arrays: dict[str, Any], leading: Any, dims: Any, coords: Any, attrs
         shape = array.shape[len(leading) :]
         labels = list(dims.get(name, ()))[: len(shape)]
         labels += [f"{name}_dim_{i}" for i in range(len(labels), len(shape))]
-        variables[name] = ((*leading, *labels), np.asarray(array))
+        variables[name] = xarray.Variable((*leading, *labels), np.asarray(array))
         for label, size in zip(labels, shape, strict=True):
-            used[label] = np.asarray(coords[label]) if label in coords else np.arange(size)
+            used[label] = _index(label, np.asarray(coords[label])) if label in coords else _numbers(label, size)
     if leading:
         first = next(iter(arrays.values()))
-        used |= {axis: np.arange(first.shape[i]) for i, axis in enumerate(leading)}
-    return xarray.Dataset(variables, coords=used, attrs=attrs)
+        used |= {axis: _numbers(axis, first.shape[i]) for i, axis in enumerate(leading)}
+    return xarray.Dataset(variables, coords=xarray.Coordinates(used), attrs=attrs)
+
+
+def _index(label: str, values: np.ndarray) -> Any:
+    import xarray
+
+    return xarray.IndexVariable(label, values)
+
+
+@functools.lru_cache(maxsize=256)
+def _numbers(label: str, size: int) -> Any:
+    """An axis that counts from 0; made once, as xarray spends more time on it than on the draws."""
+    return _index(label, np.arange(size))
 
 
 def _slot(position: np.ndarray, slot: Any) -> np.ndarray:

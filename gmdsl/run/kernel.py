@@ -102,16 +102,24 @@ def make_kernel(
     check_pair(sampler)
     given, arrays = _dissect(_floats(sampler))
     adapters = adapters_of(sampler)
+    shapes = tuple((a.shape[1:] if each else a.shape, a.dtype) for a in arrays)
+    started = _started_settings(given, adapters, program.plan.dim, shapes)
+    return Kernel(program, given, started, adapters, mode, capacity, thin, mesh, each), arrays
+
+
+@functools.lru_cache(maxsize=256)
+def _started_settings(given: Settings, adapters: tuple[Adapter, ...], dim: int, shapes: Any) -> Settings:
+    """The structure of a sampler once its adapters have filled in their fields, by a trace."""
     found: list[Settings] = []
 
     def start(arrays: tuple[Array, ...]) -> Any:
-        started, _ = _started(given.sampler(arrays), adapters, program.plan.dim)
+        started, _ = _started(given.sampler(arrays), adapters, dim)
         settings, leaves = _dissect(started)
         found.append(settings)
         return leaves
 
-    jax.eval_shape(start, jax.tree.map(lambda a: a[0], arrays) if each else arrays)
-    return Kernel(program, given, found[0], adapters, mode, capacity, thin, mesh, each), arrays
+    jax.eval_shape(start, tuple(jax.ShapeDtypeStruct(*shape) for shape in shapes))
+    return found[0]
 
 
 def started_sampler(sampler: Sampler, dim: int) -> Any:
