@@ -19,6 +19,7 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.metric import root, scaled, scaled_score
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
@@ -53,7 +54,7 @@ class BarkerMH(Sampler):
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_size, key_sign, key_accept = jax.random.split(key, 3)
-        size = self.step_size * jax.random.normal(key_size, (target.dim,), state.position.dtype)
+        size = self.step_size * standard_normal(key_size, (target.dim,), state.position.dtype)
         scales = root(self.inverse_mass)
         slope = scaled_score(scales, state.score)
         keeps = jax.random.logistic(key_sign, (target.dim,), size.dtype) < size * slope

@@ -26,6 +26,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.hamiltonian import accepted, trajectory
 from gmdsl.core.metric import root, unscaled
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
@@ -87,7 +88,7 @@ class ChEESHMC(Sampler):
     def step(self, key: Array, target: Target, state: CountedPoint) -> tuple[CountedPoint, Stats]:
         key_momentum, key_accept = jax.random.split(key)
         scales = root(self.inverse_mass)
-        momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
+        momentum = standard_normal(key_momentum, state.position.shape, state.position.dtype)
         time = self.trajectory_length * jnp.asarray(TIMES, momentum.dtype)[state.count % len(TIMES)]
         steps = jnp.clip(jnp.ceil(time / self.step_size), 1, self.max_steps).astype(jnp.int32)
         steps = max_over_lanes(steps)  # the same in every chain: said so that the loop has one length

@@ -11,11 +11,11 @@ Reference:
 
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.density import Target
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, choose, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
@@ -41,7 +41,7 @@ class Langevin(Sampler):
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         x = state.position
-        noise = jax.random.normal(key, x.shape, x.dtype)
+        noise = standard_normal(key, x.shape, x.dtype)
         proposal = scored_point(target, x + 0.5 * self.step_size * state.score + jnp.sqrt(self.step_size) * noise)
         lost = jnp.isnan(proposal.log_density) | jnp.isnan(proposal.score).any()
         new = choose(lost, state, proposal)

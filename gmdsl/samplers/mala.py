@@ -19,6 +19,7 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.metric import root, scaled, scaled_score
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
@@ -53,7 +54,7 @@ class MALA(Sampler):
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_move, key_accept = jax.random.split(key)
-        scales, noise = root(self.inverse_mass), jax.random.normal(key_move, state.position.shape, state.position.dtype)
+        scales, noise = root(self.inverse_mass), standard_normal(key_move, state.position.shape, state.position.dtype)
         size = jnp.sqrt(self.step_size)
         drift = 0.5 * size * scaled_score(scales, state.score)
         proposal = self.init(key, target, state.position + size * scaled(scales, drift + noise))

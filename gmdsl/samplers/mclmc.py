@@ -39,6 +39,7 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import Root, root, scaled, scaled_score
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.phase import Phase, bounced, phase, point_of
 from gmdsl.core.point import is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
@@ -98,7 +99,7 @@ class MCLMC(Sampler):
                 "MCLMC(): one dimension, and a velocity of constant speed has nowhere to turn on a line."
                 " Take gm.UnderdampedLangevin() or gm.NUTS()."
             )
-        return phase(scored_point(target, x), _unit(jax.random.normal(key, x.shape, x.dtype)))
+        return phase(scored_point(target, x), _unit(standard_normal(key, x.shape, x.dtype)))
 
     def position(self, state: Phase) -> Float[Array, " dim"]:
         return state.position
@@ -108,7 +109,7 @@ class MCLMC(Sampler):
 
     def _adjusted(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
         key_velocity, key_length, key_accept = jax.random.split(key, 3)
-        start = state._replace(velocity=_unit(jax.random.normal(key_velocity, state.velocity.shape, state.score.dtype)))
+        start = state._replace(velocity=_unit(standard_normal(key_velocity, state.velocity.shape, state.score.dtype)))
         length = 2.0 * self._length(target) * jax.random.uniform(key_length, (), state.score.dtype)
         steps = jnp.clip(jnp.ceil(length / self.step_size), 1, self.max_steps).astype(jnp.int32)
         lowest, scales = state.log_density - DIVERGENCE, root(self.inverse_mass)
@@ -131,7 +132,7 @@ class MCLMC(Sampler):
         error = turn + state.log_density - proposal.log_density
         new, lost = bounced(state, proposal)
         blur = jnp.sqrt(jnp.expm1(2.0 * self.step_size / self._length(target)) / target.dim)
-        noise = jax.random.normal(key, new.velocity.shape, new.velocity.dtype)
+        noise = standard_normal(key, new.velocity.shape, new.velocity.dtype)
         new = new._replace(velocity=_unit(new.velocity + blur * noise))
         error = jnp.where(lost, jnp.inf, error)
         more = {"energy_error": error, "diverging": ~(error < DIVERGENCE)}

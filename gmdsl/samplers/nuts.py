@@ -18,6 +18,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.doubling import doubled
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import kinetic, root
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
@@ -59,7 +60,7 @@ class NUTS(Sampler):
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_momentum, key_tree = jax.random.split(key)
-        momentum = jax.random.normal(key_momentum, state.position.shape, state.position.dtype)
+        momentum = standard_normal(key_momentum, state.position.shape, state.position.dtype)
         scales, depth = root(self.inverse_mass), self.max_tree_depth
         tree = doubled(key_tree, target, scales, self.step_size, depth, state, momentum)
         new, tally = tree.drawn.point, tree.tally

@@ -16,6 +16,7 @@ from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.metric import root, scaled
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
 
 
@@ -56,7 +57,7 @@ class RandomWalk(Sampler):
 
     def step(self, key: Array, target: Target, state: WalkState) -> tuple[WalkState, Stats]:
         key_move, key_accept = jax.random.split(key)
-        noise = jax.random.normal(key_move, state.position.shape, state.position.dtype)
+        noise = standard_normal(key_move, state.position.shape, state.position.dtype)
         x = state.position + self.step_size * scaled(root(self.inverse_mass), noise)
         proposal = WalkState(x, target.log_density(x))
         new, stats = metropolis(key_accept, state, proposal, proposal.log_density - state.log_density)

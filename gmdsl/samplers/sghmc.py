@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float
 from gmdsl.compiler.minibatch import Minibatches, as_names, bound, check_batch, seen
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
 
@@ -92,7 +93,7 @@ class SGHMC(Sampler):
         return bound(self, density)
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Moving:
-        return Moving(x, jax.random.normal(key, x.shape, x.dtype))
+        return Moving(x, standard_normal(key, x.shape, x.dtype))
 
     def position(self, state: Moving) -> Float[Array, " dim"]:
         return state.position
@@ -114,7 +115,7 @@ class SGHMC(Sampler):
         x = state.position + self.step_size * state.momentum
         lp, score = seen(self, key_batch, target).log_density_and_score(x)
         spread = jnp.sqrt(2.0 * jnp.maximum(self.friction - self.noise, 0.0) * self.step_size)
-        noise = spread * jax.random.normal(key_noise, x.shape, x.dtype)
+        noise = spread * standard_normal(key_noise, x.shape, x.dtype)
         r = (1.0 - self.step_size * self.friction) * state.momentum + self.step_size * score + noise
         lost = jnp.isnan(lp) | jnp.isnan(score).any()
         back = Moving(state.position, -state.momentum)

@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.compiler.minibatch import Minibatches, as_names, bound, check_batch, seen
 from gmdsl.core.density import Target
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, choose, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
 
@@ -77,7 +78,7 @@ class SGLD(Sampler):
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_batch, key_noise = jax.random.split(key)
         x = state.position
-        noise = jax.random.normal(key_noise, x.shape, x.dtype)
+        noise = standard_normal(key_noise, x.shape, x.dtype)
         moved = x + 0.5 * self.step_size * state.score + jnp.sqrt(self.step_size) * noise
         # The next score is taken at once, from a batch of its own, so that a point without one is seen and left.
         proposal = scored_point(seen(self, key_batch, target), moved)

@@ -19,6 +19,7 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.metric import root, scaled
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.sampler import Sampler, Stats
 
 SHRINKS = 100  # after so many the interval is as narrow as rounding
@@ -64,7 +65,7 @@ class Slice(Sampler):
     def step(self, key: Array, target: Target, state: SliceState) -> tuple[SliceState, Stats]:
         key_level, key_direction, key_place, key_share, key_shrink = jax.random.split(key, 5)
         dtype = state.position.dtype
-        noise = jax.random.normal(key_direction, state.position.shape, dtype)
+        noise = standard_normal(key_direction, state.position.shape, dtype)
         direction = scaled(root(self.inverse_mass), noise)
         level = state.log_density - jax.random.exponential(key_level, dtype=dtype)
 

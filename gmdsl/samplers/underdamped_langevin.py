@@ -29,6 +29,7 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.metric import root, scaled, scaled_score
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.phase import Phase, bounced, phase, point_of, turned
 from gmdsl.core.point import is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
@@ -79,7 +80,7 @@ class UnderdampedLangevin(Sampler):
         return None if self.adjusted else "unadjusted: the stationary law differs from the target by O(step_size^2)"
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Phase:
-        return phase(scored_point(target, x), jax.random.normal(key, x.shape, x.dtype))
+        return phase(scored_point(target, x), standard_normal(key, x.shape, x.dtype))
 
     def position(self, state: Phase) -> Float[Array, " dim"]:
         return state.position
@@ -113,7 +114,7 @@ class UnderdampedLangevin(Sampler):
     def _bath(self, key: Array, velocity: Float[Array, " dim"]) -> Float[Array, " dim"]:
         """O: part of the velocity is replaced by noise."""
         decay = self.friction * self.step_size
-        noise = jax.random.normal(key, velocity.shape, velocity.dtype)
+        noise = standard_normal(key, velocity.shape, velocity.dtype)
         return jnp.exp(-decay) * velocity + jnp.sqrt(-jnp.expm1(-2.0 * decay)) * noise
 
     def _kick(self, state: Phase) -> Phase:

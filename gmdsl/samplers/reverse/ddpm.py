@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.generator import Generator, Stats
 from gmdsl.core.grid import check_grid, reverse_grid
 from gmdsl.core.noised import FlatFamily
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.tree import setting
 
 
@@ -40,7 +41,7 @@ class DDPM(Generator):
 
         def step(k: Array, x: Array) -> Array:
             bridge = target.process.bridge(times[k + 1], times[k])
-            noise = jax.random.normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
+            noise = standard_normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
             return bridge.noisy * x + bridge.clean * target.denoise(x, times[k]) + bridge.std * noise
 
         return jax.lax.fori_loop(0, self.steps, step, target.start(key_start)), {}

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.generator import Generator, Stats
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.prediction import Preconditioned
 from gmdsl.core.process import Process
 from gmdsl.core.skeleton import Skeleton, strip
@@ -117,7 +118,7 @@ class LearnedReverseDiffusion(Generator):
 
         def step(k: Array, at: Any) -> Any:
             x, log_weight = at
-            noise = jax.random.normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
+            noise = standard_normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
             bridge = process.bridge(times[k + 1], times[k])
             clean = prediction.denoise(process, self.network, x, times[k])
             std = jnp.sqrt(bridge.std**2 + (bridge.clean * self._spread(times[k])) ** 2)
@@ -128,7 +129,7 @@ class LearnedReverseDiffusion(Generator):
 
         x, log_weight = jax.lax.fori_loop(0, self.steps - 1, step, (start, -_normal(start, 0.0, process.prior_scale)))
         last = times[self.steps - 1]
-        noise = jax.random.normal(jax.random.fold_in(key_noise, self.steps), x.shape, x.dtype)
+        noise = standard_normal(jax.random.fold_in(key_noise, self.steps), x.shape, x.dtype)
         spread = self._spread(last)
         end = prediction.denoise(process, self.network, x, last) + spread * noise
         log_weight += _normal(x, process.alpha(last) * end, process.sigma(last)) - _normal(noise, 0.0, 1.0)

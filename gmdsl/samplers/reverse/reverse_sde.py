@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.generator import Generator, Stats
 from gmdsl.core.grid import check_grid, reverse_grid
 from gmdsl.core.noised import FlatFamily
+from gmdsl.core.normal import standard_normal
 from gmdsl.core.tree import setting
 
 
@@ -43,7 +44,7 @@ class ReverseSDE(Generator):
         def step(k: Array, x: Array) -> Array:
             t, delta = times[k], times[k] - times[k + 1]
             drift, rate = target.process.drift(t), target.process.diffusion(t)
-            noise = jax.random.normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
+            noise = standard_normal(jax.random.fold_in(key_noise, k), x.shape, x.dtype)
             return x - drift * x * delta + rate**2 * delta * target.score(x, t) + rate * jnp.sqrt(delta) * noise
 
         return jax.lax.fori_loop(0, self.steps, step, target.start(key_start)), {}
