@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.convolutions import as_products, has_kernels
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.core.ancestral import known
 from gmdsl.core.conditional import Conditional
@@ -50,6 +51,7 @@ class Program:
         self.signature = tuple((name, self.spaces[name].shape, dtype_of(self.spaces[name])) for name in self.free)
         self.computed: tuple[str, ...] = model.deterministic
         self.factor_names = unique_names(model.factors)
+        self.has_kernels = has_kernels(model)
         self.jit_log_density = jax.jit(self.log_density)
         self.jit_score = jax.jit(self.score)
         self.jit_log_density_and_score = jax.jit(self.log_density_and_score)
@@ -182,7 +184,8 @@ class FlatTarget(Target):
         return sum(((states_of(slot.space),) * (slot.stop - slot.start) for slot in slots), ())
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        return self.program.decode(self.leaves, self.hoisted, x)[1]
+        density = lambda x: self.program.decode(self.leaves, self.hoisted, x)[1]  # noqa: E731
+        return (as_products(density) if self.program.has_kernels else density)(x)
 
     def minibatch(self, key: Array, batches: Any) -> "FlatTarget":
         return batches.draw(key, self)
