@@ -45,6 +45,16 @@ def test_many_chains_learn_together():
     assert isinstance(choose(mixed(), chains=32)[0], gm.Blocks)
 
 
+def test_many_variables_take_a_sampler_whose_cost_grows_little_with_them():
+    wide = gm.joint(s=dist.HalfNormal(1.0), x=lambda s: dist.Normal(0.0, s).expand([499]))
+    sampler, told = choose(wide)
+    assert isinstance(sampler, gm.MCLMC)
+    assert sampler.adjusted
+    assert told == "MCLMC, adjusted: it takes fewer evaluations than NUTS for 500 real numbers"
+    assert isinstance(choose(wide.condition(s=1.0))[0], gm.NUTS)
+    assert isinstance(choose(wide, chains=32)[0], gm.ChEESHMC)
+
+
 def test_sampling_without_a_sampler_is_sampling_with_the_chosen_one(capsys):
     settings = {"chains": 2, "draws": 20, "warmup": 20, "seed": 4}
     chosen = gm.sample(mixed(), **settings)
