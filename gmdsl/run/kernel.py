@@ -174,19 +174,21 @@ def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tu
     def one_chain(key: Array, carry: Carry) -> tuple[Carry, Record]:
         step = jax.jit(lambda carry, i, phase: _step(kernel, target, key, carry, first + i, phase))
         shapes = jax.eval_shape(step, carry, jnp.int32(0), phases[0])
-        buffers = jax.tree.map(lambda s: jnp.zeros((kernel.capacity, *s.shape), s.dtype), shapes[1])
+        empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
+        buffers = jax.tree.map(lambda a: jnp.zeros((kernel.capacity, *a.shape), a.dtype), empty)
 
         def one_record(index: Array, at: Any) -> Any:
             carry, buffers = at
             base = index * kernel.thin
-            carry, record = step(carry, base, phases[base])
 
             def again(j: Array, at: Any) -> Any:
                 carry, new = step(at[0], base + j, phases[base + j])
                 return carry, Record(new.position, _any(at[1].stats, new.stats))
 
-            if kernel.thin > 1:
-                carry, record = jax.lax.fori_loop(1, kernel.thin, again, (carry, strong(record)))
+            if kernel.thin == 1:
+                carry, record = step(carry, base, phases[base])
+            else:  # one loop from 0 on, so that the step is in the program once
+                carry, record = jax.lax.fori_loop(0, kernel.thin, again, (carry, empty))
             put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
             return carry, jax.tree.map(lambda b, r: put(b, r), buffers, record)
 
