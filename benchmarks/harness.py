@@ -68,15 +68,15 @@ class ContenderError(RuntimeError):
 class Process:
     """A contender's process."""
 
-    def __init__(self, contender, **variables):
+    def __init__(self, contender, one_thread=False, **variables):
         self.contender = contender
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
         command = [peers.interpreter(contender.environment), str(peers.HERE / "worker.py")]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            cwd=peers.HERE, env=peers.surroundings(**variables),
+            cwd=peers.HERE, env=peers.surroundings(one_thread, **variables),
         )  # fmt: skip
-        self.imports = self.ask({"load": contender.module})
+        self.imports = self.ask({"load": contender.module, "one_thread": one_thread})
 
     def ask(self, request):
         """Sends one request and waits for the answer."""
@@ -114,9 +114,10 @@ class Process:
 
 
 class Bench:
-    """The processes of a table, started when first needed; contenders of one module share none."""
+    """The processes of a table, one for each contender, started when first needed."""
 
-    def __init__(self, contenders):
+    def __init__(self, contenders, one_thread=False):
+        self.one_thread = one_thread
         lacking = {name: peers.interpreter(name) is None for name in {c.environment for c in contenders}}
         self.contenders = [c for c in contenders if not lacking[c.environment]]
         self.skipped = [(c.name, c.environment) for c in contenders if lacking[c.environment]]
@@ -134,7 +135,7 @@ class Bench:
     def process(self, contender):
         """The process of a contender."""
         if contender.name not in self.processes:
-            self.processes[contender.name] = Process(contender)
+            self.processes[contender.name] = Process(contender, self.one_thread)
         return self.processes[contender.name]
 
     def compare(self, case, length, measure=None):
@@ -215,7 +216,8 @@ def medians(answers):
     if not answers:
         return {}
     found = {key: statistics.median(a[key] for a in answers) for key in answers[0]}
-    return {"medians": found, **{clock: statistics.median(per_work(a, clock) for a in answers) for clock in ("cpu", "wall")}}
+    unit = {clock: statistics.median(per_work(answer, clock) for answer in answers) for clock in ("cpu", "wall")}
+    return {"medians": found, **unit}
 
 
 def ratio(pairs):

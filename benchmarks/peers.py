@@ -1,4 +1,4 @@
-"""Where the contenders live: an environment each, one thread each, and what is installed there.
+"""Where the contenders live, in which surroundings they run, and what is installed there.
 
 A peer is a folder beside this file, `.venv-NAME`, made from `requirements-NAME.txt` as the README says. One that is
 missing is skipped, and named.
@@ -7,6 +7,7 @@ missing is skipped, and named.
 import datetime
 import functools
 import importlib.metadata
+import json
 import os
 import pathlib
 import platform
@@ -16,16 +17,14 @@ import sys
 HERE = pathlib.Path(__file__).parent
 OWN = "gmdsl"  # the project's environment, NumPyro's too
 ENVIRONMENTS = (OWN, "blackjax", "nutpie", "torch")
-THREAD = {  # the same for all contenders
+ONE_THREAD = {  # the same for all contenders of a table
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "JAX_PLATFORMS": "cpu",
-    "CUDA_VISIBLE_DEVICES": "",
 }
-SHOWN = ("gmdsl", "jax", "jaxlib", "numpy", "numpyro", "blackjax", "equinox", "flax", "optax", "nutpie", "pymc", "numba",
-         "torch", "torchebm", "ebmkit")  # fmt: skip
+SHOWN = ("gmdsl", "jax", "jaxlib", "numpy", "numpyro", "blackjax", "equinox", "flax", "optax", "nutpie", "pymc",
+         "numba", "torch", "torchebm", "ebmkit")  # fmt: skip
 ASK = (
     "import importlib.metadata as m, json, sys; d = {x.metadata['Name'].lower(): x.version for x in m.distributions()};"
     "print(json.dumps({n: d[n] for n in sys.argv[1:] if n in d}))"
@@ -41,11 +40,12 @@ def interpreter(environment):
     return str(path) if path.exists() else None
 
 
-def surroundings(**more):
-    """The variables of a contender's process: one thread, no cache of programs but the one that is given."""
-    dropped = ("JAX_COMPILATION_CACHE_DIR", "PYTHONSTARTUP")
+def surroundings(one_thread=False, **more):
+    """The variables of a contender's process: on the host, without a cache of programs but the one that is given."""
+    dropped = ("JAX_COMPILATION_CACHE_DIR", "XLA_FLAGS")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return {**kept, **THREAD, "GMDSL_CACHE": "off", "PYTHONWARNINGS": "ignore", **more}
+    always = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "GMDSL_CACHE": "off", "PYTHONWARNINGS": "ignore"}
+    return {**kept, **always, **(ONE_THREAD if one_thread else {}), **more}
 
 
 def missing(environments):
@@ -61,7 +61,7 @@ def machine():
         python = interpreter(environment)
         if python is not None:
             done = subprocess.run([python, "-c", ASK, *SHOWN], capture_output=True, text=True, check=True)
-            versions[environment] = {"python": _python(python), **_parsed(done.stdout)}
+            versions[environment] = {"python": _python(python), **json.loads(done.stdout)}
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -79,12 +79,6 @@ def described():
     own = {**own, **found["versions"].get("blackjax", {}), **found["versions"][OWN]}
     names = ", ".join(f"{name} {own[name]}" for name in SHOWN if name in own and name not in ("gmdsl", "jaxlib"))
     return f"{found['processor']}, {found['cores']} cores; {names}; {found['date']}"
-
-
-def _parsed(text):
-    import json
-
-    return json.loads(text)
 
 
 def _python(python):

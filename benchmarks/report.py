@@ -16,7 +16,7 @@ COLOURS = {True: "tab:green", False: "tab:red", None: "tab:blue"}
 
 @dataclasses.dataclass
 class Table:
-    """A table of ratios to gmdsl.
+    """A table of ratios to the first contender of each case, which is gmdsl.
 
     Attributes:
         name: of the files.
@@ -65,7 +65,7 @@ def markdown(table):
     clocks = ("cpu", "wall")
     names = {"cpu": "CPU", "wall": "wall"}
     heads = ["case", "contender", f"{names[table.clock]} {table.unit}", *(head for head, _ in table.numbers.values())]
-    heads += [f"{names[c]} / gmdsl's" for c in clocks] + [f"goal ({names[table.clock]})", "first call s", "/ gmdsl's"]
+    heads += [f"{names[c]} ratio" for c in clocks] + [f"goal ({names[table.clock]})", "first call s", "ratio"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     before = None
     for row in table.rows:
@@ -75,7 +75,8 @@ def markdown(table):
             lines.append(f"| {' | '.join([*cells, 'failed: ' + row['failed'][:80]])} |{' |' * (len(heads) - 3)}")
             continue
         cells.append(number(row[table.clock] * table.scale))
-        cells += [form.format(row["medians"][key]) if key in row["medians"] else "" for key, (_, form) in table.numbers.items()]
+        for key, (_, form) in table.numbers.items():
+            cells.append(form.format(row["medians"][key]) if key in row["medians"] else "")
         cells += [spread(row.get(f"{clock} ratio")) for clock in clocks]
         goal = {None: "", True: "met", False: "**missed**"}[met(row, table.clock)]
         cells.append(f"≥ {number(row['goal'])} {goal}" if goal else "")
@@ -124,17 +125,21 @@ def picture(table, path):
     for row in rows:
         if row["case"] != before:
             place, before = place + 1.0, row["case"]
-            axes.text(0.005, place, row["case"], transform=axes.get_yaxis_transform(), va="center", weight="bold", size=7)
+            left = axes.get_yaxis_transform()
+            axes.text(0.005, place, row["case"], transform=left, va="center", weight="bold", size=7)
         place += 1.0
         ratio = row[f"{table.clock} ratio"]
         away = [[ratio["median"] - ratio["low"]], [ratio["high"] - ratio["median"]]]
-        axes.errorbar(ratio["median"], place, xerr=away, fmt="o", ms=3.5, capsize=2, lw=1, color=COLOURS[met(row, table.clock)])
+        look = {"fmt": "o", "ms": 3.5, "capsize": 2, "lw": 1, "color": COLOURS[met(row, table.clock)]}
+        axes.errorbar(ratio["median"], place, xerr=away, **look)
         if row["goal"] is not None:
             axes.plot([row["goal"]] * 2, [place - 0.45, place + 0.45], color="black", lw=1.5)
         ticks.append(place)
         labels.append(row["name"])
     axes.axvline(1.0, color="grey", lw=0.8, ls=":")
-    axes.set(xscale="log", ylim=(place + 1, 0.2), xlabel=f"{table.unit.split(' per ')[-1]}: times gmdsl's {table.clock} time; bar: goal")
+    axes.set(
+        xscale="log", ylim=(place + 1, 0.2), xlabel=f"times the first contender's {table.clock} time; bar: the goal"
+    )
     axes.set_yticks(ticks, labels, size=7)
     axes.set_title(table.title, size=9)
     figure.tight_layout()

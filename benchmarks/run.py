@@ -1,8 +1,10 @@
-"""All tables of performance: `uv run --group test python benchmarks/run.py [--quick] [--only langevin,nuts] [--out FOLDER]`.
+"""All tables of performance.
 
-Each writes a Markdown table, a picture and JSON to `docs/performance/`. With `--quick` there are few pairs, whose numbers
-are worth nothing, and the files go to a temporary folder unless `--out` is given. All tables take about 25 minutes on
-two cores; the machine must be quiet.
+    uv run --group test python benchmarks/run.py [--quick] [--only langevin,nuts] [--out FOLDER]
+
+Each writes a Markdown table, a picture and JSON to `docs/performance/`. With `--quick` there are few pairs, whose
+numbers are worth nothing, and the files go to a temporary folder unless `--out` is given. All tables take about 25
+minutes on two cores; the machine must be quiet.
 """
 
 import argparse
@@ -30,8 +32,9 @@ def main(*only):
     cases = [part for part in options.cases.split(",") if part]
     for name in wanted:
         began = time.perf_counter()
-        table = importlib.import_module(name).table(options.quick, lambda case: not cases or any(p in case for p in cases))
-        print(f"\n{report.write(table, folder)}\n{name}: {time.perf_counter() - began:.0f} s, written to {folder}\n", flush=True)
+        wanted_case = lambda case: not cases or any(part in case for part in cases)  # noqa: E731
+        text = report.write(importlib.import_module(name).table(options.quick, wanted_case), folder)
+        print(f"\n{text}\n{name}: {time.perf_counter() - began:.0f} s, written to {folder}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """One contender in a process of its own: it answers requests on standard input, one JSON object a line.
 
-`worker.py MODULE NAME` imports `contenders.MODULE` and takes `CONTENDERS[NAME]` from it, a function `case -> run`;
+It imports `contenders.MODULE` and takes `CONTENDERS[NAME]` from it, a function `case -> run`;
 `run(seed)` does the work and returns None or a dict: `work`, how much was done (1 when it is not said); `draws`, an
 array (chain, draw, dim) that is saved when asked; and numbers to report. The requests:
 
-* `{"prepare": case}`: builds the contender and makes the first call. Answers `wall` and `cpu`, seconds of both together
+* `{"load": MODULE, "one_thread": bool}`, the first one: imports the file. Answers the seconds.
+* `{"prepare": case, "name": NAME}`: builds the contender and makes the first call. Answers `wall` and `cpu`, seconds of both together
   after all imports.
 * `{"run": seed, "repeat": n, "save": path}`: n calls with seeds from `seed` on. Answers the seconds of one of them on
   average, the work of one, and what the last one reported.
@@ -12,6 +13,7 @@ array (chain, draw, dim) that is saved when asked; and numbers to report. The re
 This file runs in every environment, so it needs the standard library alone.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -68,6 +70,24 @@ class Worker:
         return {**told, **{key: value / repeat for key, value in seconds.items()}, "work": work / repeat}
 
 
+def load(name, one_thread):
+    """Imports the contenders of a file.
+
+    XLA makes a pool of as many threads as there are cores to run on, whatever its flags say; with `one_thread` it
+    makes it while there is one core. Afterwards the process may run on any of them.
+    """
+    cores = os.sched_getaffinity(0) if one_thread and hasattr(os, "sched_setaffinity") else None
+    if cores:
+        os.sched_setaffinity(0, {min(cores)})
+    module = importlib.import_module(f"contenders.{name}")
+    if "jax" in sys.modules:
+        sys.modules["jax"].devices()
+    if cores:
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), cores)
+    return module
+
+
 def main():
     """Imports the contenders, says so, and answers until the input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -77,8 +97,8 @@ def main():
         request = json.loads(line)
         try:
             if worker is None:
-                loaded, seconds = timed(lambda: importlib.import_module(f"contenders.{request['load']}"))  # noqa: B023
-                worker, answer = Worker(loaded.CONTENDERS), seconds
+                loaded, answer = timed(functools.partial(load, request["load"], request["one_thread"]))
+                worker = Worker(loaded.CONTENDERS)
             else:
                 answer = worker.answer(request)
         except Exception:

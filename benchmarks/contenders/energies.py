@@ -2,9 +2,11 @@
 
 * `mixture`: eight normals of scale 0.4 on a circle of radius 2, equal weights; two dimensions.
 * `mlp`: half the squared length plus a network 2-128-128-128-1, silu.
-* `conv`: half the squared length plus a small network of images of 28 x 28: convolution 5 x 5 to 8 channels and 3 x 3 to
+* `conv`: half the squared length plus a small network of images of 28 x 28: convolutions 5 x 5 to 8 channels, 3 x 3 to
   16, strides of 2, silu, then a linear layer.
 """
+
+import itertools
 
 import numpy as np
 
@@ -25,7 +27,7 @@ def _layer(rng, *shape):
 def mlp():
     """Weights (out, in) and biases of the four layers."""
     rng, sizes = np.random.default_rng(0), (2, 128, 128, 128, 1)
-    return [_layer(rng, after, before) for before, after in zip(sizes, sizes[1:], strict=False)]
+    return [_layer(rng, after, before) for before, after in itertools.pairwise(sizes)]
 
 
 def conv():

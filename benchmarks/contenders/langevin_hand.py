@@ -1,4 +1,4 @@
-"""Hand-written JAX and BlackJAX in the Langevin table.
+"""Hand-written JAX in the Langevin table.
 
 `best` is what somebody would write who knows XLA on a processor: chains in tiles of 125 at most, each tile doing all
 its steps in one loop before the next begins, one key per step and tile, convolutions as patches times a matrix. It
@@ -6,7 +6,6 @@ returns what gmdsl keeps, the thinned draws and their log-densities. `simple` is
 all chains, a scan over keys, `lax.conv`.
 """
 
-import blackjax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -136,20 +135,4 @@ def simple(case):
     return kept(case, step, lambda x: x)
 
 
-def sgld(case):
-    """BlackJAX's Langevin, its kernel vmapped over chains with a key for each."""
-    score = jax.grad(single(case))
-    kernel = blackjax.sgld(lambda x, _: score(x))
-    one = jax.vmap(lambda key, x: kernel.step(key, x, None, DRIFT))
-    return kept(case, lambda key, x: one(jax.random.split(key, case["chains"]), x), lambda x: x)
-
-
-def mala(case):
-    """BlackJAX's MALA at the same step size, vmapped likewise; it accepts or rejects, which is more work."""
-    kernel = blackjax.mala(single(case), DRIFT)
-    one = jax.vmap(lambda key, state: kernel.step(key, state)[0])
-    step = lambda key, states: one(jax.random.split(key, case["chains"]), states)  # noqa: E731
-    return kept(case, step, jax.vmap(kernel.init))
-
-
-CONTENDERS = {"best": best, "simple": simple, "sgld": sgld, "mala": mala}
+CONTENDERS = {"best": best, "simple": simple}
