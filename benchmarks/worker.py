@@ -5,8 +5,8 @@ It imports `contenders.MODULE` and takes `CONTENDERS[NAME]` from it, a function 
 array (chain, draw, dim) that is saved when asked; and numbers to report. The requests:
 
 * `{"load": MODULE, "one_thread": bool}`, the first one: imports the file. Answers the seconds.
-* `{"prepare": case, "name": NAME}`: builds the contender and makes the first call. Answers `wall` and `cpu`, seconds of both together
-  after all imports.
+* `{"prepare": case, "name": NAME}`: builds the contender and makes the first call. Answers `wall` and `cpu`, seconds of
+  both together after all imports.
 * `{"run": seed, "repeat": n, "save": path}`: n calls with seeds from `seed` on. Answers the seconds of one of them on
   average, the work of one, and what the last one reported.
 
