@@ -29,7 +29,7 @@ class Contender:
     Attributes:
         name: as the table shows it.
         environment: where it lives (`peers.ENVIRONMENTS`).
-        module: the file in `contenders/`.
+        module: the file, such as `contenders.nuts_gmdsl`.
         key: its name in `CONTENDERS` of that file.
         goal: what the ratio to the base is meant to be at least; a function of the case, or None.
         cases: which cases it takes part in; a function of the case, or None for all.

@@ -47,14 +47,14 @@ def few_cheap(case):
 
 is_mixture = lambda case: case["energy"] == "mixture"  # noqa: E731
 CONTENDERS = (
-    Contender("gmdsl", "gmdsl", "langevin_gmdsl", "sample"),
-    Contender("control: gmdsl again", "gmdsl", "langevin_gmdsl", "sample"),
-    Contender("hand-written, best", "gmdsl", "langevin_hand", "best", 1 / 1.1),
-    Contender("hand-written, simple", "gmdsl", "langevin_hand", "simple"),
-    Contender("blackjax.sgld", "blackjax", "langevin_blackjax", "sgld", many_cheap),
-    Contender("blackjax.mala", "blackjax", "langevin_blackjax", "mala", None, is_mixture),
-    Contender("torchebm", "torch", "langevin_torch", "torchebm", few_cheap),
-    Contender("ebmkit", "torch", "langevin_torch", "ebmkit", few_cheap),
+    Contender("gmdsl", "gmdsl", "contenders.langevin_gmdsl", "sample"),
+    Contender("control: gmdsl again", "gmdsl", "contenders.langevin_gmdsl", "sample"),
+    Contender("hand-written, best", "gmdsl", "contenders.langevin_hand", "best", 1 / 1.1),
+    Contender("hand-written, simple", "gmdsl", "contenders.langevin_hand", "simple"),
+    Contender("blackjax.sgld", "blackjax", "contenders.langevin_blackjax", "sgld", many_cheap),
+    Contender("blackjax.mala", "blackjax", "contenders.langevin_blackjax", "mala", None, is_mixture),
+    Contender("torchebm", "torch", "contenders.langevin_torch", "torchebm", few_cheap),
+    Contender("ebmkit", "torch", "contenders.langevin_torch", "ebmkit", few_cheap),
 )
 
 

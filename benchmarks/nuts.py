@@ -32,22 +32,24 @@ def ahead(case):
     return 3.0 if case["target"] == "eight schools" else 1.0
 
 
+MIXED = 1.05  # the largest R-hat, median over runs, with which a rate is a rate
 NUTS = (
-    Contender("gmdsl", "gmdsl", "nuts_gmdsl", "nuts"),
-    Contender("control: gmdsl again", "gmdsl", "nuts_gmdsl", "nuts"),
-    Contender("numpyro, under one jit", "gmdsl", "nuts_numpyro", "jitted", ahead),
-    Contender("blackjax", "blackjax", "nuts_blackjax", "nuts", ahead),
-    Contender("nutpie", "nutpie", "nuts_nutpie", "nuts", ahead),
+    Contender("gmdsl", "gmdsl", "contenders.nuts_gmdsl", "nuts"),
+    Contender("control: gmdsl again", "gmdsl", "contenders.nuts_gmdsl", "nuts"),
+    Contender("numpyro, under one jit", "gmdsl", "contenders.nuts_numpyro", "jitted", ahead),
+    Contender("blackjax", "blackjax", "contenders.nuts_blackjax", "nuts", ahead),
+    Contender("nutpie", "nutpie", "contenders.nuts_nutpie", "nuts", ahead),
 )
 CHEES = (
-    Contender("gmdsl, ChEESHMC, 16 chains", "gmdsl", "nuts_gmdsl", "chees"),
-    Contender("gmdsl, NUTS, 4 chains", "gmdsl", "nuts_gmdsl", "nuts", 3.0),
+    Contender("gmdsl, ChEESHMC, 16 chains", "gmdsl", "contenders.nuts_gmdsl", "chees"),
+    Contender("gmdsl, NUTS, 4 chains", "gmdsl", "contenders.nuts_gmdsl", "nuts", 3.0),
 )
 NOTES = (
     "Ratios are of seconds per effective draw without compilation, to the first row of each case: medians over pairs,"
     " each with a seed of its own, with 95 % intervals by ranks.",
     "ESS is the smallest over all variables, of x and of x²; R-hat the largest. `ESS/s` is without compilation, `first"
-    " ESS/s` takes the first call, compilation included. nutpie works in double precision.",
+    " ESS/s` takes the first call, compilation included. nutpie works in double precision. Where R-hat is above 1.05 a"
+    " chain is stuck, and the ratio says nothing.",
 )
 
 
@@ -97,10 +99,12 @@ def smallest(draws):
 
 
 def with_rates(row):
-    """Adds effective draws per second, without and with compilation."""
+    """Adds effective draws per second, without and with compilation; a run that does not mix has no rate."""
     if "medians" in row:
         held = row["medians"]
         held |= {"rate": 1 / row["wall"], "first rate": held["ess"] / row["first"]["wall"]}
+        if held["rhat"] > MIXED:
+            row["void"] = "does not mix"
     return row
 
 

@@ -54,10 +54,21 @@ def write(table, folder=FOLDER):
 
 
 def met(row, clock):
-    """Whether a row reaches its goal; None without one."""
-    if row.get("goal") is None or f"{clock} ratio" not in row:
+    """Whether a row reaches its goal; None without one, or where the row does not count."""
+    if row.get("void") or row.get("goal") is None or f"{clock} ratio" not in row:
         return None
     return row[f"{clock} ratio"]["median"] >= row["goal"]
+
+
+def judged(row, clock):
+    """What the table says of a row's goal: a least ratio, or most seconds; or why it is not judged."""
+    verdict = {True: "met", False: "**missed**"}
+    if row.get("void"):
+        return row["void"]
+    if row.get("most") is not None:
+        return f"≤ {row['most']:g} s {verdict[row['reached']]}"
+    reached = met(row, clock)
+    return "" if reached is None else f"≥ {number(row['goal'])} {verdict[reached]}"
 
 
 def markdown(table):
@@ -65,7 +76,9 @@ def markdown(table):
     clocks = ("cpu", "wall")
     names = {"cpu": "CPU", "wall": "wall"}
     heads = ["case", "contender", f"{names[table.clock]} {table.unit}", *(head for head, _ in table.numbers.values())]
-    heads += [f"{names[c]} ratio" for c in clocks] + [f"goal ({names[table.clock]})", "first call s", "ratio"]
+    firsts = any("first" in row for row in table.rows)
+    heads += [f"{names[c]} ratio" for c in clocks] + [f"goal ({names[table.clock]})"]
+    heads += ["first call s", "ratio"] if firsts else []
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     before = None
     for row in table.rows:
@@ -78,11 +91,10 @@ def markdown(table):
         for key, (_, form) in table.numbers.items():
             cells.append(form.format(row["medians"][key]) if key in row["medians"] else "")
         cells += [spread(row.get(f"{clock} ratio")) for clock in clocks]
-        goal = {None: "", True: "met", False: "**missed**"}[met(row, table.clock)]
-        cells.append(f"≥ {number(row['goal'])} {goal}" if goal else "")
-        first = row.get("first")
-        cells.append(f"{first['wall']:.2f}" if first else "")
-        cells.append(number(row["first ratio"]) if "first ratio" in row else "")
+        cells.append(judged(row, table.clock))
+        if firsts:
+            cells.append(f"{row['first']['wall']:.2f}")
+            cells.append(number(row["first ratio"]) if "first ratio" in row else "")
         lines.append(f"| {' | '.join(cells)} |")
     under = [*table.notes, *missing(table)]
     return "\n".join([*lines, "", *under, "", f"Measured on: {peers.described()}.", ""])

@@ -16,12 +16,12 @@ CASES = (
 )
 is_score = lambda case: case["objective"] == "score"  # noqa: E731
 CONTENDERS = (
-    Contender("gm.fit", "gmdsl", "training_gmdsl", "fit"),
-    Contender("control: gm.fit again", "gmdsl", "training_gmdsl", "fit"),
-    Contender("hand-written scan", "gmdsl", "training_hand", "scan", 1 / 1.05),
-    Contender("equinox, filter_jit loop", "blackjax", "training_loops", "equinox", 1.4, is_score),
-    Contender("flax, nnx.jit loop", "blackjax", "training_loops", "flax", 1.8, is_score),
-    Contender("torch, eager loop", "torch", "training_torch", "eager", 1.4, is_score),
+    Contender("gm.fit", "gmdsl", "contenders.training_gmdsl", "fit"),
+    Contender("control: gm.fit again", "gmdsl", "contenders.training_gmdsl", "fit"),
+    Contender("hand-written scan", "gmdsl", "contenders.training_hand", "scan", 1 / 1.05),
+    Contender("equinox, filter_jit loop", "blackjax", "contenders.training_loops", "equinox", 1.4, is_score),
+    Contender("flax, nnx.jit loop", "blackjax", "contenders.training_loops", "flax", 1.8, is_score),
+    Contender("torch, eager loop", "torch", "contenders.training_torch", "eager", 1.4, is_score),
 )
 NOTES = (
     "One thread per process. Ratios are to the first row of each case: medians over pairs with 95 % intervals by ranks."

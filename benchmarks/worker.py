@@ -1,6 +1,6 @@
 """One contender in a process of its own: it answers requests on standard input, one JSON object a line.
 
-It imports `contenders.MODULE` and takes `CONTENDERS[NAME]` from it, a function `case -> run`;
+It imports a file such as `contenders/nuts_gmdsl.py` and takes `CONTENDERS[NAME]` from it, a function `case -> run`;
 `run(seed)` does the work and returns None or a dict: `work`, how much was done (1 when it is not said); `draws`, an
 array (chain, draw, dim) that is saved when asked; and numbers to report. The requests:
 
@@ -79,7 +79,7 @@ def load(name, one_thread):
     cores = os.sched_getaffinity(0) if one_thread and hasattr(os, "sched_setaffinity") else None
     if cores:
         os.sched_setaffinity(0, {min(cores)})
-    module = importlib.import_module(f"contenders.{name}")
+    module = importlib.import_module(name)
     if "jax" in sys.modules:
         sys.modules["jax"].devices()
     if cores:
