@@ -12,6 +12,7 @@ import peers
 
 FOLDER = peers.HERE.parent / "docs" / "performance"
 COLOURS = {True: "tab:green", False: "tab:red", None: "tab:blue"}
+VOID = "lightgrey"
 
 
 @dataclasses.dataclass
@@ -47,10 +48,30 @@ def write(table, folder=FOLDER):
     folder.mkdir(parents=True, exist_ok=True)
     text = markdown(table)
     (folder / f"{table.name}.txt").write_text(text)
-    plain = {**dataclasses.asdict(table), "machine": peers.machine()}
-    (folder / f"{table.name}.json").write_text(json.dumps(plain, indent=1) + "\n")
+    (folder / f"{table.name}.json").write_text(numbers(table))
     picture(table, folder / f"{table.name}.png")
     return text
+
+
+def numbers(table):
+    """All numbers as JSON, a row of the table on a line; of the pairs, the base's come first."""
+    rows = []
+    for row in table.rows:
+        pairs = row.get("pairs", ())
+        told = {
+            key: [[figures(answer[key]) for answer in pair] for pair in pairs] for key in (pairs[0][0] if pairs else ())
+        }
+        rows.append(json.dumps({**{key: figures(value) for key, value in row.items()}, "pairs": told}))
+    about = {"table": table.title, "unit": table.unit, "judged by": table.clock, "skipped": table.skipped}
+    head = json.dumps({**about, "machine": peers.machine()}, indent=1)
+    return head[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n"
+
+
+def figures(value):
+    """Numbers with five figures, everything else as it is."""
+    if isinstance(value, dict):
+        return {key: figures(inner) for key, inner in value.items()}
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def met(row, clock):
@@ -142,8 +163,8 @@ def picture(table, path):
         place += 1.0
         ratio = row[f"{table.clock} ratio"]
         away = [[ratio["median"] - ratio["low"]], [ratio["high"] - ratio["median"]]]
-        look = {"fmt": "o", "ms": 3.5, "capsize": 2, "lw": 1, "color": COLOURS[met(row, table.clock)]}
-        axes.errorbar(ratio["median"], place, xerr=away, **look)
+        colour = VOID if row.get("void") else COLOURS[met(row, table.clock)]
+        axes.errorbar(ratio["median"], place, xerr=away, fmt="o", ms=3.5, capsize=2, lw=1, color=colour)
         if row["goal"] is not None:
             axes.plot([row["goal"]] * 2, [place - 0.45, place + 0.45], color="black", lw=1.5)
         ticks.append(place)

@@ -93,8 +93,8 @@ ROWS = (
 NOTES = (
     "Fresh processes, rounds interleaved; `empty` without kept programs, `kept` with those of an earlier process."
     " Ratios are to the first row of each case: medians over rounds, intervals by ranks.",
-    "Goals for gmdsl: at most 1.2 times the hand-written script, 0.75 times NumPyro (1 with kept programs), a first call"
-    " of 2.5 s, and of 0.7 s in a second process.",
+    "Goals for gmdsl: at most 1.2 times the hand-written script, 0.75 times NumPyro (1 with kept programs), a first"
+    " call of 2.5 s, and of 0.7 s in a second process.",
 )
 
 
