@@ -58,7 +58,7 @@ class Length:
     least: int = 6
 
 
-QUICK = Length(pairs=3, seconds=10.0, least=3)
+QUICK = Length(pairs=2, seconds=5.0, least=1)
 
 
 class ContenderError(RuntimeError):

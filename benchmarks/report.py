@@ -58,9 +58,8 @@ def numbers(table):
     rows = []
     for row in table.rows:
         pairs = row.get("pairs", ())
-        told = {
-            key: [[figures(answer[key]) for answer in pair] for pair in pairs] for key in (pairs[0][0] if pairs else ())
-        }
+        keys = [key for key in pairs[0][0] if key in pairs[0][1]] if pairs else []
+        told = {key: [[figures(answer[key]) for answer in pair] for pair in pairs] for key in keys}
         rows.append(json.dumps({**{key: figures(value) for key, value in row.items()}, "pairs": told}))
     about = {"table": table.title, "unit": table.unit, "judged by": table.clock, "skipped": table.skipped}
     head = json.dumps({**about, "machine": peers.machine()}, indent=1)

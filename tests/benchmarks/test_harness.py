@@ -1,7 +1,8 @@
 """The harness of the benchmarks: ratios with intervals, missing peers, and the talk with a contender's process."""
 
+import json
+import os
 import pathlib
-import sys
 
 import numpy as np
 import pytest
@@ -27,15 +28,11 @@ CONTENDERS = {"waits": waits, "slower": lambda case: waits({**case, "seconds": 3
 @pytest.fixture
 def harness(monkeypatch, tmp_path):
     (tmp_path / "trivial.py").write_text(TRIVIAL)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = set(sys.modules)
     import harness
 
-    yield harness
-    for name in set(sys.modules) - before:  # names as plain as `run` are not left behind
-        if name in ("harness", "peers", "report", "run"):
-            del sys.modules[name]
+    return harness
 
 
 def contender(harness, name, key="waits", environment="gmdsl", goal=None):
@@ -107,7 +104,8 @@ def test_the_table_says_which_goals_are_met_and_which_are_missed(harness, tmp_pa
     def row(name, goal, median):
         ratio = {"median": median, "low": 0.9 * median, "high": 1.1 * median, "level": 0.96}
         base = {"case": "c", "name": name, "goal": goal, "wall": 2e-9, "cpu": 1e-9, "medians": {}}
-        return {**base, "cpu ratio": ratio, "wall ratio": ratio, "pairs": []}
+        pairs = [[{"cpu": 1.0, "inside": 0.5}, {"cpu": median}]]
+        return {**base, "cpu ratio": ratio, "wall ratio": ratio, "pairs": pairs}
 
     rows = [row("good", 1.0, 17.234), row("bad", 5.0, 4.9), {**row("odd", 1.0, 2.0), "void": "does not mix"}]
     table = report.Table("t", "title", "ns per step", 1e9, "cpu", rows, [("gone", "nowhere")])
@@ -116,4 +114,6 @@ def test_the_table_says_which_goals_are_met_and_which_are_missed(harness, tmp_pa
     assert "≥ 5.00 **missed**" in text
     assert "| does not mix |" in text
     assert "gone (`.venv-nowhere`)" in text
+    kept = json.loads((tmp_path / "t.json").read_text())
+    assert kept["rows"][0]["pairs"] == {"cpu": [[1.0, 17.234]]}
     assert {path.suffix for path in tmp_path.glob("t.*")} == {".txt", ".png", ".json"}
