@@ -23,14 +23,14 @@ def main(*only):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two pairs, to see that everything runs")
     parser.add_argument("--only", default=",".join(only or TABLES), help="names of tables, separated by commas")
-    parser.add_argument("--cases", default="", help="cases whose names contain one of these, separated by commas")
+    parser.add_argument("--cases", default="", help="cases whose names contain one of these, separated by semicolons")
     parser.add_argument("--out", help="folder of the files; docs/performance by default")
     options = parser.parse_args()
     folder = options.out or (tempfile.mkdtemp() if options.quick or options.cases else report.FOLDER)
     wanted = options.only.split(",")
     if unknown := set(wanted) - set(TABLES):
         parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
-    cases = [part for part in options.cases.split(",") if part]
+    cases = [part for part in options.cases.split(";") if part]
     failed = []
     for name in wanted:
         began = time.perf_counter()
