@@ -1,0 +1,80 @@
+"""gmdsl in the table of NUTS: what a user would write; the model is declared anew at each call."""
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import xarray  # noqa: F401  (a lazy import of gmdsl's; imports come before the clock)
+
+import gmdsl as gm
+from contenders import targets
+
+
+def eight_schools():
+    """A hierarchy, non-centred."""
+    model = gm.joint(
+        mu=dist.Normal(0.0, 5.0),
+        tau=dist.HalfCauchy(5.0),
+        z=dist.Normal(0.0, 1.0).expand([8]),
+        theta=lambda mu, tau, z: mu + tau * z,
+        y=lambda theta, sigma: dist.Normal(theta, sigma),
+        sigma=gm.data(targets.ERRORS),
+    )
+    return model.condition(y=targets.EFFECTS)
+
+
+def correlated():
+    """A normal."""
+    return gm.joint(x=dist.MultivariateNormal(jnp.zeros(50), jnp.asarray(targets.covariance(), "float32")))
+
+
+def logistic():
+    """A regression."""
+    X, y = targets.logistic()
+    model = gm.joint(
+        X=gm.data(X),
+        beta=dist.Normal(0.0, 1.0).expand([31]),
+        y=lambda X, beta: dist.Bernoulli(logits=X @ beta),
+    )
+    return model.condition(y=y)
+
+
+def funnel():
+    """Neal's funnel, non-centred."""
+    return gm.joint(v=dist.Normal(0.0, 3.0), z=dist.Normal(0.0, 1.0).expand([9]), x=lambda v, z: jnp.exp(0.5 * v) * z)
+
+
+def volatility():
+    """A random walk of the log-variance, non-centred."""
+    model = gm.joint(
+        mu=dist.Normal(0.0, 2.0),
+        scale=dist.HalfNormal(0.5),
+        z=dist.Normal(0.0, 1.0).expand([100]),
+        h=lambda mu, scale, z: mu + scale * jnp.cumsum(z),
+        y=lambda h: dist.Normal(0.0, jnp.exp(0.5 * h)),
+    )
+    return model.condition(y=targets.returns())
+
+
+MODELS = {
+    "eight schools": eight_schools,
+    "correlated": correlated,
+    "logistic": logistic,
+    "funnel": funnel,
+    "volatility": volatility,
+}
+
+
+def sample(case, sampler, **settings):
+    """`gm.sample`, from the declaration to the tree."""
+
+    def run(seed):
+        tree = gm.sample(MODELS[case["target"]](), sampler, seed=seed, progress=False, **settings)
+        return targets.found(case["target"], {name: array.values for name, array in tree["posterior"].items()})
+
+    return run
+
+
+CONTENDERS = {
+    "nuts": lambda case: sample(case, gm.NUTS(), draws=case["draws"], warmup=case["draws"]),
+    "chees": lambda case: sample(case, gm.ChEESHMC(), chains=16, draws=case["draws"], warmup=case["draws"]),
+}
+_ = gm.sample, gm.joint, gm.NUTS, gm.ChEESHMC, gm.data  # lazy names
