@@ -3,7 +3,8 @@ r"""The length of Hamiltonian trajectories, by the gradient of how far they carr
 The criterion is $\tfrac14 E\,(\lVert x' - \bar x' \rVert^2 - \lVert x - \bar x \rVert^2)^2$ over transitions from $x$
 to the proposal $x'$: it is largest where squared distances, which mix last, mix best. Its gradient in the length needs
 the velocity at the end of each trajectory and the means over all chains. Distances are taken in the standard
-coordinates of the metric.
+coordinates of the metric. Until the first window of warm-up the chains come from where they started, and trajectories
+have a few steps of whatever size the chain can make.
 
 Reference:
     Hoffman, Radul and Sountsov, *An adaptive-MCMC scheme for setting trajectory lengths in Hamiltonian Monte Carlo*,
@@ -14,13 +15,15 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gmdsl.core.across import mean_over_chains
 from gmdsl.core.adapter import Adapter
 from gmdsl.core.errors import SpecError
 from gmdsl.core.sampler import Sampler, Stats
 from gmdsl.core.tree import replace, setting
+
+EARLY = 8  # leapfrog steps in a trajectory at most, until the first window of warm-up
 
 
 class Climb(NamedTuple):
@@ -30,6 +33,7 @@ class Climb(NamedTuple):
     log_average: Float[Array, ""]
     square: Float[Array, ""]
     count: Float[Array, ""]
+    begun: Bool[Array, ""]
 
 
 class TrajectoryLength(Adapter):
@@ -61,7 +65,8 @@ class TrajectoryLength(Adapter):
     def start(self, sampler: Sampler, dim: int) -> tuple[Climb, Sampler]:
         del dim
         log_length = jnp.log(jnp.asarray(setting(sampler, "trajectory_length")))
-        return Climb(log_length, log_length, jnp.zeros_like(log_length), jnp.zeros_like(log_length)), sampler
+        zero = jnp.zeros_like(log_length)
+        return Climb(log_length, log_length, zero, zero, jnp.zeros((), bool)), sampler
 
     def update(self, state: Climb, sampler: Sampler, position: Any, score: Any, stats: Stats) -> tuple[Climb, Sampler]:
         del position, score
@@ -74,11 +79,14 @@ class TrajectoryLength(Adapter):
         # Later lengths count more, so that the way up from the start is forgotten.
         weight = 2.0 / (count + 1.0)
         average = weight * log_length + (1.0 - weight) * state.log_average
-        new = Climb(log_length, average, square, count)
-        again = Climb(log_length, log_length, jnp.zeros_like(square), jnp.zeros_like(count))
+        begun = state.begun | stats.get("warmup_window", False)
+        new = Climb(log_length, average, square, count, begun)
+        again = Climb(log_length, log_length, jnp.zeros_like(square), jnp.zeros_like(count), begun)
         restart = stats.get("warmup_window_end", False)
         new = jax.tree.map(lambda a, b, old: jnp.where(restart, a, b).astype(old.dtype), again, new, state)
-        return new, replace(sampler, trajectory_length=jnp.exp(new.log_length))
+        new = jax.tree.map(lambda a, old: jnp.where(begun, a, old), new, state)
+        early = EARLY * setting(sampler, "step_size")
+        return new, replace(sampler, trajectory_length=jnp.where(begun, jnp.exp(new.log_length), early))
 
     def finish(self, state: Climb, sampler: Sampler) -> Sampler:
         return replace(sampler, trajectory_length=jnp.exp(state.log_average))

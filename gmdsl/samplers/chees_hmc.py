@@ -77,7 +77,7 @@ class ChEESHMC(Sampler):
 
     @property
     def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
-        return (CrossChain(self.metric), CrossChain(StepSize(self.target_accept)), TrajectoryLength())
+        return (CrossChain(self.metric), CrossChain(StepSize(self.target_accept), late=True), TrajectoryLength())
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> CountedPoint:
         return CountedPoint(*scored_point(target, x), jnp.zeros((), jnp.int32))

@@ -56,3 +56,22 @@ def test_the_averages_restart_at_the_end_of_a_window():
 def test_a_target_outside_zero_and_one_is_refused():
     with pytest.raises(gm.SpecError, match="lies between 0 and 1"):
         gm.adapt.StepSize(target_accept=1.0)
+
+
+def test_a_step_that_is_far_too_long_shrinks_at_once_and_grows_back_to_the_first_at_most():
+    """Factors of e^1.5: down while all is rejected, up while all is accepted; then dual averaging."""
+    rule = gm.adapt.StepSize(0.8)
+    state, sampler = rule.start(gm.HMC(step_size=0.5), 1)
+    found = []
+    for rate in (0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.5):
+        state, sampler = rule.update(state, sampler, None, None, {"acceptance_rate": jnp.float32(rate)})
+        found.append(float(jnp.log(sampler.step_size / 0.5)) / 1.5)
+    np.testing.assert_allclose(found[:6], [-1, -2, -3, -2, -1, 0], atol=1e-5)
+    center = float(jnp.log(10.0))
+    np.testing.assert_allclose(
+        1.5 * found[6], center + 0.2 / 11.0 / 0.2, rtol=1e-4
+    )  # a first averaged step, not a search
+    first = rule.start(gm.HMC(step_size=0.5), 1)[0]
+    usual, _ = rule.update(first, sampler, None, None, {"acceptance_rate": jnp.float32(0.6)})
+    assert not usual.searching
+    assert float(usual.count) == 1.0
