@@ -7,16 +7,13 @@ them is replaced by the patches under the kernel (im2col) times the kernel; the 
 """
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 from jaxtyping import Array
 
 from gmdsl.core.function import Constant, Function
-from gmdsl.core.steps import bound
 
 AXES = 3  # of a kernel at least: one place, and the channels on both sides
 LARGEST = 128  # places of a kernel: patches repeat the input so many times
@@ -42,55 +39,15 @@ def _mentions_kernel(key: Any) -> bool:
     return any(map(_mentions_kernel, key))
 
 
-def as_products(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The same function with each convolution that fits written as a matrix product.
+def as_product(eqn: Any, given: list[Any]) -> Any:
+    """The rule for convolutions (see `gmdsl.compiler.rewrite`).
 
-    Convolutions inside loops, branches and functions with derivatives of their own stay as they are, as do
-    grouped ones and kernels of more than 128 places.
-
-    Args:
-        function: of one array, to a pytree of arrays.
+    Grouped ones stay as they are, as do kernels of more than 128 places.
     """
-
-    def written(x: Array) -> Any:
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(x)
-        if not _found(closed.jaxpr):
-            return function(x)
-        return jax.tree.unflatten(jax.tree.structure(shape), _evaluated(closed.jaxpr, closed.consts, [x]))
-
-    return written
-
-
-def _found(jaxpr: Any) -> bool:
-    """Whether there is a convolution to replace."""
-    return any(_fits(eqn) or (_called(eqn) is not None and _found(_called(eqn).jaxpr)) for eqn in jaxpr.eqns)
-
-
-def _called(eqn: Any) -> Any:
-    """The program that an equation merely calls; None for all others."""
-    return eqn.params.get("jaxpr") if eqn.primitive.name in ("jit", "pjit", "closed_call") else None
-
-
-def _evaluated(jaxpr: Any, constants: Any, arguments: Any) -> list[Any]:
-    """The values of a program, equation by equation."""
-    values: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
-    values |= dict(zip(jaxpr.invars, arguments, strict=True))
-    read = lambda atom: atom.val if isinstance(atom, core.Literal) else values[atom]  # noqa: E731
-    for eqn in jaxpr.eqns:
-        given, called = [read(atom) for atom in eqn.invars], _called(eqn)
-        if _fits(eqn):
-            made = [_product(*given, **_geometry(eqn))]
-        elif called is not None and _found(called.jaxpr):
-            made = _evaluated(called.jaxpr, called.consts, given)
-        else:
-            made = bound(eqn, given)
-        values |= dict(zip(eqn.outvars, made, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return _product(*given, **_geometry(eqn)) if _fits(eqn) else None
 
 
 def _fits(eqn: Any) -> bool:
-    if eqn.primitive.name != "conv_general_dilated":
-        return False
     kernel, numbers = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"]
     places = 1
     for axis in numbers.rhs_spec[2:]:

@@ -37,7 +37,7 @@ class Density:
     def __init__(self, model: Model):
         self.model = model
         self.program, self._leaves = split(model)
-        self._hoisted = self.program.jit_hoist(self._leaves) if self.program.plan.fixed else {}
+        self._hoisted = self.program.jit_hoist(self._leaves) if self.program.hoists else {}
 
     @property
     def free(self) -> tuple[str, ...]:

@@ -73,4 +73,4 @@ def compile_path(path: Path) -> FlatPath:
 
 def _half(model: Any) -> Half:
     program, leaves = split(model)
-    return Half(program, leaves, program.jit_hoist(leaves) if program.plan.fixed else {})
+    return Half(program, leaves, program.jit_hoist(leaves) if program.hoists else {})

@@ -17,8 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.convolutions import as_products, has_kernels
+from gmdsl.compiler.convolutions import as_product, has_kernels
+from gmdsl.compiler.matrices import by_columns, tall
 from gmdsl.compiler.plan import Plan, plan
+from gmdsl.compiler.rewrite import Rule, rewritten
 from gmdsl.core.ancestral import known
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.density import States, Target
@@ -35,6 +37,7 @@ from gmdsl.core.states import states_of
 type Leaves = tuple[Any, ...]
 type Hoisted = dict[str, Any]
 
+TRANSPOSED = "/transposed"  # the key of matrices stored the other way round
 TOTAL = "/total"  # the key of the constant terms among the hoisted values; no variable can be called so
 
 
@@ -52,6 +55,7 @@ class Program:
         self.computed: tuple[str, ...] = model.deterministic
         self.factor_names = unique_names(model.factors)
         self.has_kernels = has_kernels(model)
+        self.tall = tall(model)
         self.jit_log_density = jax.jit(self.log_density)
         self.jit_score = jax.jit(self.score)
         self.jit_log_density_and_score = jax.jit(self.log_density_and_score)
@@ -72,6 +76,8 @@ class Program:
     def hoist(self, leaves: Leaves) -> Hoisted:
         """What depends on data alone: values of deterministics, and the sum of the constant terms."""
         model, hoisted = self.model(leaves), {}
+        if self.tall:
+            hoisted[TRANSPOSED] = [jnp.asarray(leaves[i]).T for i in self.tall]
         if not self.plan.fixed:
             return hoisted
         values, terms = known(model), []
@@ -86,6 +92,19 @@ class Program:
         if terms:
             hoisted[TOTAL] = sum(terms[1:], terms[0])
         return hoisted
+
+    @property
+    def hoists(self) -> bool:
+        """Whether anything is computed from the data alone."""
+        return bool(self.plan.fixed or self.tall)
+
+    def rules(self, leaves: Leaves, hoisted: Hoisted) -> dict[str, Rule]:
+        """How operations of the density are done otherwise than written, for speed."""
+        found: dict[str, Rule] = {"conv_general_dilated": as_product} if self.has_kernels else {}
+        if TRANSPOSED in hoisted:
+            matrices = [leaves[i] for i in self.tall]
+            found["dot_general"] = by_columns(list(zip(matrices, hoisted[TRANSPOSED], strict=True)))
+        return found
 
     def log_density(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Float[Array, ""]:
         """The log-density in the constrained variables, no Jacobian."""
@@ -185,7 +204,8 @@ class FlatTarget(Target):
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         density = lambda x: self.program.decode(self.leaves, self.hoisted, x)[1]  # noqa: E731
-        return (as_products(density) if self.program.has_kernels else density)(x)
+        rules = self.program.rules(self.leaves, self.hoisted)
+        return (rewritten(density, rules) if rules else density)(x)
 
     def minibatch(self, key: Array, batches: Any) -> "FlatTarget":
         return batches.draw(key, self)
@@ -226,7 +246,7 @@ def _whole(space: Space, part: Array) -> Array:
 def target_of(model: Any) -> FlatTarget:
     """The target of a model, compiled."""
     program, leaves = split(model)
-    return FlatTarget(program, leaves, program.jit_hoist(leaves) if program.plan.fixed else {})
+    return FlatTarget(program, leaves, program.jit_hoist(leaves) if program.hoists else {})
 
 
 def _device(leaf: Any) -> jax.Array:

@@ -27,7 +27,7 @@ def check_sum(operation: str, model: Any, rows: Rows, size: int) -> None:
     """Refuses a model whose terms of parts of the rows do not add up to those of all, in double precision."""
     with jax.enable_x64(True):
         program, leaves = split(model)
-        hoisted = program.jit_hoist(leaves) if program.plan.fixed else {}
+        hoisted = program.jit_hoist(leaves) if program.hoists else {}
         values = _points(program, leaves, hoisted)
         whole = _whole_terms(program, rows.factors, leaves, hoisted, values)
         total, scale = jnp.zeros_like(whole), jnp.zeros_like(whole)

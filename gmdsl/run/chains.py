@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.program import Program
 from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.keys import chain_keys
@@ -28,6 +29,7 @@ from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
 
 CAPACITY = 250  # records in a block; a fixed number, so that other lengths compile nothing
+NARROW = 16  # vectors from which on a product with them all is faster than one by one
 CHEAP = 2**18  # numbers in buffers whose cost is not felt
 NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
 
@@ -192,8 +194,13 @@ def shapes(setup: Setup, carries: Carry) -> Record:
     )[1]  # fmt: skip
 
 
-def choose_mode(sampler: Sampler, chains: int, asked: str | None, split: bool = False) -> str:
+def choose_mode(
+    sampler: Sampler, chains: int, asked: str | None, split: bool = False, program: Program | None = None
+) -> str:
     """How chains are batched: side by side (in tiles when many), unless their work differs.
+
+    Few chains of a model that multiplies a tall matrix of data with a vector run one after the other, because so few
+    vectors side by side are the worst width for that product.
 
     Chains that are tuned together always run side by side. Chains that are split among processes run one after the
     other on a CPU: side by side, their last bits depend on how many there are, and so on the number of processes.
@@ -203,6 +210,8 @@ def choose_mode(sampler: Sampler, chains: int, asked: str | None, split: bool = 
     if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
         return "vmap"
     if not sampler.lockstep or (split and jax.default_backend() == "cpu"):
+        return "map"
+    if program is not None and program.tall and chains < NARROW:
         return "map"
     return "vmap" if chains <= WIDEST else "tile"
 

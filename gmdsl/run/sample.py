@@ -100,10 +100,11 @@ def _sampled(
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
     here = place(mesh) if store is not None or spans(mesh) else alone()
     check_mesh(mesh, chains, here)
-    mode = choose_mode(sampler, chains, chain_mode, split=here.count > 1 and not spans(mesh))
+    density = Density(model)
+    mode = choose_mode(sampler, chains, chain_mode, split=here.count > 1 and not spans(mesh), program=density.program)
     plan = RunPlan(chains, draws, warmup, seed, thin, mode)
     how = {"init": init, "progress": progress, "mesh": mesh, "place": here}
-    tree = _run(model, sampler, plan, store, checkpoint_every, **how)
+    tree = _run(density, sampler, plan, store, checkpoint_every, **how)
     return add_log_likelihood(model, tree) if log_likelihood else tree
 
 
@@ -118,8 +119,7 @@ def _chosen(model: Any, **settings: Any) -> Any:
     return tree
 
 
-def _run(model: Any, sampler: Any, plan: RunPlan, store: Any, every: int | None, **how: Any) -> Any:
-    density = Density(model)
+def _run(density: Density, sampler: Any, plan: RunPlan, store: Any, every: int | None, **how: Any) -> Any:
     _check_continuous(density, sampler)
     import_early()
     if store is not None:
