@@ -60,7 +60,7 @@ CONTENDERS = (
 
 def table(quick=False, wanted=lambda name: True):
     """The table."""
-    length, rows = QUICK if quick else Length(pairs=15, seconds=15.0), []
+    length, rows = QUICK if quick else Length(pairs=15, seconds=8.0), []
     with Bench(CONTENDERS, one_thread=True) as bench:
         for case in cases():
             if wanted(case["name"]):

@@ -21,6 +21,7 @@ from gmdsl.compiler.convolutions import as_product, has_kernels
 from gmdsl.compiler.matrices import by_columns, tall
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.compiler.rewrite import Rule, rewritten
+from gmdsl.compiler.solves import by_inverse, may_solve
 from gmdsl.core.ancestral import known
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.density import States, Target
@@ -56,6 +57,7 @@ class Program:
         self.factor_names = unique_names(model.factors)
         self.has_kernels = has_kernels(model)
         self.tall = tall(model)
+        self.solves = may_solve(model)
         self.jit_log_density = jax.jit(self.log_density)
         self.jit_score = jax.jit(self.score)
         self.jit_log_density_and_score = jax.jit(self.log_density_and_score)
@@ -101,6 +103,8 @@ class Program:
     def rules(self, leaves: Leaves, hoisted: Hoisted) -> dict[str, Rule]:
         """How operations of the density are done otherwise than written, for speed."""
         found: dict[str, Rule] = {"conv_general_dilated": as_product} if self.has_kernels else {}
+        if self.solves:
+            found["triangular_solve"] = by_inverse
         if TRANSPOSED in hoisted:
             matrices = [leaves[i] for i in self.tall]
             found["dot_general"] = by_columns(list(zip(matrices, hoisted[TRANSPOSED], strict=True)))
