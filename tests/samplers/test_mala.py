@@ -13,8 +13,9 @@ def test_mala_reproduces_the_law():
 
 
 def test_the_acceptance_rate_settles_near_the_target():
-    tree = gm.sample(target(), gm.MALA(target_accept=0.574), draws=3000, progress=False)
-    assert abs(float(tree["sample_stats"]["acceptance_rate"].mean()) - 0.574) < 0.05
+    """Chains differ by 0.14 on this skewed target: 4 standard errors of 32 of them."""
+    tree = gm.sample(target(), gm.MALA(target_accept=0.574), chains=32, draws=1000, progress=False)
+    assert abs(float(tree["sample_stats"]["acceptance_rate"].mean()) - 0.574) < 0.1
 
 
 def test_without_the_hastings_ratio_the_law_is_seen_to_be_wrong():
