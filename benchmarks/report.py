@@ -74,10 +74,10 @@ def figures(value):
 
 
 def met(row, clock):
-    """Whether a row reaches its goal; None without one, or where the row does not count."""
+    """Whether the interval of a row reaches its goal; None without one, or where the row does not count."""
     if row.get("void") or row.get("goal") is None or f"{clock} ratio" not in row:
         return None
-    return row[f"{clock} ratio"]["median"] >= row["goal"]
+    return row[f"{clock} ratio"]["high"] >= row["goal"]
 
 
 def judged(row, clock):

@@ -211,6 +211,11 @@ class FlatTarget(Target):
         rules = self.program.rules(self.leaves, self.hoisted)
         return (rewritten(density, rules) if rules else density)(x)
 
+    def log_density_and_score(self, x: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, " dim"]]:
+        found = super().log_density_and_score(x)
+        # XLA would compute the last layer of the derivative once more for every use of the score.
+        return jax.lax.optimization_barrier(found) if self.program.has_kernels else found
+
     def minibatch(self, key: Array, batches: Any) -> "FlatTarget":
         return batches.draw(key, self)
 
