@@ -9,6 +9,7 @@ Reference:
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ _LOWEST = np.nextafter(np.float32(-1.0), np.float32(0.0))
 _ROOT_TWO = np.float32(np.sqrt(2.0))
 
 
-def standard_normal(key: Array, shape: tuple[int, ...], dtype: object) -> Float[Array, "..."]:
+def standard_normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
     """Independent standard normal numbers, by the inverse of the error function.
 
     Args:
