@@ -106,6 +106,6 @@ if __name__ == "__main__":
     if options.child:
         run(*json.loads(options.child))
     else:
-        streaming(options.rounds, max(50, int(20_000 * options.scale)))
+        streaming(options.rounds, max(50, int(200_000 * options.scale)))
         memory(max(100, int(10_000 * options.scale)))
         width(options.rounds, max(50, int(1000 * options.scale)))
