@@ -107,11 +107,17 @@ def test_the_table_says_which_goals_are_met_and_which_are_missed(harness, tmp_pa
         pairs = [[{"cpu": 1.0, "inside": 0.5}, {"cpu": median}]]
         return {**base, "cpu ratio": ratio, "wall ratio": ratio, "pairs": pairs}
 
-    rows = [row("good", 1.0, 17.234), row("bad", 5.0, 4.9), {**row("odd", 1.0, 2.0), "void": "does not mix"}]
+    rows = [
+        row("good", 1.0, 17.234),
+        row("bad", 5.0, 4.5),
+        row("near", 6.0, 5.9),
+        {**row("odd", 1.0, 2.0), "void": "does not mix"},
+    ]
     table = report.Table("t", "title", "ns per step", 1e9, "cpu", rows, [("gone", "nowhere")])
     text = report.write(table, tmp_path)
     assert "| c | good | 1.00 | 17.2 (15.5 to 19.0) | 17.2 (15.5 to 19.0) | ≥ 1.00 met |" in text
     assert "≥ 5.00 **missed**" in text
+    assert "≥ 6.00 met" in text  # its interval contains the goal
     assert "| does not mix |" in text
     assert "gone (`.venv-nowhere`)" in text
     kept = json.loads((tmp_path / "t.json").read_text())
