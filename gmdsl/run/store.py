@@ -29,7 +29,9 @@ from gmdsl.run.kernel import Carry, Record
 from gmdsl.run.share import Share
 
 SECONDS = 2.0  # between commits, where no number of draws is asked for
-CHUNK = 1000  # draws in a file of an array at most
+PATIENCE = 50  # times the duration of the last commit before the next one
+CHUNK = 1000  # draws in a file of an array, more where that makes no large file
+FILE = 2**18  # numbers in a file that is not large
 HELD = 2**22  # numbers in a file, and in memory between two commits, at most (16 MB in single precision)
 STATE = "state"  # the array whose folder holds the state files: Zarr does not look in there
 SHARES = "shares"  # the file that says in how many shares
@@ -44,7 +46,8 @@ class Store:
         self.safe, self.done = 0, 0
         self.waiting: list[Record] = []
         self.carries: list[np.ndarray] = []
-        self.written = time.perf_counter()
+        self.arrays: dict[str, Any] = {}
+        self.due = time.perf_counter() + SECONDS
 
     @classmethod
     def create(
@@ -89,34 +92,43 @@ class Store:
 
     def keep(self, record: Record, done: int, carries: Carry) -> None:
         """Takes a block, and commits where it is time to."""
-        self.waiting.append(jax.tree.map(np.array, record))
+        self.waiting.append(record)
         self.carries, self.done = _copied(carries), done
         held = sum(block.position.shape[1] for block in self.waiting)
-        due = held >= self.every if self.every else time.perf_counter() - self.written > SECONDS
+        due = held >= self.every if self.every else time.perf_counter() > self.due
         if due or held * len(self.setup.chains) * self.setup.density.dim > HELD or done == self.setup.total:
             with _reported(self):
                 self.commit()
 
     def commit(self) -> None:
         """Writes the draws that wait, then the state that says that they are there."""
+        began = time.perf_counter()
         if self.waiting:
             record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *self.waiting)
             self._write(record, self.safe)
         commit.write(self.folder, commit.Commit(self.done, self.facts, tuple(self.carries)))
-        self.waiting, self.safe, self.written = [], self.done, time.perf_counter()
+        self.waiting, self.safe, ended = [], self.done, time.perf_counter()
+        self.due = ended + max(SECONDS, PATIENCE * (ended - began))
 
     def _write(self, record: Record, first: int) -> None:
-        import zarr
-
-        root, warmup, chains = zarr.open_group(self.path, mode="r+"), self.setup.plan.warmup, self._chains
+        warmup, chains = self.setup.plan.warmup, self._chains
         last = first + record.position.shape[1]
         position, stats = np.asarray(record.position), {k: np.asarray(v) for k, v in record.stats.items()}
         for name, arrays in run_groups(self.setup.density, position, stats).items():
             parts = (("warmup_", first, min(last, warmup), 0), ("", max(first, warmup), last, warmup))
             for prefix, low, high, start in parts:
                 for variable, values in arrays.items() if low < high else ():
-                    array: Any = root[f"{prefix}{name}/{variable}"]
+                    array = self._array(f"{prefix}{name}/{variable}")
                     array[chains, low - start : high - start] = values[:, low - first : high - first]
+
+    def _array(self, name: str) -> Any:
+        """An array of the store; all are opened at once."""
+        if name not in self.arrays:
+            import zarr
+
+            root = zarr.open_group(self.path, mode="r+")
+            self.arrays.update({f"{group}/{key}": a for group, node in root.groups() for key, a in node.arrays()})
+        return self.arrays[name]
 
     def truncate(self) -> None:
         """Takes back what was written after the last commit."""
@@ -231,6 +243,7 @@ def _axes(array: Any) -> tuple[str, ...]:
 def _create(path: pathlib.Path, setup: Setup, carries: Carry, shares: int) -> None:
     """The groups and arrays of a run, empty: NaN where numbers will be."""
     import zarr
+    from zarr.storage import MemoryStore
 
     plan, model = setup.plan, setup.density.model
     groups: dict[str, Any] = {}
@@ -240,27 +253,36 @@ def _create(path: pathlib.Path, setup: Setup, carries: Carry, shares: int) -> No
                 sizes = {k: (plan.chains, draws, *a.shape[2:]) for k, a in arrays.items()}
                 groups[f"{prefix}{name}"] = {k: np.broadcast_to(a[:1, :1], sizes[k]) for k, a in arrays.items()}
     template = as_tree(model, {**groups, **constants(model)}, attributes())
+    files: dict[str, Any] = {}  # built in memory: Zarr takes milliseconds for a file on disk, and there are many
     with quiet():
-        root = zarr.open_group(path, mode="w")
+        memory = MemoryStore(files)
+        root = zarr.open_group(memory, mode="w")
         for name, node in template.children.items():
             data = node.to_dataset(inherit=False)
             moving = [k for k, v in data.data_vars.items() if "draw" in v.dims]
-            data.drop_vars(moving).to_zarr(path, group=name, mode="w", consolidated=False)
+            data.drop_vars(moving).to_zarr(memory, group=name, mode="w", consolidated=False)
             for variable in moving:
                 _empty(root[name], variable, data[variable], shares)
     root.create_array(STATE, shape=(0,), dtype="uint8", dimension_names=("nothing",))
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content.to_bytes())
 
 
 def _empty(group: Any, name: str, template: Any, shares: int) -> None:
     """An array without a value, in files of one share's chains and so many draws that each fits in memory."""
+    from zarr.codecs import BloscCodec
+
     chains, draws, *rest = template.shape
     together = chains // shares if chains % shares == 0 else 1
-    most = max(1, HELD // max(1, together * int(np.prod(rest))))
+    numbers = max(1, together * int(np.prod(rest)))  # in a draw
+    length = min(max(1, HELD // numbers), max(CHUNK, FILE // numbers))
     group.create_array(
         name,
         shape=template.shape,
-        chunks=(together, min(draws, CHUNK, most), *(max(size, 1) for size in rest)),
+        chunks=(together, min(draws, length), *(max(size, 1) for size in rest)),
         dtype=template.dtype,
+        compressors=BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"),
         fill_value=np.nan if template.dtype.kind == "f" else 0,
         dimension_names=template.dims,
     )
@@ -276,11 +298,8 @@ def _one_draw(setup: Setup, carries: Carry) -> dict[str, dict[str, Any]]:
 
 def _copied(carries: Carry) -> list[np.ndarray]:
     """The leaves of the carries on the host; keys as their data."""
-
-    def one(leaf: Any) -> np.ndarray:
-        return np.array(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
-
-    return [one(leaf) for leaf in jax.tree.leaves(carries)]
+    leaves = jax.tree.leaves(carries)
+    return [np.array(leaf if isinstance(leaf.dtype, np.dtype) else jax.random.key_data(leaf)) for leaf in leaves]
 
 
 @contextlib.contextmanager

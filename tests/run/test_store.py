@@ -1,4 +1,5 @@
 import errno
+import time
 import warnings
 
 import jax.numpy as jnp
@@ -71,6 +72,25 @@ def test_commits_come_as_often_as_asked_and_draws_come_first(tmp_path, monkeypat
         warnings.simplefilter("ignore")
         run(tmp_path / "run.zarr", checkpoint_every=60)
     assert seen == [(0, 0), (60, 0), (120, 0), (180, 60), (240, 120), (250, 130), (250, 130)]
+
+
+@pytest.mark.parametrize(("patience", "least", "most"), [(0, 24, 24), (1e9, 1, 1)])
+def test_commits_that_take_long_come_seldom(tmp_path, monkeypatch, patience, least, most):
+    """The next is due after so many times the duration of the last."""
+    seen, write = [], commit.write
+
+    def slow(folder, state):
+        time.sleep(0.02)
+        seen.append(state.done)
+        write(folder, state)
+
+    monkeypatch.setattr(store.commit, "write", slow)
+    monkeypatch.setattr(store, "SECONDS", 0.0)
+    monkeypatch.setattr(store, "PATIENCE", patience)
+    monkeypatch.setattr("gmdsl.run.chains.CAPACITY", 10)
+    run(tmp_path / "run.zarr")
+    between = [done for done in seen if 0 < done < 250]
+    assert least <= len(between) <= most
 
 
 def test_a_run_is_never_written_over(tmp_path):
