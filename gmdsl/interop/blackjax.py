@@ -14,7 +14,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -23,46 +22,20 @@ from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.function import Constant
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.interop.foreign import freed, held, stats_of
+from gmdsl.core.sampler import Stats
+from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
 
 THEIRS = {"step_size": "step_size", "inverse_mass": "inverse_mass_matrix", "length": "L"}
 
 
-class BlackJAXKernel(Sampler):
+class BlackJAXKernel(ForeignKernel):
     """An algorithm of BlackJAX. Made by `gm.from_blackjax`.
 
     Attributes:
-        maker: makes the algorithm of a log-density.
-        label: where the maker comes from.
-        step_size, inverse_mass, length: settings that adapters tune; None for those it does not have.
-        others: all other settings; numbers and arrays are traced.
-        rules: the adapters.
-        declared: the bias, in words.
-        side_by_side: False when the work of a step differs much between chains.
+        length: a setting that adapters tune, too; None when the kernel does not have it.
     """
 
-    maker: Constant
-    label: str = eqx.field(static=True)
-    step_size: Any = None
-    inverse_mass: Any = None
     length: Any = None
-    others: dict[str, Any] = eqx.field(default_factory=dict)
-    rules: tuple[Adapter, ...] = ()
-    declared: str | None = eqx.field(static=True, default=None)
-    side_by_side: bool = eqx.field(static=True, default=True)
-
-    @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
-        return self.rules
-
-    @property
-    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
-        return self.declared
-
-    @property
-    def lockstep(self) -> bool:  # ty: ignore[incompatible-property-override]
-        return self.side_by_side
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Any:
         algorithm = self._algorithm(target.log_density)

@@ -1,4 +1,4 @@
-"""What kernels of other libraries have in common: their statistics under ArviZ's names, their settings held by content.
+"""What kernels of other libraries have in common: settings held by content, statistics under ArviZ's names.
 
 Reference:
     ArviZ, *InferenceData schema specification*, "sample_stats".
@@ -8,11 +8,13 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from gmdsl.core.adapter import Adapter
 from gmdsl.core.function import Constant, Function
-from gmdsl.core.sampler import Stats
+from gmdsl.core.sampler import Sampler, Stats
 
 ARVIZ = {
     "accept_prob": "acceptance_rate",
@@ -24,6 +26,41 @@ ARVIZ = {
     "num_trajectory_expansions": "tree_depth",
 }
 FLAGS = ("accepted", "diverging")
+
+
+class ForeignKernel(Sampler):
+    """What samplers made of kernels of other libraries hold.
+
+    Attributes:
+        maker: makes the kernel.
+        label: its name, the same in every process.
+        step_size, inverse_mass: settings that adapters tune; None for those it does not have.
+        others: all other settings; numbers and arrays are traced.
+        rules: the adapters.
+        declared: the bias, in words.
+        side_by_side: False when the work of a step differs much between chains.
+    """
+
+    maker: Constant
+    label: str = eqx.field(static=True)
+    step_size: Any = None
+    inverse_mass: Any = None
+    others: dict[str, Any] = eqx.field(default_factory=dict)
+    rules: tuple[Adapter, ...] = ()
+    declared: str | None = eqx.field(static=True, default=None)
+    side_by_side: bool = eqx.field(static=True, default=True)
+
+    @property
+    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+        return self.rules
+
+    @property
+    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
+        return self.declared
+
+    @property
+    def lockstep(self) -> bool:  # ty: ignore[incompatible-property-override]
+        return self.side_by_side
 
 
 def stats_of(info: Any, leave: tuple[str, ...] = ()) -> Stats:

@@ -24,52 +24,24 @@ from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DenseMetric, DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.adapter import Adapter
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
 from gmdsl.core.function import Constant
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.interop.foreign import freed, held, stats_of
+from gmdsl.core.sampler import Stats
+from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
 
 INNER = ("i", "potential_energy", "mean_accept_prob", "trajectory_length")  # fields of a state that are no statistics
 OWN = ("adapt_step_size", "adapt_mass_matrix")  # switches of NumPyro's own adaptation
 
 
-class NumPyroKernel(Sampler):
+class NumPyroKernel(ForeignKernel):
     """A kernel of NumPyro. Made by `gm.from_numpyro`.
 
     Attributes:
-        maker: the class of the kernel.
-        label: its name.
         names: the arguments that it takes.
-        step_size, inverse_mass: settings that adapters tune; None for those it does not have.
-        others: all other settings; numbers and arrays are traced.
-        rules: the adapters.
-        declared: the bias, in words.
-        side_by_side: False when the work of a step differs much between chains.
     """
 
-    maker: Constant
-    label: str = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
-    step_size: Any = None
-    inverse_mass: Any = None
-    others: dict[str, Any] = eqx.field(default_factory=dict)
-    rules: tuple[Adapter, ...] = ()
-    declared: str | None = eqx.field(static=True, default=None)
-    side_by_side: bool = eqx.field(static=True, default=True)
-
-    @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
-        return self.rules
-
-    @property
-    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
-        return self.declared
-
-    @property
-    def lockstep(self) -> bool:  # ty: ignore[incompatible-property-override]
-        return self.side_by_side
+    names: tuple[str, ...] = eqx.field(static=True, default=())
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Any:
         return self._started(key, target, x)[1]
@@ -138,7 +110,7 @@ def from_numpyro(
     mass = None if mass is None else jnp.asarray(mass, jnp.result_type(float))
     if lockstep is None:
         lockstep = "max_tree_depth" not in parameters
-    return NumPyroKernel(Constant(kernel), label, names, step, mass, held(settings), rules, bias, lockstep)
+    return NumPyroKernel(Constant(kernel), label, step, mass, held(settings), rules, bias, lockstep, names)
 
 
 def _parameters(kernel: Any, settings: dict[str, Any]) -> Any:

@@ -11,18 +11,15 @@ Reference:
 
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from gmdsl.core.generator import Generator, Stats
-from gmdsl.samplers.approximations.gaussians import Diagonal, weighed
-from gmdsl.samplers.approximations.labels import labels
-from gmdsl.samplers.approximations.variational import Frame, check_variational, raised
+from gmdsl.samplers.approximations.gaussian_fit import GaussianFit
+from gmdsl.samplers.approximations.gaussians import Diagonal
+from gmdsl.samplers.approximations.variational import Frame
 
 
-class MeanField(Generator):
+class MeanField(GaussianFit):
     """Independent draws of the closest Gaussian with independent coordinates.
 
     Attributes:
@@ -33,43 +30,17 @@ class MeanField(Generator):
         fitted: the Gaussian and the bound at every step; filled by `prepare`.
     """
 
-    updates: int = 2000
-    estimate: int = 10
-    learning_rate: float = 0.05
-    resample: bool = False
-    fitted: Any = None
-
-    reverses: ClassVar[bool] = False
     bias: ClassVar[str | None] = "draws of an approximation: a Gaussian with independent coordinates"
 
-    def __check_init__(self) -> None:
-        check_variational(self)
+    @staticmethod
+    def begin(dim: int) -> Any:
+        return jnp.zeros(dim), jnp.zeros(dim)
 
-    @property
-    def resamples(self) -> bool:  # ty: ignore[incompatible-property-override]
-        return self.resample
+    @staticmethod
+    def build(parameters: tuple[Array, Array], frame: Frame) -> Diagonal:
+        shift, log_std = parameters
+        return Diagonal(frame.center + frame.scale * shift, frame.scale * jnp.exp(log_std))
 
-    def prepare(self, key: Array, target: Any, report: Any) -> "MeanField":
-        del report
-        if self.fitted is not None:
-            return self
-        begin = (jnp.zeros(target.dim), jnp.zeros(target.dim))
-        found = raised(self, begin, _gaussian, key, target)
-        return eqx.tree_at(lambda s: s.fitted, self, found, is_leaf=lambda leaf: leaf is None)
-
-    def draw(self, key: Array, target: Any) -> tuple[Float[Array, " dim"], Stats]:
-        return weighed(self.fitted.q, key, target)
-
-    def found(self, target: Any) -> dict[str, Any]:
-        return {
-            "coordinate": np.array(labels(target)),
-            "mean": np.asarray(self.fitted.q.mean),
-            "std": np.asarray(self.fitted.q.std),
-            "elbo": np.asarray(self.fitted.elbo),
-            "skipped_updates": np.asarray(self.fitted.skipped),
-        }
-
-
-def _gaussian(parameters: tuple[Array, Array], frame: Frame) -> Diagonal:
-    shift, log_std = parameters
-    return Diagonal(frame.center + frame.scale * shift, frame.scale * jnp.exp(log_std))
+    @staticmethod
+    def spread(q: Diagonal) -> dict[str, Any]:
+        return {"std": q.std}
