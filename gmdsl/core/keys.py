@@ -9,7 +9,7 @@ generator in each step, half of what the noise of a chain in two dimensions cost
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, UInt32
 
 _IMPLEMENTATION = "threefry2x32"
 _CHAINS = 1  # tells the stream of the keys from that of the starts
@@ -21,8 +21,18 @@ def chain_keys(seed: int, chains: range) -> Array:
     >>> bool((chain_keys(3, range(2, 4)) == chain_keys(3, range(9))[2:4]).all())
     True
     """
+    return as_keys(jnp.asarray(chain_words(seed, chains)))
+
+
+def chain_words(seed: int, chains: range) -> UInt32[np.ndarray, "chains 2"]:
+    """The words of those keys, on the host."""
     words = np.random.default_rng([seed, _CHAINS]).integers(0, 2**32, (chains.stop, 2), np.uint32)
-    return jax.random.wrap_key_data(jnp.asarray(words[chains.start :]), impl=_IMPLEMENTATION)
+    return words[chains.start :]
+
+
+def as_keys(words: UInt32[Array, "*shape 2"]) -> Array:
+    """The keys of these words."""
+    return jax.random.wrap_key_data(words, impl=_IMPLEMENTATION)
 
 
 def step_key(chain: Array, index: Int[Array, ""]) -> Array:
@@ -34,4 +44,4 @@ def step_key(chain: Array, index: Int[Array, ""]) -> Array:
     """
     words = jax.random.key_data(chain)
     moved = words.at[1].add(jnp.asarray(index).astype(jnp.uint32))
-    return jax.random.wrap_key_data(moved, impl=_IMPLEMENTATION)
+    return as_keys(moved)

@@ -121,6 +121,7 @@ def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, t
         "seed": seed,
         "thin": thin,
         "chain_mode": run.kernel.mode,
+        "cores": run.cores,
         "draws_asked": draws,
         "interrupted": int(run.interrupted),
         "model_digest": model_digest(density.model),

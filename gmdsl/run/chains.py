@@ -17,9 +17,10 @@ from gmdsl.compiler.density import Density
 from gmdsl.compiler.program import Program
 from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
-from gmdsl.core.keys import chain_keys
+from gmdsl.core.keys import chain_words
 from gmdsl.core.sampler import Sampler
 from gmdsl.run.contract import check_chains
+from gmdsl.run.cores import Cores, cores_here, joined, parts_of, split
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
 from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.progress import Progress
@@ -46,6 +47,7 @@ class Run:
     kernel: Kernel
     carries: Carry
     times: dict[str, float] = field(default_factory=dict)
+    cores: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,19 +70,21 @@ class Setup:
         density: the compiled model.
         kernel: the static half of the run.
         arrays: those of the sampler.
-        keys: one for each chain of the share.
+        keys: two words for each chain of the share.
         plan: how long and how wide the whole run is.
         name: the sampler's.
         share: the chains that are run here.
+        parts: in how many parts they are run at a time, on a core each.
     """
 
     density: Density
     kernel: Kernel
     arrays: Any
-    keys: jax.Array
+    keys: Any
     plan: RunPlan
     name: str
     share: Share = WHOLE
+    parts: int = 1
 
     @property
     def total(self) -> int:
@@ -105,11 +109,11 @@ class Outcome:
 
 def run_chains(
     density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool, mesh: Any = None,
-    share: Share = WHOLE,
+    share: Share = WHOLE, cores: int | None = None,
 ) -> Run:  # fmt: skip
     """Runs the chains of a share for `warmup` records and then `draws` records of `thin` steps each, in memory."""
     began = time.perf_counter()
-    setup = prepared(density, sampler, plan, mesh, share)
+    setup = prepared(density, sampler, plan, mesh, share, cores)
     carries = started(setup, init)
     blocks: list[Record] = []
     outcome = advance(setup, carries, 0, lambda record, done, carries: blocks.append(record), progress, began)
@@ -118,12 +122,18 @@ def run_chains(
     record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks)
     done, warmup = outcome.done, min(plan.warmup, outcome.done)
     return Run(
-        record.position, record.stats, warmup, done, outcome.interrupted, setup.kernel, outcome.carries, outcome.times
-    )
+        record.position, record.stats, warmup, done, outcome.interrupted, setup.kernel, outcome.carries, outcome.times,
+        setup.parts,
+    )  # fmt: skip
 
 
-def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None, share: Share = WHOLE) -> Setup:
-    """The kernel of a run, traced, and the keys of its chains; `mesh` has devices of this process only."""
+def prepared(
+    density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None, share: Share = WHOLE, cores: int | None = None
+) -> Setup:
+    """The kernel of a run, traced, and the keys of its chains; `mesh` has devices of this process only.
+
+    `cores` of the processor share chains that are not run side by side; all there are when None.
+    """
     chains = share.of(plan.chains)
     size = capacity(len(chains), density.dim, plan.warmup + plan.draws)
     sampler, name = sampler.bound(density), type(sampler).__name__
@@ -137,15 +147,16 @@ def prepared(density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None
     if each and share != WHOLE:
         raise SpecError("sample(...): chains with settings of their own run in one process. Take tuned.pooled().")
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
-    keys = spread(mesh, chain_keys(plan.seed, chains))
-    return Setup(density, kernel, arrays, keys, plan, name, share)
+    keys = spread(mesh, chain_words(plan.seed, chains))
+    parts = 1 if mesh is not None else parts_of(plan.mode, len(chains), cores or cores_here())
+    return Setup(density, kernel, arrays, keys, plan, name, share, parts)
 
 
 def advance(
     setup: Setup,
     carries: Carry,
     done: int,
-    keep: Callable[[Record, int, Carry], None],
+    keep: Callable[[Record, int, list[Carry]], None],
     progress: bool,
     began: float,
 ) -> Outcome:
@@ -155,7 +166,7 @@ def advance(
         setup: what runs.
         carries: one per chain; given back to the device.
         done: records that are there already.
-        keep: gets each block, the records done with it, and the carries after it, before they are given away.
+        keep: gets each block, the records done with it, and the carries after it by part, before they are given away.
         progress: whether to show a bar.
         began: when the run began.
     """
@@ -163,17 +174,20 @@ def advance(
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
     leaves, hoisted = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
     interrupted, first_block = False, 0.0
-    with Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress) as bar:
+    parts, keys = split(carries, setup.parts), split(setup.keys, setup.parts)
+    bar = Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress)
+    with bar, Cores(setup.parts) as cores:
         bar.advance(done, {})
         try:
             while done < setup.total:
                 records, first = min(size, setup.total - done), done * plan.thin
-                carries, record = run_block(
-                    setup.kernel, leaves, hoisted, setup.keys, carries,
-                    jnp.int32(first), jnp.int32(records), phases[first : first + size * plan.thin],
-                )  # fmt: skip
-                record = jax.tree.map(lambda a, n=records: np.asarray(a)[:, :n], record)
-                keep(record, done + records, carries)
+                span = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
+
+                def run(keys: Any, carries: Carry, span: Any = span) -> tuple[Carry, Record]:
+                    return run_block(setup.kernel, leaves, hoisted, keys, carries, *span)
+
+                record = cores.block(run, keys, parts, records)
+                keep(record, done + records, parts)
                 done += records
                 first_block = first_block or time.perf_counter() - began
                 bar.advance(records, record.stats)
@@ -182,15 +196,16 @@ def advance(
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None
     times = {"first_block": first_block, "total": time.perf_counter() - began}
-    return Outcome(done, carries, interrupted, times)
+    return Outcome(done, joined(parts), interrupted, times)
 
 
 def shapes(setup: Setup, carries: Carry) -> Record:
-    """Shapes and dtypes of one full block of every chain, traced and not run."""
+    """Shapes and dtypes of one full block of one part of the chains, traced and not run."""
     target, size = setup.density.target, setup.kernel.capacity * setup.plan.thin
+    keys, part = split(setup.keys, setup.parts)[0], split(carries, setup.parts)[0]
     return jax.eval_shape(
         lambda *args: run_block(setup.kernel, *args),
-        target.leaves, target.hoisted, setup.keys, carries, jnp.int32(0), jnp.int32(0), np.zeros(size, np.int8),
+        target.leaves, target.hoisted, keys, part, np.int32(0), np.int32(0), np.zeros(size, np.int8),
     )[1]  # fmt: skip
 
 
@@ -249,7 +264,7 @@ def starts(setup: Setup, init: Any) -> Carry:
     """The carries of all chains of the run at their starts: one program, so that no bit depends on the share."""
     density, kernel = setup.density, setup.kernel
     target, chains, seed = density.target, setup.plan.chains, setup.plan.seed
-    keys = chain_keys(seed, range(chains))
+    keys = chain_words(seed, range(chains))
     x = given_starts(density, init, chains, seed)
     given = x is not None
     if x is None:

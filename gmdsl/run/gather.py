@@ -27,10 +27,13 @@ def alone() -> Place:
 
 
 def run_together(
-    density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool, mesh: Any, place: Place
-) -> Run:
+    density: Density, sampler: Sampler, plan: RunPlan, *, init: Any, progress: bool, mesh: Any, place: Place,
+    cores: int | None = None,
+) -> Run:  # fmt: skip
     """Runs this process's share of the chains, and gathers those of the others."""
-    run = run_chains(density, sampler, plan, init=init, progress=progress, mesh=local(mesh), share=place.share)
+    run = run_chains(
+        density, sampler, plan, init=init, progress=progress, mesh=local(mesh), share=place.share, cores=cores
+    )
     if place.count == 1:
         return run
     place.meet()

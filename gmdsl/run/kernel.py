@@ -21,7 +21,7 @@ from gmdsl.core.across import LANES
 from gmdsl.core.adapter import Adapter, adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.function import ARRAYS
-from gmdsl.core.keys import step_key
+from gmdsl.core.keys import as_keys, step_key
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.tree import replace, strong
@@ -135,7 +135,7 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
     def one(key: Array, x: Array, arrays: Any) -> Any:
         lp, score = target.log_density_and_score(x)
         sampler, states = _started(kernel.given.sampler(arrays), kernel.adapters, target.dim)
-        state = sampler.init(jax.random.fold_in(key, _START), target, x)
+        state = sampler.init(jax.random.fold_in(as_keys(key), _START), target, x)
         if jnp.shape(sampler.position(state)) != x.shape:
             found = jnp.shape(sampler.position(state))
             raise SpecError(f"{type(sampler).__name__}.position(...): shape {found}, a vector of {x.shape} is needed.")
@@ -155,7 +155,7 @@ def run_block(
         kernel: the static half.
         leaves: arrays of the model.
         hoisted: its constant terms.
-        keys: one key per chain.
+        keys: the words of one key per chain (`gmdsl.core.keys`).
         carries: one carry per chain; given back to the device.
         first: index of the first step.
         records: how many records to make; the rest of the buffers stays empty.
@@ -172,7 +172,7 @@ def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tu
     target = FlatTarget(kernel.program, leaves, hoisted)
 
     def one_chain(key: Array, carry: Carry) -> tuple[Carry, Record]:
-        step = jax.jit(lambda carry, i, phase: _step(kernel, target, key, carry, first + i, phase))
+        step = jax.jit(lambda carry, i, phase: _step(kernel, target, as_keys(key), carry, first + i, phase))
         shapes = jax.eval_shape(step, carry, jnp.int32(0), phases[0])
         empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
         buffers = jax.tree.map(lambda a: jnp.zeros((kernel.capacity, *a.shape), a.dtype), empty)

@@ -28,6 +28,7 @@ from gmdsl.core.tree import named_numbers
 from gmdsl.diagnose.arviz_tree import model_digest, run_attributes, settings_text
 from gmdsl.run import commit
 from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, prepared, starts
+from gmdsl.run.cores import cores_here
 from gmdsl.run.kernel import Carry, start_chains
 from gmdsl.run.lock import locked
 from gmdsl.run.mesh import check_mesh, local, spread
@@ -48,10 +49,11 @@ def sample_stored(
     progress: bool,
     mesh: Any = None,
     place: Place = ALONE,
+    cores: int | None = None,
 ) -> Any:
     """Runs chains into a new store and opens it as a tree; under `gmdsl launch` a run that is there goes on."""
     began, path = time.perf_counter(), pathlib.Path(path)
-    setup = prepared(density, sampler, plan, local(mesh))
+    setup = prepared(density, sampler, plan, local(mesh), cores=_share_of_cores(cores, place))
     fresh = not (place.launched and shares(path))
     if fresh:
         if place.index == 0 or not place.launched:
@@ -65,7 +67,7 @@ def sample_stored(
     else:
         state = commit.newest(folder(path, Share(0, shares(path))))
         _same(path, _settings(state.facts["plan"]), _settings(dataclasses.asdict(plan)))
-    return _run(path, setup, sampler, every, place, progress, began, fresh)
+    return _run(path, setup, sampler, every, place, progress, began, fresh, cores)
 
 
 def resume(
@@ -77,6 +79,7 @@ def resume(
     checkpoint_every: int | None = None,
     progress: bool = True,
     mesh: Any = None,
+    cores: int | None = None,
 ) -> Any:
     """Continues a run that was stopped, or lengthens one that was finished.
 
@@ -88,6 +91,7 @@ def resume(
         checkpoint_every: draws between commits; by default every two seconds.
         progress: whether to show a progress bar.
         mesh: devices that share the chains, as many in each process as before.
+        cores: cores of the processor that share chains, as in `gm.sample`; they may be others than before.
 
     Returns:
         The tree of the whole run, its arrays read from the store when used. On the same machine with the same versions
@@ -120,22 +124,23 @@ def resume(
     if asked > plan.draws and here.count > 1:
         raise SpecError(f"resume(draws={draws!r}): {here.count} processes cannot lengthen a run. Do it in one process.")
     check_mesh(mesh, plan.chains, here)
-    setup = prepared(Density(model), sampler, dataclasses.replace(plan, draws=asked), local(mesh))
+    setup = prepared(Density(model), sampler, dataclasses.replace(plan, draws=asked), local(mesh), cores=cores)
     _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
     if asked > plan.draws:
         lengthen(path, asked)
-    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False)
+    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
 
 
 def _run(
     path: pathlib.Path, whole: Setup, sampler: Sampler, every: int | None, place: Place, progress: bool, began: float,
-    fresh: bool,
+    fresh: bool, cores: int | None,
 ) -> Any:  # fmt: skip
     """Runs the shares of a store that fall to this process, one after the other, and opens the store as a tree."""
+    cores = _share_of_cores(cores, place)
     count, outcomes = shares(path), []
     for share in (Share(index, count) for index in range(place.index, count, place.count)):
         with locked(folder(path, share)):
-            outcomes.append(_run_share(path, whole, share, sampler, every, progress, began, fresh))
+            outcomes.append(_run_share(path, whole, share, sampler, every, progress, began, fresh, cores))
         if outcomes[-1].interrupted:
             break
     interrupted = any(outcome.interrupted for outcome in outcomes)
@@ -158,11 +163,11 @@ def _run(
 
 def _run_share(
     path: pathlib.Path, whole: Setup, share: Share, sampler: Sampler, every: int | None, progress: bool, began: float,
-    fresh: bool,
+    fresh: bool, cores: int,
 ) -> Outcome:  # fmt: skip
     """Runs the chains of one share from their newest state to the end."""
     mesh = whole.kernel.mesh
-    setup = prepared(whole.density, sampler, whole.plan, mesh, share)
+    setup = prepared(whole.density, sampler, whole.plan, mesh, share, cores)
     state = commit.newest(folder(path, share))
     _same(path, state.facts, digests(setup.density.model, sampler, mesh))
     store = Store(path, setup, facts(setup, sampler), every)
@@ -176,10 +181,14 @@ def _run_share(
     return outcome
 
 
+def _share_of_cores(asked: int | None, place: Place) -> int:
+    return asked or cores_here(place.count if place.launched else 1)
+
+
 def _describe(store: Store, sampler: Sampler, done: int, interrupted: bool, times: dict[str, float]) -> None:
     """Writes the attributes of a run."""
     setup, plan, empty = store.setup, store.setup.plan, np.zeros(0)
-    run = Run(empty, {}, min(plan.warmup, done), done, interrupted, setup.kernel, Carry((), (), ()), times)
+    run = Run(empty, {}, min(plan.warmup, done), done, interrupted, setup.kernel, Carry((), (), ()), times, setup.parts)
     attrs = run_attributes(setup.density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     store.describe(attrs, done)
 

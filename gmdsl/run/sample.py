@@ -18,6 +18,7 @@ from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.diagnose.moves import RARE
 from gmdsl.run.chains import RunPlan, choose_mode
 from gmdsl.run.choose import choose
+from gmdsl.run.cores import check_cores
 from gmdsl.run.early import import_early
 from gmdsl.run.gather import alone, run_together
 from gmdsl.run.generate import sample_generator
@@ -40,6 +41,7 @@ def sample(
     thin: int = 1,
     progress: bool = True,
     chain_mode: str | None = None,
+    cores: int | None = None,
     log_likelihood: bool = False,
     store: Any = None,
     checkpoint_every: int | None = None,
@@ -60,6 +62,8 @@ def sample(
         thin: steps per draw that is kept.
         progress: whether to show a progress bar.
         chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None.
+        cores: cores of the processor that share chains which are not run side by side, a part of one size each; all
+            when None. The draws do not depend on it.
         log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
         store: a path to which draws are streamed, such as "run.zarr"; after a stop, `gm.resume` goes on from there.
         checkpoint_every: draws between two commits to the store; by default every two seconds.
@@ -88,7 +92,8 @@ def sample(
 
 def _sampled(
     model: Any, sampler: Any, *, chains: int, draws: int, warmup: int, seed: int, init: Any, thin: int, progress: bool,
-    chain_mode: str | None, log_likelihood: bool, store: Any, checkpoint_every: int | None, mesh: Any,
+    chain_mode: str | None, cores: int | None, log_likelihood: bool, store: Any, checkpoint_every: int | None,
+    mesh: Any,
 ) -> Any:  # fmt: skip
     if sampler is None:
         return _chosen(**locals())
@@ -98,12 +103,13 @@ def _sampled(
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
         return sample_path(model, sampler, seed=seed)
     _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
+    check_cores(cores)
     here = place(mesh) if store is not None or spans(mesh) else alone()
     check_mesh(mesh, chains, here)
     density = Density(model)
     mode = choose_mode(sampler, chains, chain_mode, split=here.count > 1 and not spans(mesh), program=density.program)
     plan = RunPlan(chains, draws, warmup, seed, thin, mode)
-    how = {"init": init, "progress": progress, "mesh": mesh, "place": here}
+    how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
     tree = _run(density, sampler, plan, store, checkpoint_every, **how)
     return add_log_likelihood(model, tree) if log_likelihood else tree
 

@@ -69,7 +69,7 @@ class Store:
         path = pathlib.Path(path)
         unoccupied(path)
         store = cls(path, setup, facts, every)
-        store.carries = _copied(carries)
+        store.carries = _copied([carries])
         partial = path.with_name(f"{path.name}.partial")
         with _reported(store):
             shutil.rmtree(partial, ignore_errors=True)
@@ -90,7 +90,7 @@ class Store:
         """Where the state files are."""
         return folder(self.path, self.setup.share)
 
-    def keep(self, record: Record, done: int, carries: Carry) -> None:
+    def keep(self, record: Record, done: int, carries: list[Carry]) -> None:
         """Takes a block, and commits where it is time to."""
         self.waiting.append(record)
         self.carries, self.done = _copied(carries), done
@@ -296,10 +296,14 @@ def _one_draw(setup: Setup, carries: Carry) -> dict[str, dict[str, Any]]:
     return run_groups(setup.density, position, stats)
 
 
-def _copied(carries: Carry) -> list[np.ndarray]:
-    """The leaves of the carries on the host; keys as their data."""
-    leaves = jax.tree.leaves(carries)
-    return [np.array(leaf if isinstance(leaf.dtype, np.dtype) else jax.random.key_data(leaf)) for leaf in leaves]
+def _copied(parts: list[Carry]) -> list[np.ndarray]:
+    """The leaves of the carries of all chains on the host, from those of each part; keys as their data."""
+    leaves = zip(*map(jax.tree.leaves, parts), strict=True)
+    return [np.concatenate([np.asarray(_numbers(part)) for part in leaf]) for leaf in leaves]
+
+
+def _numbers(leaf: Any) -> Any:
+    return leaf if isinstance(leaf.dtype, np.dtype) else jax.random.key_data(leaf)
 
 
 @contextlib.contextmanager

@@ -164,7 +164,7 @@ class Trial:
         """Blocks of a population, one after the other, from positions (chains, dim)."""
         target, size = self.density.target, self.size
         key = jax.random.fold_in(jax.random.key(self.seed), 1000 + purpose)
-        keys = jax.random.split(key, len(x))
+        keys = jax.random.key_data(jax.random.split(key, len(x)))
         settings = tuple(map(jnp.asarray, self.arrays if arrays is None else arrays))
         try:
             carries = start_chains(self.kernel, target.leaves, target.hoisted, settings, keys, jnp.asarray(x))[0]

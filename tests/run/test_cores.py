@@ -1,0 +1,142 @@
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gmdsl as gm
+from gmdsl.run import cores
+from gmdsl.run.cores import Cores, joined, parts_of, split
+
+from .test_store import equal, model
+
+
+@pytest.mark.parametrize(
+    ("mode", "chains", "number", "parts"),
+    [("map", 4, 2, 2), ("map", 4, 64, 4), ("map", 6, 4, 3), ("map", 5, 2, 1), ("map", 1, 8, 1), ("vmap", 64, 2, 1),
+     ("tile", 10_000, 2, 2), ("tile", 1000, 3, 2), ("tile", 257, 2, 1), ("tile", 256, 8, 2), ("map", 4, 1, 1)],
+)  # fmt: skip
+def test_parts_are_of_one_size_by_whole_tiles(mode, chains, number, parts):
+    assert parts_of(mode, chains, number) == parts
+
+
+def run(sampler=None, **changes):
+    settings = {"chains": 4, "draws": 130, "warmup": 120, "seed": 3, "progress": False, **changes}
+    return gm.sample(model(), sampler or gm.NUTS(), **settings)
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_draws_and_settings_do_not_depend_on_the_number_of_cores(number):
+    one, several = run(cores=1), run(cores=number)
+    assert (one.attrs["cores"], several.attrs["cores"]) == (1, number)
+    equal(one, several)
+
+
+def test_tiles_are_shared_by_the_cores_too():
+    settings = {"chains": 256, "draws": 20, "warmup": 5, "sampler": gm.Langevin(0.01)}
+    one, two = run(cores=1, **settings), run(cores=2, **settings)
+    assert one.attrs["chain_mode"] == "tile"
+    assert two.attrs["cores"] == 2
+    equal(one, two)
+
+
+def test_a_stored_run_may_go_on_with_other_cores(tmp_path):
+    whole = run(cores=1)
+    run(cores=2, draws=60, store=tmp_path / "run.zarr")
+    equal(gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), draws=130, progress=False, cores=4), whole)
+
+
+def test_all_parts_run_by_one_compiled_program(compilations):
+    run(draws=11, cores=2)
+    before = len(compilations)
+    run(draws=12, seed=9, cores=2)
+    assert len(compilations) == before
+
+
+def test_parts_run_at_the_same_time():
+    """Each part waits until all have begun."""
+    together = threading.Barrier(3, timeout=20)
+
+    def block(key, carry):
+        if carry > 0:
+            together.wait()
+        return carry + 1, {"x": jnp.full((1, 5), key)}
+
+    with Cores(3) as crew:
+        crew.block(block, [np.zeros(1)] * 3, [0, 0, 0], 5)  # the first block is compiled by one thread
+        carries = [1, 1, 1]
+        record = crew.block(block, [np.array([k]) for k in (1.0, 2.0, 3.0)], carries, 2)
+    np.testing.assert_array_equal(record["x"], [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    assert carries == [2, 2, 2]
+
+
+def test_what_fails_in_a_thread_is_raised():
+    def block(key, carry):
+        if key[0] == 1:
+            raise ValueError("no")
+        return carry, {"x": jnp.zeros((1, 5))}
+
+    with Cores(2) as crew, pytest.raises(ValueError, match="no"):
+        crew.block(block, [np.zeros(1), np.ones(1)], [0, 0], 5)
+
+
+def test_after_an_interruption_carries_are_those_of_whole_blocks():
+    """The thread that calls is interrupted while it waits for its draws; the others end their block."""
+
+    class Interrupted:
+        shape, dtype = (1, 5), np.dtype(np.float32)
+
+        def __array__(self, *_, **__):
+            raise KeyboardInterrupt
+
+    def block(key, carry):
+        if key[0] == 0:
+            return carry + 1, {"x": Interrupted()}
+        time.sleep(0.1)
+        return carry + 1, {"x": jnp.zeros((1, 5))}
+
+    carries = [0, 0]
+    with pytest.raises(KeyboardInterrupt), Cores(2) as crew:
+        crew.block(block, [np.zeros(1), np.ones(1)], carries, 5)
+    assert carries == [1, 1]
+
+
+def test_an_interrupted_run_keeps_its_draws_and_settings(monkeypatch):
+    block, seen = Cores.block, []
+
+    def stopped(self, *args):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return block(self, *args)
+
+    monkeypatch.setattr("gmdsl.run.chains.CAPACITY", 60)
+    monkeypatch.setattr(Cores, "block", stopped)
+    cut = run(cores=2, warmup=60)
+    monkeypatch.setattr(Cores, "block", block)
+    whole = run(cores=2, warmup=60)
+    assert cut.attrs["interrupted"] == 1
+    np.testing.assert_array_equal(cut["posterior"]["theta"], whole["posterior"]["theta"][:, :60])
+    np.testing.assert_array_equal(cut["tuned"]["step_size"], whole["tuned"]["step_size"])
+
+
+def test_keys_are_split_and_joined_as_arrays_are():
+    tree = {"key": jax.random.split(jax.random.key(0), 4), "x": jnp.arange(8.0).reshape(4, 2)}
+    parts = split(tree, 2)
+    assert [part["x"].shape for part in parts] == [(2, 2), (2, 2)]
+    whole = joined(parts)
+    assert (whole["key"] == tree["key"]).all()
+    np.testing.assert_array_equal(whole["x"], tree["x"])
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, True, "2"])
+def test_a_number_of_cores_is_a_whole_number(bad):
+    with pytest.raises(gm.SpecError, match=r"cores=.*whole number of at least 1"):
+        run(cores=bad)
+
+
+def test_processes_that_work_together_share_the_cores(monkeypatch):
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda pid: range(8))
+    assert [cores.cores_here(n) for n in (1, 3, 100)] == [8, 2, 1]
