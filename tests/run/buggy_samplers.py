@@ -178,13 +178,8 @@ class StaleGradient(gm.MALA):
     """MALA that keeps the score of the point before, and with it a right `lp`."""
 
     def step(self, key, target, state):
-        key_move, key_accept = jax.random.split(key)
-        noise = jnp.sqrt(self.step_size * self.inverse_mass) * jax.random.normal(key_move, state.position.shape)
-        proposal = scored_point(target, self._mean(state) + noise)
-        log_ratio = proposal.log_density - state.log_density
-        log_ratio += self._log_move(proposal, state) - self._log_move(state, proposal)
-        new, stats = gm.metropolis(key_accept, state, proposal, log_ratio)
-        return ScoredPoint(new.position, new.log_density, state.score), {**stats, "lp": new.log_density}
+        new, stats = gm.MALA.step(self, key, target, state)
+        return ScoredPoint(new.position, new.log_density, state.score), stats
 
 
 class StaleDensity(gm.RandomWalk):
