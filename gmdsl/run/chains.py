@@ -23,13 +23,15 @@ from gmdsl.run.contract import check_chains
 from gmdsl.run.cores import Cores, cores_here, joined, parts_of, split
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
 from gmdsl.run.mesh import everywhere, spread
+from gmdsl.run.pace import Pace
 from gmdsl.run.progress import Progress
 from gmdsl.run.share import WHOLE, Share
 from gmdsl.run.start import TRIES, given_starts, random_starts, start_error
 from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
 
-CAPACITY = 250  # records in a block; a fixed number, so that other lengths compile nothing
+CAPACITY = 1000  # records in a block at most; a fixed number, so that other lengths compile nothing
+USUAL = 250  # likewise, where more would be felt
 NARROW = 16  # vectors from which on a product with them all is faster than one by one
 CHEAP = 2**18  # numbers in buffers whose cost is not felt
 NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
@@ -159,6 +161,7 @@ def advance(
     keep: Callable[[Record, int, list[Carry]], None],
     progress: bool,
     began: float,
+    every: int | None = None,
 ) -> Outcome:
     """Runs the chains from record `done` to the end, block by block.
 
@@ -169,24 +172,27 @@ def advance(
         keep: gets each block, the records done with it, and the carries after it by part, before they are given away.
         progress: whether to show a bar.
         began: when the run began.
+        every: records between commits, at which blocks end; None where no number was asked for.
     """
     plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
     leaves, hoisted = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
-    interrupted, first_block = False, 0.0
+    interrupted, first_block, there, pace = False, 0.0, done, Pace(size, every)
     parts, keys = split(carries, setup.parts), split(setup.keys, setup.parts)
     bar = Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress)
     with bar, Cores(setup.parts) as cores:
         bar.advance(done, {})
         try:
             while done < setup.total:
-                records, first = min(size, setup.total - done), done * plan.thin
+                records, first = pace.next(done - there, setup.total - done), done * plan.thin
+                start = time.perf_counter()
                 span = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
 
                 def run(keys: Any, carries: Carry, span: Any = span) -> tuple[Carry, Record]:
                     return run_block(setup.kernel, leaves, hoisted, keys, carries, *span)
 
                 record = cores.block(run, keys, parts, records)
+                pace.took(records, time.perf_counter() - start)
                 keep(record, done + records, parts)
                 done += records
                 first_block = first_block or time.perf_counter() - began
@@ -231,7 +237,7 @@ def choose_mode(
     return "vmap" if chains <= WIDEST else "tile"
 
 
-def capacity(chains: int, dim: int, total: int = CAPACITY) -> int:
+def capacity(chains: int, dim: int, total: int) -> int:
     """Records in a block: fewer where positions are so large that buffers would not fit, or cost time for nothing.
 
     Args:
@@ -239,13 +245,14 @@ def capacity(chains: int, dim: int, total: int = CAPACITY) -> int:
         dim: numbers in a position.
         total: records of each chain in the run.
 
-    >>> capacity(4, 10, 20), capacity(64, 100_000), capacity(10_000, 2, 5)
-    (250, 5, 8)
+    >>> capacity(4, 10, 20), capacity(4, 200, 2000), capacity(64, 100_000, 2000), capacity(10_000, 2, 5)
+    (1000, 1000, 5, 8)
     """
-    most = max(1, min(CAPACITY, NUMBERS // max(1, chains * dim)))
-    if chains * dim * most <= CHEAP:
-        return most
-    return min(most, 2 ** max(0, total - 1).bit_length())
+    numbers = max(1, chains * dim)
+    if numbers * CAPACITY <= 4 * CHEAP:
+        return CAPACITY
+    most = max(1, min(USUAL, CAPACITY, NUMBERS // numbers))
+    return most if numbers * most <= CHEAP else min(most, 2 ** max(0, total - 1).bit_length())
 
 
 def started(setup: Setup, init: Any) -> Carry:

@@ -176,7 +176,7 @@ def _run_share(
     if not fresh:
         store.truncate()
     carries = spread(mesh, _restored(setup, state.arrays))
-    outcome = advance(setup, carries, state.done, store.keep, progress, began)
+    outcome = advance(setup, carries, state.done, store.keep, progress, began, every)
     store.close()
     return outcome
 
