@@ -268,6 +268,8 @@ def _device(leaf: Any) -> jax.Array:
                 raise SpecError(
                     f"compile(...): data as large as {np.abs(leaf).max()} do not fit {wanted}. Enable x64 or rescale."
                 )
+    if isinstance(leaf, np.ndarray):  # a copy, as JAX may go on using the array itself
+        return jax.device_put(np.array(leaf))
     return jnp.asarray(leaf)
 
 

@@ -14,7 +14,7 @@ import sys
 import jax
 
 SWITCH = "GMDSL_CACHE"
-SHORTEST = 0.1  # seconds of compilation from which on a program is kept
+SHORTEST = 0.03  # seconds of compilation from which on a program is kept
 
 
 @functools.cache

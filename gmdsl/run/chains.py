@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
@@ -19,6 +18,8 @@ from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.keys import chain_words
 from gmdsl.core.sampler import Sampler
+from gmdsl.core.space import Real, dtype_of
+from gmdsl.run.ahead import block_arguments, compile_ahead
 from gmdsl.run.contract import check_chains
 from gmdsl.run.cores import Cores, cores_here, joined, parts_of, split
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
@@ -116,7 +117,9 @@ def run_chains(
     """Runs the chains of a share for `warmup` records and then `draws` records of `thin` steps each, in memory."""
     began = time.perf_counter()
     setup = prepared(density, sampler, plan, mesh, share, cores)
+    wait = ahead(setup)
     carries = started(setup, init)
+    wait()
     blocks: list[Record] = []
     outcome = advance(setup, carries, 0, lambda record, done, carries: blocks.append(record), progress, began)
     if not blocks:
@@ -205,14 +208,15 @@ def advance(
     return Outcome(done, joined(parts), interrupted, times)
 
 
+def ahead(setup: Setup) -> Callable[[], None]:
+    """Begins to compile the block of a run; waits for it when called."""
+    return compile_ahead(setup.kernel, setup.density.target, setup.arrays, setup.keys, setup.parts)
+
+
 def shapes(setup: Setup, carries: Carry) -> Record:
     """Shapes and dtypes of one full block of one part of the chains, traced and not run."""
-    target, size = setup.density.target, setup.kernel.capacity * setup.plan.thin
-    keys, part = split(setup.keys, setup.parts)[0], split(carries, setup.parts)[0]
-    return jax.eval_shape(
-        lambda *args: run_block(setup.kernel, *args),
-        target.leaves, target.hoisted, keys, part, np.int32(0), np.int32(0), np.zeros(size, np.int8),
-    )[1]  # fmt: skip
+    given = block_arguments(setup.kernel, setup.density.target, carries, setup.keys, setup.parts)
+    return run_block.eval_shape(setup.kernel, *given)[1]
 
 
 def choose_mode(
@@ -279,7 +283,7 @@ def starts(setup: Setup, init: Any) -> Carry:
     for attempt in range(1, TRIES + 1):
         try:
             carries, finite, smooth = start_chains(
-                kernel, target.leaves, target.hoisted, setup.arrays, keys, jnp.asarray(x)
+                kernel, target.leaves, target.hoisted, setup.arrays, keys, np.asarray(x, dtype_of(Real()))
             )
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None

@@ -24,10 +24,11 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
+from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.tree import named_numbers
 from gmdsl.diagnose.arviz_tree import model_digest, run_attributes, settings_text
 from gmdsl.run import commit
-from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, prepared, starts
+from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, ahead, prepared, starts
 from gmdsl.run.cores import cores_here
 from gmdsl.run.kernel import Carry, start_chains
 from gmdsl.run.lock import locked
@@ -58,7 +59,9 @@ def sample_stored(
     if fresh:
         if place.index == 0 or not place.launched:
             unoccupied(path)
+        wait = ahead(setup)
         carries = starts(setup, init)  # in every process, so that all of them refuse a start
+        wait()
         place.agree(repr((str(path.resolve()), facts(setup, sampler))))
         if place.index == 0:
             Store.create(path, setup, facts(setup, sampler), carries, every, place.count)
@@ -239,7 +242,7 @@ def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 def _restored(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
     """The carries from their leaves, in the structure that the kernel starts with."""
     target = setup.density.target
-    x = np.zeros((len(setup.chains), setup.density.dim), jnp.zeros(0).dtype)
+    x = np.zeros((len(setup.chains), setup.density.dim), dtype_of(Real()))
     shape = jax.eval_shape(
         lambda *given: start_chains(setup.kernel, *given), target.leaves, target.hoisted, setup.arrays, setup.keys, x
     )[0]

@@ -19,7 +19,6 @@ from gmdsl.diagnose.moves import RARE
 from gmdsl.run.chains import RunPlan, choose_mode
 from gmdsl.run.choose import choose
 from gmdsl.run.cores import check_cores
-from gmdsl.run.early import import_early
 from gmdsl.run.gather import alone, run_together
 from gmdsl.run.generate import sample_generator
 from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
@@ -127,7 +126,6 @@ def _chosen(model: Any, **settings: Any) -> Any:
 
 def _run(density: Density, sampler: Any, plan: RunPlan, store: Any, every: int | None, **how: Any) -> Any:
     _check_continuous(density, sampler)
-    import_early()
     if store is not None:
         tree = sample_stored(density, sampler, plan, store, every, **how)
     else:
