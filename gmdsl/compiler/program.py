@@ -212,9 +212,7 @@ class FlatTarget(Target):
         return (rewritten(density, rules) if rules else density)(x)
 
     def log_density_and_score(self, x: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, " dim"]]:
-        found = super().log_density_and_score(x)
-        # XLA would compute the last layer of the derivative once more for every use of the score.
-        return jax.lax.optimization_barrier(found) if self.program.has_kernels else found
+        return _density_and_score(self, x)
 
     def minibatch(self, key: Array, batches: Any) -> "FlatTarget":
         return batches.draw(key, self)
@@ -256,6 +254,14 @@ def target_of(model: Any) -> FlatTarget:
     """The target of a model, compiled."""
     program, leaves = split(model)
     return FlatTarget(program, leaves, program.jit_hoist(leaves) if program.hoists else {})
+
+
+@jax.jit
+def _density_and_score(target: FlatTarget, x: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, " dim"]]:
+    """Both at once; a program of its own, so that it is traced once for all programs that evaluate it."""
+    found = jax.value_and_grad(target.log_density)(x)
+    # XLA would compute the last layer of the derivative once more for every use of the score.
+    return jax.lax.optimization_barrier(found) if target.program.has_kernels else found
 
 
 def _device(leaf: Any) -> jax.Array:
