@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gmdsl.core.density import Target
 from gmdsl.core.hamiltonian import DIVERGENCE, leapfrog
+from gmdsl.core.keys import step_key
 from gmdsl.core.metric import Root, inner, kinetic
 from gmdsl.core.point import ScoredPoint, is_nan
 
@@ -78,7 +79,6 @@ def doubled(
     momentum: Float[Array, " dim"],
 ) -> Tree:
     """The trajectory from a state, doubled until it turns back, diverges, or has `max_depth` doublings."""
-    key_tree, key_leaf = jax.random.split(key)
     energy = kinetic(momentum) - start.log_density
     none, no, zero = jnp.zeros((), jnp.int32), jnp.zeros((), bool), jnp.zeros_like(energy)
     both = lambda leaf: jnp.stack([leaf, leaf])  # noqa: E731
@@ -92,7 +92,7 @@ def doubled(
 
     def double(at: tuple[Tree, Array, Array]) -> tuple[Tree, Array, Array]:
         tree, momenta, sums = at
-        uniform = jax.random.uniform(jax.random.fold_in(key_tree, tree.depth), (2,), momentum.dtype)
+        uniform = jax.random.uniform(step_key(key, tree.depth), (2,), momentum.dtype)
         forwards = uniform[0] < 0.5
         end = forwards.astype(jnp.int32)
         point = jax.tree.map(lambda ends: ends[end], tree.points)
@@ -105,7 +105,7 @@ def doubled(
 
         def grow(at: tuple[Doubling, Tally]) -> tuple[Doubling, Tally]:
             part, tally = at
-            uniform = jax.random.uniform(jax.random.fold_in(key_leaf, tally.leaves), (), momentum.dtype)
+            uniform = jax.random.uniform(step_key(key, max_depth + tally.leaves), (), momentum.dtype)
             point, now = leapfrog(target, root, step, part.point, part.momentum)
             hole = is_nan(point) & (part.point.log_density > start.log_density - DIVERGENCE)
             return _with_leaf(part, tally, point, now, energy, hole, uniform)

@@ -36,12 +36,12 @@ def as_keys(words: UInt32[Array, "*shape 2"]) -> Array:
 
 
 def step_key(chain: Array, index: Int[Array, ""]) -> Array:
-    """The key of one step of a chain.
+    """The key of one step of a chain, or of one part of a step.
 
     Args:
-        chain: a key of `chain_keys`.
+        chain: a key of `chain_keys`, or another one of which nothing else is made.
         index: number of the step, from 0.
     """
     words = jax.random.key_data(chain)
     moved = words.at[1].add(jnp.asarray(index).astype(jnp.uint32))
-    return as_keys(moved)
+    return jax.random.wrap_key_data(moved, impl=jax.random.key_impl(chain))
