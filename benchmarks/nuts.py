@@ -41,8 +41,8 @@ NUTS = (
     Contender("nutpie", "nutpie", "contenders.nuts_nutpie", "nuts", ahead),
 )
 CHEES = (
-    Contender("gmdsl, ChEESHMC, 16 chains", "gmdsl", "contenders.nuts_gmdsl", "chees"),
-    Contender("gmdsl, NUTS, 4 chains", "gmdsl", "contenders.nuts_gmdsl", "nuts", 3.0),
+    Contender("gmdsl, ChEESHMC, 64 x (300 + 1,000)", "gmdsl", "contenders.nuts_gmdsl", "chees"),
+    Contender("gmdsl, NUTS, 4 x (1,000 + 1,000)", "gmdsl", "contenders.nuts_gmdsl", "nuts", 3.0),
 )
 NOTES = (
     "Ratios are of seconds per effective draw without compilation, to the first row of each case: medians over pairs,"

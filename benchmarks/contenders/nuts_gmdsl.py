@@ -78,6 +78,6 @@ def sample(case, sampler, **settings):
 
 CONTENDERS = {
     "nuts": lambda case: sample(case, gm.NUTS(), draws=case["draws"], warmup=case["draws"]),
-    "chees": lambda case: sample(case, gm.ChEESHMC(), chains=16, draws=case["draws"], warmup=case["draws"]),
+    "chees": lambda case: sample(case, gm.ChEESHMC(), chains=64, draws=case["draws"], warmup=3 * case["draws"] // 10),
 }
 _ = gm.sample, gm.joint, gm.NUTS, gm.ChEESHMC, gm.data  # lazy names

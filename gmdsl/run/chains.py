@@ -27,7 +27,7 @@ from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.pace import Pace
 from gmdsl.run.progress import Progress
 from gmdsl.run.share import WHOLE, Share
-from gmdsl.run.start import TRIES, given_starts, random_starts, start_error
+from gmdsl.run.start import FAR_TRIES, TRIES, given_starts, random_starts, resolved, start_error
 from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
 
@@ -282,12 +282,14 @@ def starts(setup: Setup, init: Any) -> Carry:
         x = random_starts(seed, 0, target, chains)
     for attempt in range(1, TRIES + 1):
         try:
-            carries, finite, smooth = start_chains(
+            carries, lp, smooth = start_chains(
                 kernel, target.leaves, target.hoisted, setup.arrays, keys, np.asarray(x, dtype_of(Real()))
             )
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None
-        good = np.asarray(finite) & np.asarray(smooth)
+        good = np.isfinite(lp) & np.asarray(smooth)
+        if not given and attempt <= FAR_TRIES:
+            good &= resolved(np.asarray(lp))
         if good.all():
             return carries
         bad = int(np.flatnonzero(~good)[0])

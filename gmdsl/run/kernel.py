@@ -129,7 +129,7 @@ def started_sampler(sampler: Sampler, dim: int) -> Any:
 
 @functools.partial(jax.jit, static_argnums=0)
 def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: Array, x: Array) -> Any:
-    """The carries at the starts, and whether log-density and gradient are finite there."""
+    """The carries at the starts, the log-densities there, and whether the gradients are finite."""
     target = FlatTarget(kernel.program, leaves, hoisted)
 
     def one(key: Array, x: Array, arrays: Any) -> Any:
@@ -140,7 +140,7 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
             found = jnp.shape(sampler.position(state))
             raise SpecError(f"{type(sampler).__name__}.position(...): shape {found}, a vector of {x.shape} is needed.")
         carry = Carry(state, _dissect(sampler)[1], tuple(states))
-        return strong(carry), jnp.isfinite(lp), jnp.isfinite(score).all()
+        return strong(carry), lp, jnp.isfinite(score).all()
 
     return jax.vmap(one, in_axes=(0, 0, 0 if kernel.each else None))(keys, x, arrays)
 

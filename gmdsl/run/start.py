@@ -18,6 +18,7 @@ from gmdsl.core.space import Real, contains, describe, dtype_of
 from gmdsl.run.generate import generated_starts
 
 TRIES = 100
+FAR_TRIES = 10  # of those, in which a start is also refused for being too far out
 ROWS = 2  # factors and variables that an error shows
 RADIUS = 2.0  # starts are uniform on (-2, 2) in each unconstrained coordinate, as in Stan
 
@@ -54,6 +55,17 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
     points = {name: _per_chain(density, name, value, chains) for name, value in values.items()}
     flat = [density.unconstrain({n: v[c] for n, v in points.items()}) for c in range(chains)]
     return np.stack([np.asarray(x) for x in flat])
+
+
+def resolved(lp: np.ndarray) -> np.ndarray:
+    """Whether log-densities are so moderate that their precision tells apart two whose difference is one.
+
+    Where it does not, the energy error of a trajectory is rounding, and no sampler can tell a good move from a bad one.
+
+    >>> resolved(np.array([-2e2, -1e7, -1e8, -np.inf], np.float32)), resolved(np.array([-1e8]))
+    (array([ True,  True, False, False]), array([ True]))
+    """
+    return np.spacing(np.abs(lp)) <= 1.0
 
 
 def random_starts(seed: int, attempt: int, target: Target, chains: int) -> np.ndarray:

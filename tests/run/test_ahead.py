@@ -1,0 +1,55 @@
+import threading
+
+import jax.numpy as jnp
+import pytest
+
+import gmdsl as gm
+from gmdsl.run import ahead
+
+
+def bowl(scale):
+    return gm.energy(lambda x: scale * x @ x + jnp.cos(x[0]), x=gm.Real(3))
+
+
+def run(scale, **changes):
+    return gm.sample(bowl(scale), gm.HMC(), **{"draws": 5, "warmup": 5, "progress": False, **changes})
+
+
+def test_the_block_is_compiled_by_another_thread_and_the_call_finds_it(compilations, monkeypatch):
+    seen = []
+
+    def spied(lowered):
+        before = len(compilations)
+        lowered.compile()
+        seen.append((threading.current_thread().name, len(compilations) - before))
+
+    monkeypatch.setattr(ahead, "_compiled", spied)
+    before = len(compilations)
+    run(0.501)
+    assert [name for name, _ in seen] == ["gmdsl compiles"]
+    assert len(compilations) - before == 2  # the starts and the block, each once
+
+
+def test_a_block_that_was_compiled_is_not_compiled_ahead_again(monkeypatch):
+    run(0.502)
+    begun = []
+    monkeypatch.setattr(ahead, "_compiled", begun.append)
+    run(0.502, seed=4, draws=9)
+    assert begun == []
+
+
+def test_what_the_sampler_says_while_it_is_traced_is_raised_as_it_is():
+    class Wrong(gm.RandomWalk):
+        def step(self, key, target, state):
+            raise gm.SpecError("Wrong: no step.")
+
+    with pytest.raises(gm.SpecError, match=r"^Wrong: no step\.$"):
+        gm.sample(bowl(0.503), Wrong(), draws=5, warmup=5, progress=False)
+
+
+def test_a_compilation_that_fails_ahead_is_left_to_the_call():
+    class Lowered:
+        def compile(self):
+            raise RuntimeError("no memory")
+
+    ahead._compiled(Lowered())
