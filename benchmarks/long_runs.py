@@ -101,11 +101,17 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--scale", type=float, default=1.0, help="length of the runs")
+    parser.add_argument("--only", choices=("streaming", "memory", "width"), help="one of the three")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         run(*json.loads(options.child))
     else:
-        streaming(options.rounds, max(50, int(200_000 * options.scale)))
-        memory(max(100, int(10_000 * options.scale)))
-        width(options.rounds, max(50, int(1000 * options.scale)))
+        parts = {
+            "streaming": lambda: streaming(options.rounds, max(50, int(200_000 * options.scale))),
+            "memory": lambda: memory(max(100, int(10_000 * options.scale))),
+            "width": lambda: width(options.rounds, max(50, int(1000 * options.scale))),
+        }
+        for name, part in parts.items():
+            if options.only in (None, name):
+                part()
