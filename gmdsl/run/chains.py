@@ -4,6 +4,7 @@ Between two blocks the host sees the draws. That is where progress is shown and 
 honoured: what was drawn before it is kept.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -186,15 +187,12 @@ def advance(
     with bar, Cores(setup.parts) as cores:
         bar.advance(done, {})
         try:
+            block = _block(setup, leaves, hoisted, keys, parts)
             while done < setup.total:
                 records, first = pace.next(done - there, setup.total - done), done * plan.thin
                 start = time.perf_counter()
                 span = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
-
-                def run(keys: Any, carries: Carry, span: Any = span) -> tuple[Carry, Record]:
-                    return run_block(setup.kernel, leaves, hoisted, keys, carries, *span)
-
-                record = cores.block(run, keys, parts, records)
+                record = cores.block(lambda keys, carries, span=span: block(keys, carries, *span), keys, parts, records)
                 pace.took(records, time.perf_counter() - start)
                 keep(record, done + records, parts)
                 done += records
@@ -206,6 +204,15 @@ def advance(
             raise SpecError(str(error)) from None
     times = {"first_block": first_block, "total": time.perf_counter() - began}
     return Outcome(done, joined(parts), interrupted, times)
+
+
+def _block(setup: Setup, leaves: Any, hoisted: Any, keys: list[Any], parts: list[Carry]) -> Callable[..., Any]:
+    """The block of one part of the chains; for threads it is compiled here, in the contexts of the user."""
+    if setup.parts == 1:
+        return functools.partial(run_block, setup.kernel, leaves, hoisted)
+    phases = np.zeros(setup.kernel.capacity * setup.plan.thin, np.int8)
+    given = leaves, hoisted, keys[0], parts[0], np.int32(0), np.int32(0), phases
+    return functools.partial(run_block.lower(setup.kernel, *given).compile(), leaves, hoisted)
 
 
 def ahead(setup: Setup) -> Callable[[], None]:

@@ -52,14 +52,15 @@ def parts_of(mode: str, chains: int, cores: int) -> int:
 
 
 def split(tree: Any, parts: int) -> list[Any]:
-    """Parts of arrays with a leading axis of chains."""
+    """Parts of arrays with a leading axis of chains, in memory of their own."""
     if parts == 1:
         return [tree]
 
-    def cut(leaf: Any, part: int) -> Any:
+    def cut(leaf: Any, part: int) -> jax.Array:
         size = leaf.shape[0] // parts
-        held = np.asarray(leaf) if isinstance(leaf.dtype, np.dtype) else leaf
-        return held[part * size : (part + 1) * size]
+        span = slice(part * size, (part + 1) * size)
+        numbers = isinstance(leaf.dtype, np.dtype)  # else keys
+        return jax.device_put(np.array(np.asarray(leaf)[span])) if numbers else leaf[span]
 
     return [jax.tree.map(lambda leaf, part=part: cut(leaf, part), tree) for part in range(parts)]
 
@@ -99,7 +100,8 @@ class Cores:
         """The records of a block of all chains, on the host.
 
         Args:
-            run: the compiled block of keys and carries.
+            run: the block of keys and carries; compiled beforehand, as threads do not know of `jax.enable_x64` and
+                other contexts of the thread that calls.
             keys: of the chains, by part.
             carries: likewise; those after the block take their places, also when the call is interrupted.
             records: how many are in the buffers.

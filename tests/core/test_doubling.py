@@ -8,6 +8,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.core.doubling import doubled
 from gmdsl.core.hamiltonian import leapfrog
+from gmdsl.core.keys import step_key
 from gmdsl.core.metric import kinetic, root
 from gmdsl.core.point import scored_point
 
@@ -24,10 +25,9 @@ def turned(momenta):
 
 def plain(key, at, scales, step, depths, start, momentum):
     """Depth, leaves, mean acceptance and why it ended, with all leaves kept."""
-    key = jax.random.split(key)[0]
     energy, leaves, rates = float(kinetic(momentum) - start.log_density), [(start, momentum)], []
     for depth in range(depths):
-        forwards = bool(jax.random.uniform(jax.random.fold_in(key, depth), (2,), momentum.dtype)[0] < 0.5)
+        forwards = bool(jax.random.uniform(step_key(key, depth), (2,), momentum.dtype)[0] < 0.5)
         new = []
         for _ in range(2**depth):
             point, r = (new or [leaves[-1 if forwards else 0]])[-1]

@@ -34,6 +34,14 @@ def test_draws_and_settings_do_not_depend_on_the_number_of_cores(number):
     equal(one, several)
 
 
+def test_the_threads_work_in_the_precision_of_the_caller():
+    """`jax.enable_x64` is a matter of one thread."""
+    with jax.enable_x64(True):
+        one, two = run(cores=1), run(cores=2)
+    assert two["posterior"]["theta"].dtype == np.float64
+    equal(one, two)
+
+
 def test_tiles_are_shared_by_the_cores_too():
     settings = {"chains": 256, "draws": 20, "warmup": 5, "sampler": gm.Langevin(0.01)}
     one, two = run(cores=1, **settings), run(cores=2, **settings)
@@ -118,7 +126,9 @@ def test_an_interrupted_run_keeps_its_draws_and_settings(monkeypatch):
     monkeypatch.setattr(Cores, "block", block)
     whole = run(cores=2, warmup=60)
     assert cut.attrs["interrupted"] == 1
-    np.testing.assert_array_equal(cut["posterior"]["theta"], whole["posterior"]["theta"][:, :60])
+    done = cut["posterior"].sizes["draw"]
+    assert 0 < done < 130
+    np.testing.assert_array_equal(cut["posterior"]["theta"], whole["posterior"]["theta"][:, :done])
     np.testing.assert_array_equal(cut["tuned"]["step_size"], whole["tuned"]["step_size"])
 
 
