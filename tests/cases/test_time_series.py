@@ -48,6 +48,6 @@ def test_the_log_density_equals_every_pin():
 def test_nuts_recovers_the_exact_moments():
     case = load("posterior", "pdb_garch11")
     sampler = gm.NUTS(metric=gm.adapt.DenseMetric())
-    tree = gm.sample(garch(case.meta["data"]), sampler, draws=2500, warmup=1000, seed=0, progress=False)
+    tree = gm.sample(garch(case.meta["data"]), sampler, draws=10_000, warmup=1000, seed=0, progress=False)
     score = score_moments(case.truth, quantities(tree["posterior"], case.truth))
     assert score.passed, score
