@@ -47,9 +47,18 @@ def test_what_the_sampler_says_while_it_is_traced_is_raised_as_it_is():
         gm.sample(bowl(0.503), Wrong(), draws=5, warmup=5, progress=False)
 
 
-def test_a_compilation_that_fails_ahead_is_left_to_the_call():
+def test_a_compilation_that_fails_ahead_is_left_to_the_call(monkeypatch):
     class Lowered:
         def compile(self):
             raise RuntimeError("no memory")
 
-    ahead._compiled(Lowered())
+    compiled, failed = ahead._compiled, []
+
+    def fails(lowered):
+        compiled(Lowered())
+        failed.append(lowered)
+
+    monkeypatch.setattr(ahead, "_compiled", fails)
+    tree = run(0.505)
+    assert len(failed) == 1
+    assert tree["posterior"].sizes["draw"] == 5
