@@ -13,6 +13,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import weakref
 from typing import Any
 
 import jax
@@ -73,8 +74,11 @@ def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[
         leading = ("chain", "draw") if plain in sampled or plain == "unconstrained_posterior" else ()
         leading = ("chain",) if plain == "tuned" else leading
         named = {} if plain == "unconstrained_posterior" else dims
-        children[f"/{group}"] = _dataset(arrays, leading, named, coords, attrs if group in described else basic)
-    return DataTree.from_dict({"/": Dataset(attrs=attrs), **children})
+        data = _dataset(arrays, leading, named, coords, attrs if group in described else basic)
+        children[group] = DataTree(data)
+    tree = DataTree(Dataset(attrs=attrs))
+    tree.children = children  # `from_dict` would copy them all
+    return tree
 
 
 def constants(model: Model) -> dict[str, dict[str, np.ndarray]]:
@@ -86,6 +90,17 @@ def constants(model: Model) -> dict[str, dict[str, np.ndarray]]:
 
 def model_digest(model: Model) -> str:
     """A digest of the structure, the functions and the data of a model, the same in every process."""
+    held = id(model)  # models are compared by their arrays, so they are no keys; none of them ever changes
+    if held not in _DIGESTS:
+        _DIGESTS[held] = _digest(model)
+        weakref.finalize(model, _DIGESTS.pop, held, None)
+    return _DIGESTS[held]
+
+
+_DIGESTS: dict[int, str] = {}
+
+
+def _digest(model: Model) -> str:
     leaves, treedef = jax.tree.flatten(model)
     arrays = [fingerprint(np.asarray(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
     held = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Function | Constant))
@@ -149,30 +164,34 @@ def _plain(value: Any) -> Any:
 def _dataset(arrays: dict[str, Any], leading: Any, dims: Any, coords: Any, attrs: dict[str, Any]) -> Any:
     import xarray
 
-    variables, used = {}, {}
+    variables, axes = {}, {}
     for name, array in arrays.items():
         shape = array.shape[len(leading) :]
         labels = list(dims.get(name, ()))[: len(shape)]
         labels += [f"{name}_dim_{i}" for i in range(len(labels), len(shape))]
         variables[name] = xarray.Variable((*leading, *labels), np.asarray(array))
         for label, size in zip(labels, shape, strict=True):
-            used[label] = _index(label, np.asarray(coords[label])) if label in coords else _numbers(label, size)
+            axes[label] = _axis(label, np.asarray(coords[label])) if label in coords else _numbers(label, size)
     if leading:
         first = next(iter(arrays.values()))
-        used |= {axis: _numbers(axis, first.shape[i]) for i, axis in enumerate(leading)}
-    return xarray.Dataset(variables, coords=xarray.Coordinates(used), attrs=attrs)
+        axes |= {axis: _numbers(axis, first.shape[i]) for i, axis in enumerate(leading)}
+    values = {label: axis[0] for label, axis in axes.items()}
+    indexes = {label: axis[1] for label, axis in axes.items()}
+    return xarray.Dataset(variables, coords=xarray.Coordinates(values, indexes=indexes), attrs=attrs)
 
 
-def _index(label: str, values: np.ndarray) -> Any:
+def _axis(label: str, values: np.ndarray) -> tuple[Any, Any]:
+    """The values along an axis, and their index."""
     import xarray
 
-    return xarray.IndexVariable(label, values)
+    held = xarray.Coordinates({label: xarray.Variable(label, values)})
+    return held[label].variable, held.xindexes[label]
 
 
 @functools.lru_cache(maxsize=256)
-def _numbers(label: str, size: int) -> Any:
+def _numbers(label: str, size: int) -> tuple[Any, Any]:
     """An axis that counts from 0; made once, as xarray spends more time on it than on the draws."""
-    return _index(label, np.arange(size))
+    return _axis(label, np.arange(size))
 
 
 def _slot(position: np.ndarray, slot: Any) -> np.ndarray:

@@ -22,7 +22,7 @@ from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
 from gmdsl.run.ahead import block_arguments, compile_ahead
 from gmdsl.run.contract import check_chains
-from gmdsl.run.cores import Cores, cores_here, joined, parts_of, split
+from gmdsl.run.cores import Block, Cores, compiled_block, cores_here, joined, parts_of, split
 from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
 from gmdsl.run.mesh import everywhere, spread
 from gmdsl.run.pace import Pace
@@ -32,7 +32,7 @@ from gmdsl.run.start import FAR_TRIES, TRIES, given_starts, random_starts, resol
 from gmdsl.run.tuned import Tuned
 from gmdsl.run.warmup import schedule
 
-CAPACITY = 1000  # records in a block at most; a fixed number, so that other lengths compile nothing
+CAPACITY = 2000  # records in a block at most; a fixed number, so that other lengths compile nothing
 USUAL = 250  # likewise, where more would be felt
 NARROW = 16  # vectors from which on a product with them all is faster than one by one
 CHEAP = 2**18  # numbers in buffers whose cost is not felt
@@ -180,19 +180,24 @@ def advance(
     """
     plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
-    leaves, hoisted = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
-    interrupted, first_block, there, pace = False, 0.0, done, Pace(size, every)
+    model = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
+    interrupted, first_block, there, pace = (
+        False,
+        0.0,
+        done,
+        Pace(size, every, (setup.kernel, len(setup.chains), setup.parts)),
+    )
     parts, keys = split(carries, setup.parts), split(setup.keys, setup.parts)
     bar = Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress)
     with bar, Cores(setup.parts) as cores:
         bar.advance(done, {})
         try:
-            block = _block(setup, leaves, hoisted, keys, parts)
+            block = _block(setup, model, keys, parts)
             while done < setup.total:
                 records, first = pace.next(done - there, setup.total - done), done * plan.thin
                 start = time.perf_counter()
-                span = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
-                record = cores.block(lambda keys, carries, span=span: block(keys, carries, *span), keys, parts, records)
+                moved = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
+                record = cores.block(block, model, keys, parts, moved)
                 pace.took(records, time.perf_counter() - start)
                 keep(record, done + records, parts)
                 done += records
@@ -206,13 +211,12 @@ def advance(
     return Outcome(done, joined(parts), interrupted, times)
 
 
-def _block(setup: Setup, leaves: Any, hoisted: Any, keys: list[Any], parts: list[Carry]) -> Callable[..., Any]:
-    """The block of one part of the chains; for threads it is compiled here, in the contexts of the user."""
+def _block(setup: Setup, model: Any, keys: list[Any], parts: list[Carry]) -> Block:
+    """The block of one part of the chains; for threads it is compiled here."""
     if setup.parts == 1:
-        return functools.partial(run_block, setup.kernel, leaves, hoisted)
+        return Block(functools.partial(run_block, setup.kernel))
     phases = np.zeros(setup.kernel.capacity * setup.plan.thin, np.int8)
-    given = leaves, hoisted, keys[0], parts[0], np.int32(0), np.int32(0), phases
-    return functools.partial(run_block.lower(setup.kernel, *given).compile(), leaves, hoisted)
+    return compiled_block(setup.kernel, (*model, keys[0], parts[0], np.int32(0), np.int32(0), phases))
 
 
 def ahead(setup: Setup) -> Callable[[], None]:
@@ -257,10 +261,10 @@ def capacity(chains: int, dim: int, total: int) -> int:
         total: records of each chain in the run.
 
     >>> capacity(4, 10, 20), capacity(4, 200, 2000), capacity(64, 100_000, 2000), capacity(10_000, 2, 5)
-    (1000, 1000, 5, 8)
+    (2000, 2000, 5, 8)
     """
     numbers = max(1, chains * dim)
-    if numbers * CAPACITY <= 4 * CHEAP:
+    if numbers * CAPACITY <= 8 * CHEAP:
         return CAPACITY
     most = max(1, min(USUAL, CAPACITY, NUMBERS // numbers))
     return most if numbers * most <= CHEAP else min(most, 2 ** max(0, total - 1).bit_length())

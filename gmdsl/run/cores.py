@@ -7,16 +7,17 @@ tile by tile) as the whole would.
 """
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
 
 from gmdsl.core.errors import SpecError
-from gmdsl.run.kernel import Carry, Record, tile_size
+from gmdsl.run.kernel import Carry, Kernel, Record, run_block, tile_size
 
 
 def cores_here(processes: int = 1) -> int:
@@ -52,17 +53,16 @@ def parts_of(mode: str, chains: int, cores: int) -> int:
 
 
 def split(tree: Any, parts: int) -> list[Any]:
-    """Parts of arrays with a leading axis of chains, in memory of their own."""
+    """Parts of arrays with a leading axis of chains, in memory that is shared with nothing else."""
     if parts == 1:
         return [tree]
-
-    def cut(leaf: Any, part: int) -> jax.Array:
-        size = leaf.shape[0] // parts
-        span = slice(part * size, (part + 1) * size)
-        numbers = isinstance(leaf.dtype, np.dtype)  # else keys
-        return jax.device_put(np.array(np.asarray(leaf)[span])) if numbers else leaf[span]
-
-    return [jax.tree.map(lambda leaf, part=part: cut(leaf, part), tree) for part in range(parts)]
+    leaves, treedef = jax.tree.flatten(tree)
+    size = leaves[0].shape[0] // parts
+    numbers = [np.array(leaf) if isinstance(leaf.dtype, np.dtype) else leaf for leaf in leaves]  # else keys
+    spans = [slice(part * size, (part + 1) * size) for part in range(parts)]
+    cut = [jax.tree.unflatten(treedef, [leaf[span] for leaf in numbers]) for span in spans]
+    # A thread that knows nothing of `jax.enable_x64` would take numbers of 64 bits for numbers of 32.
+    return jax.device_put(cut) if jax.config.jax_enable_x64 else cut
 
 
 def joined(parts: list[Any]) -> Any:
@@ -78,12 +78,55 @@ def joined(parts: list[Any]) -> Any:
     return jax.tree.map(join, *parts)
 
 
+Moved = tuple[np.int32, np.int32, np.ndarray]  # the first step of a block, its records, and the phases of its steps
+
+
+class Block(NamedTuple):
+    """The compiled block of one part of the chains.
+
+    Attributes:
+        call: gives carries and records from arrays of the model, keys, carries and `Moved`. For threads it is compiled beforehand, as they
+            do not know of `jax.enable_x64` and other contexts of the thread that calls.
+        shapes: of the records of one part; None where there is one part only.
+    """
+
+    call: Callable[..., tuple[Carry, Record]]
+    shapes: Any = None
+
+
+def compiled_block(kernel: Kernel, given: tuple[Any, ...]) -> Block:
+    """The block of these arguments, compiled for the contexts of the thread that calls; looked up where it is known."""
+    leaves, treedef = jax.tree.flatten(given)
+    shapes = tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
+    key = (kernel, treedef, shapes, tuple(getattr(jax.config, name) for name in _CONTEXTS))
+    if key not in _COMPILED:
+        compiled = run_block.lower(kernel, *given).compile()
+        _COMPILED[key] = Block(compiled, compiled.out_info[1])
+        if len(_COMPILED) > _KEPT:
+            _COMPILED.popitem(last=False)
+    _COMPILED.move_to_end(key)
+    return _COMPILED[key]
+
+
+_KEPT = 16
+_COMPILED: OrderedDict[Any, Block] = OrderedDict()
+_CONTEXTS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_numpy_dtype_promotion",
+    "jax_numpy_rank_promotion",
+    "jax_debug_nans",
+    "jax_debug_infs",
+    "jax_disable_jit",
+    "jax_default_device",
+)  # what a block that was compiled under other contexts would get wrong
+
+
 class Cores:
     """Threads that run one block of every part at a time; the first part is run by the thread that calls."""
 
     def __init__(self, parts: int):
         self.pool = ThreadPoolExecutor(parts - 1, "gmdsl chains") if parts > 1 else None
-        self.shapes: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -94,36 +137,29 @@ class Cores:
         if self.pool is not None:
             self.pool.shutdown()
 
-    def block(
-        self, run: Callable[[Any, Carry], tuple[Carry, Record]], keys: list[Any], carries: list[Carry], records: int
-    ) -> Record:
+    def block(self, block: Block, model: Any, keys: list[Any], carries: list[Carry], moved: Moved) -> Record:
         """The records of a block of all chains, on the host.
 
         Args:
-            run: the block of keys and carries; compiled beforehand, as threads do not know of `jax.enable_x64` and
-                other contexts of the thread that calls.
+            block: that of one part of the chains.
+            model: its arrays and constant terms.
             keys: of the chains, by part.
             carries: likewise; those after the block take their places, also when the call is interrupted.
-            records: how many are in the buffers.
+            moved: what else the block gets.
         """
-        first = None
-        if self.shapes is None:  # one thread compiles for all of them
-            carries[0], first = run(keys[0], carries[0])
-            self.shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), first)
+        records = int(moved[1])
         if self.pool is None:
-            if first is None:
-                carries[0], first = run(keys[0], carries[0])
-            return jax.tree.map(lambda a: np.asarray(a)[:, :records], first)
+            carries[0], only = block.call(*model, keys[0], carries[0], *moved)
+            return jax.tree.map(lambda a: np.asarray(a)[:, :records], only)
         size, parts = len(keys[0]), len(keys)
-        whole = jax.tree.map(lambda a: np.empty((size * parts, records, *a.shape[2:]), a.dtype), self.shapes)
+        whole = jax.tree.map(lambda a: np.empty((size * parts, records, *a.shape[2:]), a.dtype), block.shapes)
 
-        def one(part: int, record: Any = None) -> None:
-            if record is None:
-                carries[part], record = run(keys[part], carries[part])
+        def one(part: int) -> None:
+            carries[part], record = block.call(*model, keys[part], carries[part], *moved)
             jax.tree.map(lambda out, a: _put(out[part * size : (part + 1) * size], a, records), whole, record)
 
         others = [self.pool.submit(one, part) for part in range(1, parts)]
-        one(0, first)
+        one(0)
         for other in others:
             other.result()
         return whole

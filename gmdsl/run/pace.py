@@ -4,8 +4,14 @@ Between two blocks the host shows progress, commits, and honours Ctrl-C, so bloc
 tenths of a millisecond, so they are not shorter. How a run is cut changes none of its draws.
 """
 
-FIRST = 50  # records of the first block, of which nothing is known
+from collections import OrderedDict
+from typing import Any
+
+FIRST = 50  # records of the first block, where nothing is known
 SECONDS = 0.25
+
+_KEPT = 256
+_SECONDS: OrderedDict[Any, float] = OrderedDict()  # per record, of the last run of a kind
 
 
 class Pace:
@@ -14,6 +20,7 @@ class Pace:
     Args:
         capacity: records in a block at most.
         every: records after which a block ends in any case; None for no such number.
+        kind: of the run; the first block of a run is as long as the last one of its kind tells.
 
     >>> pace = Pace(1000, None)
     >>> pace.next(0, 5000)
@@ -24,10 +31,11 @@ class Pace:
     100
     """
 
-    def __init__(self, capacity: int, every: int | None):
-        self.capacity, self.every = capacity, every
-        self.records = min(FIRST, capacity)
-        self.seen = 0
+    def __init__(self, capacity: int, every: int | None, kind: Any = None):
+        self.capacity, self.every, self.kind = capacity, every, kind
+        self.records, self.seen = min(FIRST, capacity), 0
+        if kind in _SECONDS:
+            self._follow(_SECONDS[kind])
 
     def next(self, done: int, left: int) -> int:
         """Records of the next block, after so many of this run, with so many to go."""
@@ -36,7 +44,16 @@ class Pace:
 
     def took(self, records: int, seconds: float) -> None:
         """Takes note of a block. The first may be long for the compiler's sake, so it shortens no other."""
-        wanted = int(records * SECONDS / max(seconds, 1e-9))
+        one = seconds / records
         self.seen += 1
-        if self.seen > 1 or wanted > self.records:
-            self.records = max(1, min(self.capacity, wanted))
+        if self.seen > 1 or one * self.records < SECONDS:
+            self._follow(one)
+            if self.kind is not None:
+                _SECONDS[self.kind] = one
+                _SECONDS.move_to_end(self.kind)
+                if len(_SECONDS) > _KEPT:
+                    _SECONDS.popitem(last=False)
+
+    def _follow(self, seconds: float) -> None:
+        """Makes blocks of records that take so long each."""
+        self.records = max(1, min(self.capacity, int(SECONDS / max(seconds, 1e-9))))

@@ -8,7 +8,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.run import cores
-from gmdsl.run.cores import Cores, joined, parts_of, split
+from gmdsl.run.cores import Block, Cores, joined, parts_of, split
 
 from .test_store import equal, model
 
@@ -63,31 +63,37 @@ def test_all_parts_run_by_one_compiled_program(compilations):
     assert len(compilations) == before
 
 
+X = {"x": jax.ShapeDtypeStruct((1, 5), jnp.float32)}
+
+
+def moved(records):
+    """What a block gets that makes so many records."""
+    return np.int32(0), np.int32(records), np.zeros(5, np.int8)
+
+
 def test_parts_run_at_the_same_time():
     """Each part waits until all have begun."""
     together = threading.Barrier(3, timeout=20)
 
-    def block(key, carry):
-        if carry > 0:
-            together.wait()
+    def block(key, carry, first, records, phases):
+        together.wait()
         return carry + 1, {"x": jnp.full((1, 5), key)}
 
+    carries = [0, 0, 0]
     with Cores(3) as crew:
-        crew.block(block, [np.zeros(1)] * 3, [0, 0, 0], 5)  # the first block is compiled by one thread
-        carries = [1, 1, 1]
-        record = crew.block(block, [np.array([k]) for k in (1.0, 2.0, 3.0)], carries, 2)
+        record = crew.block(Block(block, X), (), [np.array([k]) for k in (1.0, 2.0, 3.0)], carries, moved(2))
     np.testing.assert_array_equal(record["x"], [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
-    assert carries == [2, 2, 2]
+    assert carries == [1, 1, 1]
 
 
 def test_what_fails_in_a_thread_is_raised():
-    def block(key, carry):
+    def block(key, carry, *moved):
         if key[0] == 1:
             raise ValueError("no")
         return carry, {"x": jnp.zeros((1, 5))}
 
     with Cores(2) as crew, pytest.raises(ValueError, match="no"):
-        crew.block(block, [np.zeros(1), np.ones(1)], [0, 0], 5)
+        crew.block(Block(block, X), (), [np.zeros(1), np.ones(1)], [0, 0], moved(5))
 
 
 def test_after_an_interruption_carries_are_those_of_whole_blocks():
@@ -99,7 +105,7 @@ def test_after_an_interruption_carries_are_those_of_whole_blocks():
         def __array__(self, *_, **__):
             raise KeyboardInterrupt
 
-    def block(key, carry):
+    def block(key, carry, *moved):
         if key[0] == 0:
             return carry + 1, {"x": Interrupted()}
         time.sleep(0.1)
@@ -107,7 +113,7 @@ def test_after_an_interruption_carries_are_those_of_whole_blocks():
 
     carries = [0, 0]
     with pytest.raises(KeyboardInterrupt), Cores(2) as crew:
-        crew.block(block, [np.zeros(1), np.ones(1)], carries, 5)
+        crew.block(Block(block, X), (), [np.zeros(1), np.ones(1)], carries, moved(5))
     assert carries == [1, 1]
 
 
