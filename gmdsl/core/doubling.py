@@ -26,14 +26,37 @@ from gmdsl.core.hamiltonian import DIVERGENCE, leapfrog
 from gmdsl.core.keys import step_key
 from gmdsl.core.metric import Root, inner, kinetic
 from gmdsl.core.point import ScoredPoint, is_nan
+from gmdsl.core.threefry import uniforms
+
+
+class Weight(NamedTuple):
+    """A sum of weights, in units of the largest: no weight overflows, and to add one takes one exponential."""
+
+    log_peak: Float[Array, ""]
+    total: Float[Array, ""]
 
 
 class Drawn(NamedTuple):
-    """A state drawn from a part of the trajectory, its energy, and the log of the sum of the weights of the part."""
+    """A state drawn from a part of the trajectory, and its energy."""
 
     point: ScoredPoint
     energy: Float[Array, ""]
-    log_weight: Float[Array, ""]
+
+
+class Rows(NamedTuple):
+    """A state that is being drawn from a part of the trajectory, and the sum of the weights of the part.
+
+    The arrays of `held` have a leading axis of two: what is drawn so far, and a place for what is not, as it costs less
+    to write a row than to choose between two.
+    """
+
+    held: Drawn
+    weight: Weight
+
+    @property
+    def drawn(self) -> Drawn:
+        """What is drawn so far."""
+        return jax.tree.map(lambda rows: rows[0], self.held)
 
 
 class Tally(NamedTuple):
@@ -51,7 +74,7 @@ class Doubling(NamedTuple):
 
     point: ScoredPoint
     momentum: Float[Array, " dim"]
-    drawn: Drawn
+    rows: Rows
     sum: Float[Array, " dim"]
     momenta: Float[Array, "depths dim"]
     sums: Float[Array, "depths dim"]
@@ -63,10 +86,15 @@ class Tree(NamedTuple):
 
     points: ScoredPoint
     momenta: Float[Array, "2 dim"]
-    drawn: Drawn
+    rows: Rows
     sum: Float[Array, " dim"]
     depth: Int[Array, ""]
     tally: Tally
+
+    @property
+    def drawn(self) -> Drawn:
+        """The state drawn from the trajectory."""
+        return self.rows.drawn
 
 
 def doubled(
@@ -82,9 +110,10 @@ def doubled(
     energy = kinetic(momentum) - start.log_density
     none, no, zero = jnp.zeros((), jnp.int32), jnp.zeros((), bool), jnp.zeros_like(energy)
     both = lambda leaf: jnp.stack([leaf, leaf])  # noqa: E731
-    tally = Tally(none, zero, no, no, no)
-    tree = Tree(jax.tree.map(both, start), both(momentum), Drawn(start, energy, zero), momentum, none, tally)
-    checkpoints = jnp.zeros((max_depth, *momentum.shape), momentum.dtype)
+    ends, nothing = jax.tree.map(both, start), Weight(jnp.full_like(energy, -jnp.inf), zero)
+    rows = Rows(Drawn(ends, both(energy)), Weight(zero, jnp.ones_like(energy)))
+    tree = Tree(ends, both(momentum), rows, momentum, none, Tally(none, zero, no, no, no))
+    checkpoints = jnp.zeros((max_depth + 1, *momentum.shape), momentum.dtype)
 
     def going(at: tuple[Tree, Array, Array]) -> Bool[Array, ""]:
         tree = at[0]
@@ -92,11 +121,12 @@ def doubled(
 
     def double(at: tuple[Tree, Array, Array]) -> tuple[Tree, Array, Array]:
         tree, momenta, sums = at
-        uniform = jax.random.uniform(step_key(key, tree.depth), (2,), momentum.dtype)
-        forwards = uniform[0] < 0.5
+        side, choice = uniforms(step_key(key, tree.depth), 2, momentum.dtype)
+        forwards = side < 0.5
         end = forwards.astype(jnp.int32)
         point = jax.tree.map(lambda ends: ends[end], tree.points)
-        part = Doubling(point, tree.momenta[end], tree.drawn, momentum, momenta, sums, none)
+        rows = tree.rows._replace(weight=nothing)
+        part = Doubling(point, tree.momenta[end], rows, jnp.zeros_like(momentum), momenta, sums, none)
         step = jnp.where(forwards, step_size, -step_size)
 
         def unfinished(at: tuple[Doubling, Tally]) -> Bool[Array, ""]:
@@ -105,13 +135,13 @@ def doubled(
 
         def grow(at: tuple[Doubling, Tally]) -> tuple[Doubling, Tally]:
             part, tally = at
-            uniform = jax.random.uniform(step_key(key, max_depth + tally.leaves), (), momentum.dtype)
+            (uniform,) = uniforms(step_key(key, max_depth + tally.leaves), 1, momentum.dtype)
             point, now = leapfrog(target, root, step, part.point, part.momentum)
             hole = is_nan(point) & (part.point.log_density > start.log_density - DIVERGENCE)
             return _with_leaf(part, tally, point, now, energy, hole, uniform)
 
         part, tally = jax.lax.while_loop(unfinished, grow, (part, tree.tally))
-        return _joined(tree, part, tally, end, uniform[1]), part.momenta, part.sums
+        return _joined(tree, part, tally, end, choice), part.momenta, part.sums
 
     return jax.lax.while_loop(going, double, (tree, checkpoints, checkpoints))[0]
 
@@ -123,18 +153,15 @@ def _with_leaf(
     energy = kinetic(momentum) - point.log_density
     error = energy - start
     error = jnp.where(jnp.isnan(error), jnp.inf, error)
-    fresh = part.leaf == 0
-    total = jnp.where(fresh, -error, jnp.logaddexp(part.drawn.log_weight, -error))
-    takes = fresh | (uniform < jnp.exp(-error - total))
-    old = Drawn(part.drawn.point, part.drawn.energy, total)
-    drawn = jax.tree.map(lambda new, was: jnp.where(takes, new, was), Drawn(point, energy, total), old)
-    summed = jnp.where(fresh, momentum, part.sum + momentum)
+    weight, share = _sum(part.rows.weight, Weight(-error, jnp.ones_like(error)))
+    rows = _taken(part.rows, uniform < share, Drawn(point, energy), weight)
+    summed = part.sum + momentum
     # A leaf with an even number opens the parts of 2, 4... leaves that it is the first of; an odd one closes some.
     last = jax.lax.population_count(part.leaf >> 1)
     closed = jax.lax.population_count(part.leaf ^ (part.leaf + 1)) - 1
-    place = jnp.where(part.leaf & 1 == 0, last, len(part.momenta))  # beyond the end nothing is written
-    momenta = part.momenta.at[place].set(momentum, mode="drop")
-    sums = part.sums.at[place].set(summed, mode="drop")
+    place = jnp.where(part.leaf & 1 == 0, last, len(part.momenta) - 1)  # the last row is not read
+    momenta = jax.lax.dynamic_update_index_in_dim(part.momenta, momentum, place, 0)
+    sums = jax.lax.dynamic_update_index_in_dim(part.sums, summed, place, 0)
 
     def look(at: tuple[Array, Array]) -> tuple[Array, Array]:
         first = momenta[at[0]]
@@ -149,21 +176,37 @@ def _with_leaf(
         error > DIVERGENCE,
         tally.broken | hole,
     )
-    return Doubling(point, momentum, drawn, summed, momenta, sums, part.leaf + 1), went
+    return Doubling(point, momentum, rows, summed, momenta, sums, part.leaf + 1), went
 
 
 def _joined(tree: Tree, part: Doubling, tally: Tally, end: Array, uniform: Array) -> Tree:
     """The tree with a doubling; one that turned back or diverged within is no part of it."""
     good = ~tally.turned & ~tally.diverging
-    takes = good & (jnp.log(uniform) < part.drawn.log_weight - tree.drawn.log_weight)
-    total = jnp.logaddexp(tree.drawn.log_weight, part.drawn.log_weight)
-    drawn = jax.tree.map(lambda new, was: jnp.where(takes, new, was), part.drawn, tree.drawn)
+    old, new = tree.rows.weight, part.rows.weight
+    odds = jnp.exp(new.log_peak - old.log_peak) * new.total / old.total
+    rows = _taken(tree.rows, good & (uniform < odds), part.rows.drawn, _sum(old, new)[0])
     summed = tree.sum + part.sum
     back = turned_back(tree.momenta[1 - end], part.momentum, summed)
-    put = lambda ends, new: ends.at[end].set(new)  # noqa: E731
+    put = lambda ends, new: jax.lax.dynamic_update_index_in_dim(ends, new, end, 0)  # noqa: E731
     points, momenta = jax.tree.map(put, tree.points, part.point), put(tree.momenta, part.momentum)
     tally = tally._replace(turned=tally.turned | (good & back))
-    return Tree(points, momenta, drawn._replace(log_weight=total), summed, tree.depth + 1, tally)
+    return Tree(points, momenta, rows, summed, tree.depth + 1, tally)
+
+
+def _sum(one: Weight, other: Weight) -> tuple[Weight, Array]:
+    """The sum of two weights, and the share of the other in it."""
+    small = jnp.exp(-jnp.abs(other.log_peak - one.log_peak))
+    higher = other.log_peak > one.log_peak
+    mine = jnp.where(higher, one.total * small, one.total)
+    others = jnp.where(higher, other.total, other.total * small)
+    return Weight(jnp.maximum(one.log_peak, other.log_peak), mine + others), others / (mine + others)
+
+
+def _taken(rows: Rows, takes: Array, new: Drawn, weight: Weight) -> Rows:
+    """The rows with a new state in place of the one that was drawn, where it is taken."""
+    row = jnp.where(takes, 0, 1)
+    put = lambda held, leaf: jax.lax.dynamic_update_index_in_dim(held, leaf, row, 0)  # noqa: E731
+    return Rows(jax.tree.map(put, rows.held, new), weight)
 
 
 def turned_back(first: Array, last: Array, total: Array) -> Bool[Array, ""]:

@@ -8,6 +8,7 @@ Reference:
     Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, 2011.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 from jax.extend.random import threefry_2x32
 from jaxtyping import Array, Float
 
-_ONE = np.uint32(0x3F800000)  # the bits of 1.0: with 23 random bits below, a number in [1, 2)
+from gmdsl.core.threefry import threefry, unit
+
 _LOWEST = np.nextafter(np.float32(-1.0), np.float32(0.0))
 _ROOT_TWO = np.float32(np.sqrt(2.0))
 
@@ -36,7 +38,45 @@ def standard_normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Float[Arr
     """
     if np.dtype(dtype) != np.float32 or str(jax.random.key_impl(key)) != "threefry2x32":
         return jax.random.normal(key, shape, dtype)
-    words = jax.random.key_data(key)
-    bits = threefry_2x32((words[0], words[1]), jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape))
-    uniform = jax.lax.bitcast_convert_type((bits >> 9) | _ONE, jnp.float32) - np.float32(1.0)
+    words, count = jax.random.key_data(key), math.prod(shape)
+    if not 0 < count <= FEW:
+        return _many(count, words).reshape(shape)
+    return _few(count)(words).reshape(shape)
+
+
+FEW = 64  # numbers up to which rounds that are written out are faster
+
+
+def _many(count: int, words: Array) -> Array:
+    return _normal(threefry_2x32((words[0], words[1]), jnp.arange(count, dtype=jnp.uint32)))
+
+
+@functools.cache
+def _few(count: int) -> Any:
+    """The same numbers where one chain draws a few of them: 71 instead of 519 ns for ten.
+
+    LLVM works number by number unless there are a multiple of eight of them, and XLA would compute just those that are
+    kept, so both halves are filled up and fenced off. Chains side by side fill the registers, and do as before.
+    """
+    half = -(-count // 2)
+
+    @jax.custom_batching.custom_vmap
+    def draw(words: Array) -> Array:
+        low = jnp.minimum(jnp.arange(-(-half // 8) * 8, dtype=jnp.uint32), half - 1)
+        high = jnp.where(low + half < count, low + half, 0)  # JAX fills the last place up by 0
+        bits = jnp.stack(threefry((words[0], words[1]), (low, high.astype(jnp.uint32))))
+        bits = jax.lax.optimization_barrier(bits)
+        made = jax.lax.optimization_barrier(_normal(bits))
+        return jnp.concatenate([made[0, :half], made[1, : count - half]])
+
+    @draw.def_vmap
+    def many(size: int, batched: list[bool], words: Array) -> tuple[Array, bool]:
+        del size, batched
+        return jax.vmap(functools.partial(_many, count))(words), True
+
+    return draw
+
+
+def _normal(bits: Array) -> Array:
+    uniform = unit(bits)
     return _ROOT_TWO * jax.lax.erf_inv(jnp.maximum(_LOWEST, uniform * (np.float32(1.0) - _LOWEST) + _LOWEST))

@@ -8,7 +8,6 @@ Reference:
 
 from typing import Any, ClassVar
 
-import jax
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
@@ -21,6 +20,7 @@ from gmdsl.core.metric import kinetic, root
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
+from gmdsl.core.threefry import split
 
 
 class NUTS(Sampler):
@@ -59,11 +59,11 @@ class NUTS(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        key_momentum, key_tree = jax.random.split(key)
+        key_momentum, key_tree = split(key)
         momentum = standard_normal(key_momentum, state.position.shape, state.position.dtype)
         scales, depth = root(self.inverse_mass), self.max_tree_depth
         tree = doubled(key_tree, target, scales, self.step_size, depth, state, momentum)
-        new, tally = tree.drawn.point, tree.tally
+        (new, energy), tally = tree.drawn, tree.tally
         stats = {
             "lp": new.log_density,
             "acceptance_rate": tally.acceptance / tally.leaves,
@@ -72,7 +72,7 @@ class NUTS(Sampler):
             "n_steps": tally.leaves,
             "tree_depth": tree.depth,
             "reached_max_treedepth": (tree.depth >= depth) & ~tally.turned & ~tally.diverging,
-            "energy": tree.drawn.energy,
-            "energy_error": tree.drawn.energy - (kinetic(momentum) - state.log_density),
+            "energy": energy,
+            "energy_error": energy - (kinetic(momentum) - state.log_density),
         }
         return new, stats

@@ -73,7 +73,7 @@ def test_chains_side_by_side_build_the_trees_that_they_build_alone(x64):
     together = jax.vmap(one)(keys, x, r)
     alone = jax.lax.map(lambda args: one(*args), (keys, x, r))
     assert len(set(np.asarray(alone.tally.leaves).tolist())) > 2
-    for name in ("drawn", "depth", "tally"):
+    for name in ("rows", "depth", "tally"):
         for a, b in zip(*map(jax.tree.leaves, (getattr(together, name), getattr(alone, name))), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-10)
 
@@ -84,7 +84,7 @@ def test_states_are_drawn_by_their_weights_with_a_bias_to_the_later_doubling(x64
     start, r = scored_point(at, jnp.array([0.2, -0.3])), jnp.array([1.9, 1.2])
     keys = jax.random.split(jax.random.key(0), 20_000)
     trees = jax.jit(jax.vmap(lambda k: doubled(k, at, scales, 0.9, 1, start, r)))(keys)
-    moved = np.asarray(trees.drawn.point.position[:, 0] != start.position[0])
+    moved = np.asarray(trees.rows.held.point.position[:, 0, 0] != start.position[0])
     went = np.asarray(trees.points.position[:, 1, 0] != start.position[0])  # forwards in time
     for forwards in (True, False):
         end, p = leapfrog(at, scales, 0.9 if forwards else -0.9, start, r)
