@@ -53,28 +53,42 @@ def _many(count: int, words: Array) -> Array:
 
 @functools.cache
 def _few(count: int) -> Any:
-    """The same numbers where one chain draws a few of them: 71 instead of 519 ns for ten.
+    """The same numbers where a chain draws a few of them, from the words of its key.
 
-    LLVM works number by number unless there are a multiple of eight of them, and XLA would compute just those that are
-    kept, so both halves are filled up and fenced off. Chains side by side fill the registers, and do as before.
+    LLVM works number by number unless there are a multiple of eight, and XLA would compute just those that are kept, so
+    both words of all calls are filled up and fenced off: 71 instead of 519 ns for ten.
     """
     half = -(-count // 2)
 
     @jax.custom_batching.custom_vmap
     def draw(words: Array) -> Array:
-        low = jnp.minimum(jnp.arange(-(-half // 8) * 8, dtype=jnp.uint32), half - 1)
-        high = jnp.where(low + half < count, low + half, 0)  # JAX fills the last place up by 0
-        bits = jnp.stack(threefry((words[0], words[1]), (low, high.astype(jnp.uint32))))
-        bits = jax.lax.optimization_barrier(bits)
-        made = jax.lax.optimization_barrier(_normal(bits))
+        bits = _bits(words, jnp.minimum(jnp.arange(-(-half // 8) * 8, dtype=jnp.uint32), half - 1), count)
+        made = jax.lax.optimization_barrier(_normal(jax.lax.optimization_barrier(jnp.stack(bits))))
         return jnp.concatenate([made[0, :half], made[1, : count - half]])
 
     @draw.def_vmap
-    def many(size: int, batched: list[bool], words: Array) -> tuple[Array, bool]:
-        del size, batched
-        return jax.vmap(functools.partial(_many, count))(words), True
+    def side_by_side(size: int, batched: list[bool], words: Array) -> tuple[Array, bool]:
+        """Chains along the last axis: 4.8 instead of 31 ns a number for 64 chains of ten."""
+        del batched
+        low = jnp.broadcast_to(jnp.arange(half, dtype=jnp.uint32)[:, None], (half, size))
+        bits = _bits(words.T, low, count)
+        if size < NARROW or count == 1:
+            made = jnp.concatenate(jax.lax.optimization_barrier([_normal(word) for word in bits]))
+        else:
+            made = jax.lax.optimization_barrier(_normal(jax.lax.optimization_barrier(jnp.stack(bits))))
+        return made.reshape(2 * half, size)[:count].T, True
 
     return draw
+
+
+NARROW = 16  # chains side by side from which on both words are worth one array
+
+
+def _bits(words: Array, low: Array, count: int) -> tuple[Array, Array]:
+    """The bits of the first and of the second half of so many numbers, for places in the first half."""
+    half = -(-count // 2)
+    high = jnp.where(low + half < count, low + half, 0).astype(jnp.uint32)  # JAX fills the last place up by 0
+    return threefry((words[0], words[1]), (low, high))
 
 
 def _normal(bits: Array) -> Array:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
+from gmdsl.core.threefry import uniforms
 
 type Stats = dict[str, Any]
 
@@ -98,6 +99,7 @@ def metropolis(key: Array, state: Any, proposal: Any, log_ratio: Float[Array, ""
     """
     broken = jnp.isnan(log_ratio)
     probability = jnp.where(broken, 0.0, jnp.exp(jnp.minimum(log_ratio, 0.0)))
-    accepted = jax.random.uniform(key, dtype=probability.dtype) < probability
+    (uniform,) = uniforms(key, 1, probability.dtype)
+    accepted = uniform < probability
     new = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), proposal, state)
     return new, {"acceptance_rate": probability, "accepted": accepted, "nan_evaluations": broken}

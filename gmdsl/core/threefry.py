@@ -41,15 +41,13 @@ def threefry(key: tuple[Word, Word], counter: tuple[Word, Word]) -> tuple[Word, 
     return x, y
 
 
-def split(key: Array) -> tuple[Array, Array]:
-    """The two keys that `jax.random.split` makes of one."""
+def split(key: Array, count: int = 2) -> tuple[Array, ...]:
+    """The keys that `jax.random.split` makes of one."""
     if not _written_out(key):
-        first, second = jax.random.split(key)
-        return first, second
+        return tuple(jax.random.split(key, count))
     zero = jnp.uint32(0)
-    words = [jnp.stack(threefry(_words(key), (zero, jnp.uint32(number)))) for number in range(2)]
-    first, second = (jax.random.wrap_key_data(pair, impl=jax.random.key_impl(key)) for pair in words)
-    return first, second
+    pairs = [jnp.stack(threefry(_words(key), (zero, jnp.uint32(number)))) for number in range(count)]
+    return tuple(jax.random.wrap_key_data(pair, impl=jax.random.key_impl(key)) for pair in pairs)
 
 
 def uniforms(key: Array, count: int, dtype: Any) -> tuple[Float[Array, ""], ...]:

@@ -22,6 +22,7 @@ from gmdsl.core.metric import root, scaled, scaled_score
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.core.threefry import split
 
 
 class BarkerMH(Sampler):
@@ -53,7 +54,7 @@ class BarkerMH(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        key_size, key_sign, key_accept = jax.random.split(key, 3)
+        key_size, key_sign, key_accept = split(key, 3)
         size = self.step_size * standard_normal(key_size, (target.dim,), state.position.dtype)
         scales = root(self.inverse_mass)
         slope = scaled_score(scales, state.score)

@@ -12,7 +12,6 @@ Reference:
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -29,6 +28,7 @@ from gmdsl.core.metric import root, unscaled
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
+from gmdsl.core.threefry import split
 
 # The middles of 16 equal parts of (0, 1), each far from the one before: the parts by their binary digits reversed.
 TIMES = tuple((int(f"{part:04b}"[::-1], 2) + 0.5) / 16 for part in range(16))
@@ -86,7 +86,7 @@ class ChEESHMC(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: CountedPoint) -> tuple[CountedPoint, Stats]:
-        key_momentum, key_accept = jax.random.split(key)
+        key_momentum, key_accept = split(key)
         scales = root(self.inverse_mass)
         momentum = standard_normal(key_momentum, state.position.shape, state.position.dtype)
         time = self.trajectory_length * jnp.asarray(TIMES, momentum.dtype)[state.count % len(TIMES)]

@@ -23,6 +23,7 @@ from gmdsl.core.metric import root
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
+from gmdsl.core.threefry import split
 
 
 class HMC(Sampler):
@@ -60,7 +61,7 @@ class HMC(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        key_momentum, key_jitter, key_accept = jax.random.split(key, 3)
+        key_momentum, key_jitter, key_accept = split(key, 3)
         momentum = standard_normal(key_momentum, state.position.shape, state.position.dtype)
         factor = jax.random.uniform(key_jitter, (), momentum.dtype, -1.0, 1.0)
         step_size = self.step_size * (1.0 + self.jitter * factor)

@@ -10,7 +10,6 @@ Reference:
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -22,6 +21,7 @@ from gmdsl.core.metric import root, scaled, scaled_score
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.core.threefry import split
 
 
 class MALA(Sampler):
@@ -53,7 +53,7 @@ class MALA(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        key_move, key_accept = jax.random.split(key)
+        key_move, key_accept = split(key)
         scales, noise = root(self.inverse_mass), standard_normal(key_move, state.position.shape, state.position.dtype)
         size = jnp.sqrt(self.step_size)
         drift = 0.5 * size * scaled_score(scales, state.score)

@@ -43,6 +43,7 @@ from gmdsl.core.normal import standard_normal
 from gmdsl.core.phase import Phase, bounced, phase, point_of
 from gmdsl.core.point import is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.core.threefry import split
 
 DIVERGENCE = 1000.0  # energy error above which a path is called divergent, as in Stan
 OUTER = 0.1931833275037836  # share of a step in its first and last turn, for the least error
@@ -108,7 +109,7 @@ class MCLMC(Sampler):
         return self._adjusted(key, target, state) if self.adjusted else self._unadjusted(key, target, state)
 
     def _adjusted(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
-        key_velocity, key_length, key_accept = jax.random.split(key, 3)
+        key_velocity, key_length, key_accept = split(key, 3)
         start = state._replace(velocity=_unit(standard_normal(key_velocity, state.velocity.shape, state.score.dtype)))
         length = 2.0 * self._length(target) * jax.random.uniform(key_length, (), state.score.dtype)
         steps = jnp.clip(jnp.ceil(length / self.step_size), 1, self.max_steps).astype(jnp.int32)

@@ -7,7 +7,6 @@ Reference:
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -18,6 +17,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.metric import root, scaled
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.core.threefry import split
 
 
 class WalkState(NamedTuple):
@@ -56,7 +56,7 @@ class RandomWalk(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: WalkState) -> tuple[WalkState, Stats]:
-        key_move, key_accept = jax.random.split(key)
+        key_move, key_accept = split(key)
         noise = standard_normal(key_move, state.position.shape, state.position.dtype)
         x = state.position + self.step_size * scaled(root(self.inverse_mass), noise)
         proposal = WalkState(x, target.log_density(x))

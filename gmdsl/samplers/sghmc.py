@@ -24,6 +24,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.sampler import Sampler, Stats, check_step
+from gmdsl.core.threefry import split
 
 
 class Moving(NamedTuple):
@@ -111,7 +112,7 @@ class SGHMC(Sampler):
 
     def _once(self, key: Array, target: Target, state: Moving) -> tuple[Moving, Bool[Array, ""], Bool[Array, ""]]:
         """One step; whether it met NaN at a finite position, and whether it diverged."""
-        key_batch, key_noise = jax.random.split(key)
+        key_batch, key_noise = split(key)
         x = state.position + self.step_size * state.momentum
         lp, score = seen(self, key_batch, target).log_density_and_score(x)
         spread = jnp.sqrt(2.0 * jnp.maximum(self.friction - self.noise, 0.0) * self.step_size)

@@ -22,7 +22,6 @@ Reference:
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -31,6 +30,7 @@ from gmdsl.core.density import Target
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, choose, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
+from gmdsl.core.threefry import split
 
 
 class SGLD(Sampler):
@@ -76,7 +76,7 @@ class SGLD(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        key_batch, key_noise = jax.random.split(key)
+        key_batch, key_noise = split(key)
         x = state.position
         noise = standard_normal(key_noise, x.shape, x.dtype)
         moved = x + 0.5 * self.step_size * state.score + jnp.sqrt(self.step_size) * noise

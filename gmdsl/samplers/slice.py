@@ -21,6 +21,7 @@ from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.metric import root, scaled
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.sampler import Sampler, Stats
+from gmdsl.core.threefry import split
 
 SHRINKS = 100  # after so many the interval is as narrow as rounding
 
@@ -63,7 +64,7 @@ class Slice(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: SliceState) -> tuple[SliceState, Stats]:
-        key_level, key_direction, key_place, key_share, key_shrink = jax.random.split(key, 5)
+        key_level, key_direction, key_place, key_share, key_shrink = split(key, 5)
         dtype = state.position.dtype
         noise = standard_normal(key_direction, state.position.shape, dtype)
         direction = scaled(root(self.inverse_mass), noise)

@@ -18,7 +18,6 @@ Reference:
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -33,6 +32,7 @@ from gmdsl.core.normal import standard_normal
 from gmdsl.core.phase import Phase, bounced, phase, point_of, turned
 from gmdsl.core.point import is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.core.threefry import split
 
 DIVERGENCE = 1000.0  # energy error above which a step is called divergent, as in Stan
 
@@ -89,7 +89,7 @@ class UnderdampedLangevin(Sampler):
         return self._adjusted(key, target, state) if self.adjusted else self._unadjusted(key, target, state)
 
     def _adjusted(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
-        key_bath, key_accept = jax.random.split(key)
+        key_bath, key_accept = split(key)
         state = state._replace(velocity=self._bath(key_bath, state.velocity))
         kicked = self._kick(state)
         proposal = self._kick(_moved(target, kicked, self._drift(kicked.velocity, self.step_size)))
