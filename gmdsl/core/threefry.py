@@ -22,6 +22,7 @@ _GROUPS = 5  # of four rounds
 ONE = np.uint32(0x3F800000)  # the bits of 1.0: with 23 random bits below, a number in [1, 2)
 
 
+@jax.jit  # traced once
 def threefry(key: tuple[Word, Word], counter: tuple[Word, Word]) -> tuple[Word, Word]:
     """The two words that Threefry 2x32 with 20 rounds makes of a key and a counter of two words each.
 
@@ -47,7 +48,7 @@ def split(key: Array, count: int = 2) -> tuple[Array, ...]:
         return tuple(jax.random.split(key, count))
     zero = jnp.uint32(0)
     pairs = [jnp.stack(threefry(_words(key), (zero, jnp.uint32(number)))) for number in range(count)]
-    return tuple(jax.random.wrap_key_data(pair, impl=jax.random.key_impl(key)) for pair in pairs)
+    return tuple(jax.random.wrap_key_data(pair, impl=jax.random.key_impl(key)) for pair in _fenced(pairs))
 
 
 def uniforms(key: Array, count: int, dtype: Any) -> tuple[Float[Array, ""], ...]:
@@ -63,12 +64,21 @@ def uniforms(key: Array, count: int, dtype: Any) -> tuple[Float[Array, ""], ...]
         return tuple(drawn[i] for i in range(count))
     words, zero = _words(key), jnp.uint32(0)
     pairs = [threefry(words, (zero, jnp.uint32(number))) for number in range(count)]
-    return tuple(unit(x ^ y) for x, y in pairs)
+    return tuple(unit(word) for word in _fenced([x ^ y for x, y in pairs]))
 
 
 def unit(bits: Word) -> Float[Array, "..."]:
     """A number in [0, 1) in single precision from 32 random bits."""
     return jax.lax.bitcast_convert_type((bits >> 9) | ONE, jnp.float32) - np.float32(1.0)
+
+
+def _fenced(words: list[Array]) -> list[Array]:
+    """The same words, which XLA does not compute again inside of the loops over arrays that use them.
+
+    Below LLVM's highest level nothing moves them out of there, and its vectorizer asks of each number whether it is the
+    same in all passes of the loop by asking its operands, both of them at each of twenty rounds: for hours.
+    """
+    return jax.lax.optimization_barrier(words)
 
 
 def _written_out(key: Array) -> bool:

@@ -21,7 +21,9 @@ from gmdsl.run.kernel import Carry, Kernel, run_block, start_chains
 _begun: set[tuple[Any, ...]] = set()
 
 
-def compile_ahead(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, parts: int = 1) -> Callable[[], None]:
+def compile_ahead(
+    kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, parts: int = 1
+) -> Callable[[], None] | None:
     """Begins to compile the block, unless that was done before.
 
     Args:
@@ -32,7 +34,7 @@ def compile_ahead(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, pa
         parts: in how many parts the chains are run.
 
     Returns:
-        A function that waits until the block is compiled.
+        A function that waits until the block is compiled; None where there is nothing to wait for.
 
     Raises:
         SpecError: what the tracing of the sampler says.
@@ -40,7 +42,7 @@ def compile_ahead(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, pa
     key = (kernel, keys.shape, parts, jax.config.jax_enable_x64)
     if kernel.mesh is not None or key in _begun:
         import_early()
-        return _nothing
+        return None
     _begun.add(key)
     try:
         x = jax.ShapeDtypeStruct((keys.shape[0], target.dim), dtype_of(Real()))
@@ -68,7 +70,3 @@ def block_arguments(kernel: Kernel, target: FlatTarget, carries: Carry, keys: An
 def _compiled(lowered: Any) -> None:
     with contextlib.suppress(Exception):  # the call itself says what is wrong
         lowered.compile()
-
-
-def _nothing() -> None:
-    pass

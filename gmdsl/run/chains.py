@@ -20,6 +20,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.keys import chain_words
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
+from gmdsl.diagnose.arviz_tree import constrained
 from gmdsl.run.ahead import block_arguments, compile_ahead
 from gmdsl.run.contract import check_chains
 from gmdsl.run.cores import Block, Cores, compiled_block, cores_here, joined, parts_of, split
@@ -118,9 +119,7 @@ def run_chains(
     """Runs the chains of a share for `warmup` records and then `draws` records of `thin` steps each, in memory."""
     began = time.perf_counter()
     setup = prepared(density, sampler, plan, mesh, share, cores)
-    wait = ahead(setup)
-    carries = started(setup, init)
-    wait()
+    carries = started(setup, init, ahead(setup))
     blocks: list[Record] = []
     outcome = advance(setup, carries, 0, lambda record, done, carries: blocks.append(record), progress, began)
     if not blocks:
@@ -181,12 +180,8 @@ def advance(
     plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
     model = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
-    interrupted, first_block, there, pace = (
-        False,
-        0.0,
-        done,
-        Pace(size, every, (setup.kernel, len(setup.chains), setup.parts)),
-    )
+    interrupted, first_block, there = False, 0.0, done
+    pace = Pace(size, every, (setup.kernel, len(setup.chains), setup.parts))
     parts, keys = split(carries, setup.parts), split(setup.keys, setup.parts)
     bar = Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress)
     with bar, Cores(setup.parts) as cores:
@@ -219,8 +214,8 @@ def _block(setup: Setup, model: Any, keys: list[Any], parts: list[Carry]) -> Blo
     return compiled_block(setup.kernel, (*model, keys[0], parts[0], np.int32(0), np.int32(0), phases))
 
 
-def ahead(setup: Setup) -> Callable[[], None]:
-    """Begins to compile the block of a run; waits for it when called."""
+def ahead(setup: Setup) -> Callable[[], None] | None:
+    """Begins to compile the block of a run; None where that was done before, else a function that waits for it."""
     return compile_ahead(setup.kernel, setup.density.target, setup.arrays, setup.keys, setup.parts)
 
 
@@ -270,9 +265,13 @@ def capacity(chains: int, dim: int, total: int) -> int:
     return most if numbers * most <= CHEAP else min(most, 2 ** max(0, total - 1).bit_length())
 
 
-def started(setup: Setup, init: Any) -> Carry:
-    """The carries of the chains of a share at their starts, which are checked."""
-    return spread(setup.kernel.mesh, share_of(setup, starts(setup, init)))
+def started(setup: Setup, init: Any, wait: Callable[[], None] | None = None) -> Carry:
+    """The carries of the chains of a share at their starts, which are checked, once the block is compiled."""
+    carries = starts(setup, init)
+    if wait is not None:
+        constrained(setup.density, np.zeros((1, 1, setup.density.dim), dtype_of(Real())))  # compiled meanwhile
+        wait()
+    return spread(setup.kernel.mesh, share_of(setup, carries))
 
 
 def share_of(setup: Setup, carries: Carry) -> Carry:

@@ -85,8 +85,8 @@ class Block(NamedTuple):
     """The compiled block of one part of the chains.
 
     Attributes:
-        call: gives carries and records from arrays of the model, keys, carries and `Moved`. For threads it is compiled beforehand, as they
-            do not know of `jax.enable_x64` and other contexts of the thread that calls.
+        call: gives carries and records from arrays of the model, keys, carries and `Moved`. For threads it is compiled
+            beforehand, as they do not know of `jax.enable_x64` and other contexts of the thread that calls.
         shapes: of the records of one part; None where there is one part only.
     """
 

@@ -173,7 +173,7 @@ def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tu
 
     def one_chain(key: Array, carry: Carry) -> tuple[Carry, Record]:
         step = jax.jit(lambda carry, i, phase: _step(kernel, target, as_keys(key), carry, first + i, phase))
-        shapes = jax.eval_shape(step, carry, jnp.int32(0), phases[0])
+        shapes = jax.eval_shape(step, carry, first, phases[0])
         empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
         buffers = jax.tree.map(lambda a: jnp.zeros((kernel.capacity, *a.shape), a.dtype), empty)
 
@@ -192,7 +192,8 @@ def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tu
             put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
             return carry, jax.tree.map(lambda b, r: put(b, r), buffers, record)
 
-        return jax.lax.fori_loop(0, records, one_record, (carry, buffers))
+        zero = np.int32(0)  # of the type of `first`, so that the step is traced once
+        return jax.lax.fori_loop(zero, records, one_record, (carry, buffers))
 
     if kernel.mode == "vmap":
         return jax.vmap(one_chain, axis_name=LANES)(keys, carries)

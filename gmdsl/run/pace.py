@@ -33,8 +33,8 @@ class Pace:
 
     def __init__(self, capacity: int, every: int | None, kind: Any = None):
         self.capacity, self.every, self.kind = capacity, every, kind
-        self.records, self.seen = min(FIRST, capacity), 0
-        if kind in _SECONDS:
+        self.records, self.known = min(FIRST, capacity), kind in _SECONDS
+        if self.known:
             self._follow(_SECONDS[kind])
 
     def next(self, done: int, left: int) -> int:
@@ -43,10 +43,10 @@ class Pace:
         return min(self.records, whole, left)
 
     def took(self, records: int, seconds: float) -> None:
-        """Takes note of a block. The first may be long for the compiler's sake, so it shortens no other."""
-        one = seconds / records
-        self.seen += 1
-        if self.seen > 1 or one * self.records < SECONDS:
+        """Takes note of a block. The first of its kind may be long for the compiler's sake, so it shortens no other."""
+        one, known = seconds / records, self.known
+        self.known = True
+        if known or one * self.records < SECONDS:
             self._follow(one)
             if self.kind is not None:
                 _SECONDS[self.kind] = one

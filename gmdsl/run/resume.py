@@ -61,7 +61,8 @@ def sample_stored(
             unoccupied(path)
         wait = ahead(setup)
         carries = starts(setup, init)  # in every process, so that all of them refuse a start
-        wait()
+        if wait is not None:
+            wait()
         place.agree(repr((str(path.resolve()), facts(setup, sampler))))
         if place.index == 0:
             Store.create(path, setup, facts(setup, sampler), carries, every, place.count)

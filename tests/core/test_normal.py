@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gmdsl.core.normal import standard_normal
+from gmdsl.core.normal import FEW, NARROW, _many, standard_normal
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2,), (7,), (3, 5), (0,)])
@@ -31,6 +31,19 @@ def test_the_law_is_standard_normal():
     assert np.abs(correlations).max() < 5.0 / np.sqrt(20_000)
     squares = np.corrcoef((x**2).T)[np.triu_indices(10, 1)]
     assert np.abs(squares).max() < 5.0 / np.sqrt(20_000)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 10, 31, FEW, FEW + 1])
+@pytest.mark.parametrize("chains", [1, 2, NARROW, 100])
+def test_few_and_many_are_the_same_numbers_alone_and_side_by_side(count, chains):
+    """Up to the last bit, as the error function is rounded otherwise in vector registers."""
+    keys = jax.random.split(jax.random.key(4), chains)
+    draw = lambda key: standard_normal(key, (count,), jnp.float32)  # noqa: E731
+    expected = np.stack([_many(count, jax.random.key_data(key)) for key in keys])
+    np.testing.assert_allclose(jax.jit(jax.vmap(draw))(keys), expected, rtol=3e-6)
+    np.testing.assert_allclose(np.stack([draw(key) for key in keys]), expected, rtol=3e-6)
+    grid = jax.vmap(jax.vmap(draw))(keys.reshape(1, chains))[0]
+    np.testing.assert_allclose(grid, expected, rtol=3e-6)
 
 
 def test_extreme_bits_stay_finite():
