@@ -21,7 +21,7 @@ SIZES = (
     ("mlp", 10_000, 2, 10, 4),
     ("conv", 1, 2, 1_000, 200),
     ("conv", 100, 2, 15, 20),
-    ("conv", 1_000, 2, 5, 4),
+    ("conv", 10_000, 1, 2, 1),
 )
 NAMES = {"mixture": "mixture of 8", "mlp": "MLP 2-128-128-128-1", "conv": "convolutions, 28 x 28"}
 
