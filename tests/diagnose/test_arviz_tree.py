@@ -1,3 +1,4 @@
+import gc
 import json
 
 import arviz as az
@@ -6,6 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.diagnose import arviz_tree
 from gmdsl.diagnose.arviz_tree import constrained, model_digest
 
 SCHEMA = {
@@ -84,3 +86,21 @@ def test_digests_see_functions_and_numbers():
     models = [gm.joint(x=dist.Normal(0, s)) for s in (1.0, 9.0)]
     models += [gm.energy(f, x=gm.Real()) for f in (lambda x: x**2, lambda x: 9 * x**4)]
     assert len({model_digest(m) for m in models}) == 4
+
+
+def test_the_digest_of_a_model_is_kept_as_long_as_the_model():
+    """Made anew for another model, also one at the same place in memory."""
+
+    def made(scale):
+        return gm.energy(lambda x, s: 0.5 * x @ x / s, x=gm.Real(2), s=gm.data(scale))
+
+    seen = [arviz_tree.model_digest(made(float(scale))) for scale in range(1, 30)]
+    assert len(set(seen)) == len(seen)
+    gc.collect()
+    held = made(5.0)
+    before = len(arviz_tree._DIGESTS)
+    assert arviz_tree.model_digest(held) == arviz_tree.model_digest(held) == seen[4]
+    assert len(arviz_tree._DIGESTS) == before + 1
+    del held
+    gc.collect()
+    assert len(arviz_tree._DIGESTS) == before

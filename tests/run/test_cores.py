@@ -156,3 +156,14 @@ def test_a_number_of_cores_is_a_whole_number(bad):
 def test_processes_that_work_together_share_the_cores(monkeypatch):
     monkeypatch.setattr(cores.os, "sched_getaffinity", lambda pid: range(8))
     assert [cores.cores_here(n) for n in (1, 3, 100)] == [8, 2, 1]
+
+
+def test_a_block_is_compiled_anew_for_what_it_depends_on(compilations):
+    """Contexts of the thread that calls; a second call of the same kind looks its program up."""
+    run(cores=2)
+    known = len(compilations)
+    run(cores=2, seed=4)
+    assert len(compilations) == known
+    with jax.default_matmul_precision("highest"):
+        run(cores=2)
+    assert len(compilations) > known
