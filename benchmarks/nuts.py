@@ -42,6 +42,7 @@ NUTS = (
 )
 CHEES = (
     Contender("gmdsl, ChEESHMC, 64 x (300 + 1,000)", "gmdsl", "contenders.nuts_gmdsl", "chees"),
+    Contender("the same on two devices", "gmdsl", "contenders.nuts_gmdsl_devices", "chees"),
     Contender("gmdsl, NUTS, 4 x (1,000 + 1,000)", "gmdsl", "contenders.nuts_gmdsl", "nuts", 3.0),
 )
 NOTES = (

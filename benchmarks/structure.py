@@ -14,6 +14,8 @@ import numpyro.distributions as dist
 
 import gmdsl as gm
 from gmdsl.compiler.program import Program
+from gmdsl.core.keys import as_keys, chain_words, step_key
+from gmdsl.core.normal import standard_normal
 from gmdsl.run import chains as engine
 from gmdsl.run.kernel import tile_size
 
@@ -87,17 +89,19 @@ def program_of_a_block(model, sampler, chains, thin=THIN):
 
 
 def hand_written(energy, dim, chains):
-    """The same for a Langevin loop as one would write it, one key per step."""
+    """The same for a Langevin loop as one would write it, with gmdsl's noise: XLA does not count JAX's loop of rounds."""
     slope = jax.vmap(jax.grad(energy))
 
     @jax.jit
-    def run(key, x, steps):
+    def run(words, x, steps):
         def step(i, x):
-            return x - 0.005 * slope(x) + 0.1 * jax.random.normal(jax.random.fold_in(key, i), x.shape)
+            noise = jax.vmap(lambda words: standard_normal(step_key(as_keys(words), i), (dim,), x.dtype))(words)
+            return x - 0.005 * slope(x) + 0.1 * noise
 
         return jax.lax.fori_loop(0, steps, step, x)
 
-    return _counts(run.lower(jax.random.key(0), jnp.zeros((chains, dim)), jnp.int32(3)).compile())
+    words = jnp.asarray(chain_words(0, range(chains)))
+    return _counts(run.lower(words, jnp.zeros((chains, dim)), jnp.int32(3)).compile())
 
 
 def _counts(compiled):

@@ -20,7 +20,7 @@ def test_all_chains_take_the_same_steps_and_the_settings_are_frozen_after_warm_u
     assert len(set(steps[0])) > 1  # the length is spread
     assert len(set(stats["step_size"].values.ravel())) == 1
     assert not [name for name in stats.data_vars if name.startswith("_")]  # those are for adapters
-    assert abs(float(stats["acceptance_rate"].mean()) - 0.8) < 0.1
+    assert abs(float(stats["acceptance_rate"].mean()) - 0.9) < 0.08
 
 
 def test_a_given_length_is_kept_without_warm_up():
