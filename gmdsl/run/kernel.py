@@ -142,6 +142,8 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
         carry = Carry(state, _dissect(sampler)[1], tuple(states))
         return strong(carry), lp, jnp.isfinite(score).all()
 
+    if kernel.mode == "tile" and not kernel.each and kernel.mesh is None:
+        return jax.lax.map(lambda at: one(*at, arrays), (keys, x), batch_size=tile_size(keys.shape[0]))
     return jax.vmap(one, in_axes=(0, 0, 0 if kernel.each else None))(keys, x, arrays)
 
 

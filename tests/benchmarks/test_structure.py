@@ -18,7 +18,7 @@ BYTES = {1: 24_786, 100: 2_372_219, 10_000: 1_541_472}  # of a block, its buffer
 @pytest.mark.parametrize("chains", [1, 100, 10_000])
 def test_a_langevin_step_does_what_a_hand_written_one_does(chains):
     found = structure.langevin(chains)
-    assert 0.9 < found["flops ratio"] < 1.1
+    assert 0.9 < found["flops ratio"] < 1.2
     assert found["gmdsl"]["transcendentals"] < 1.25 * found["hand-written"]["transcendentals"]
     assert found["gmdsl"]["bytes"] < 1.2 * BYTES[chains]
 
