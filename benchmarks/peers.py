@@ -43,7 +43,7 @@ def interpreter(environment):
 def surroundings(one_thread=False, **more):
     """The variables of a contender's process: on the host, without a cache of programs but the one that is given.
 
-    Modules are compiled once, as they are wherever Python may write; this counts where a process is timed from its start.
+    Modules are compiled once, as they are wherever Python may write; this counts where a start is timed.
     """
     dropped = ("JAX_COMPILATION_CACHE_DIR", "XLA_FLAGS", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}

@@ -89,7 +89,7 @@ def program_of_a_block(model, sampler, chains, thin=THIN):
 
 
 def hand_written(energy, dim, chains):
-    """The same for a Langevin loop as one would write it, with gmdsl's noise: XLA does not count JAX's loop of rounds."""
+    """The same for a Langevin loop by hand, with gmdsl's noise, as XLA does not count JAX's loop of rounds."""
     slope = jax.vmap(jax.grad(energy))
 
     @jax.jit

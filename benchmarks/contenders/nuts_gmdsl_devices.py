@@ -1,11 +1,11 @@
-"""gmdsl in the table of NUTS with the chains on two devices, as a user of a CPU makes them: set before JAX is imported."""
+"""gmdsl in the table of NUTS with the chains on two devices, which a user of a CPU makes before JAX is imported."""
 
 import os
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
-import gmdsl as gm  # noqa: E402
-from contenders.nuts_gmdsl import sample  # noqa: E402
+import gmdsl as gm
+from contenders.nuts_gmdsl import sample
 
 CONTENDERS = {
     "chees": lambda case: sample(
