@@ -18,7 +18,7 @@ import numpy as np
 from jax.extend.random import threefry_2x32
 from jaxtyping import Array, Float
 
-from gmdsl.core.threefry import threefry, unit
+from gmdsl.core.threefry import threefry, unit, written_out
 
 _LOWEST = np.nextafter(np.float32(-1.0), np.float32(0.0))
 _ROOT_TWO = np.float32(np.sqrt(2.0))
@@ -36,7 +36,7 @@ def standard_normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Float[Arr
     >>> standard_normal(jax.random.key(0), (2, 3), "float32").shape
     (2, 3)
     """
-    if np.dtype(dtype) != np.float32 or str(jax.random.key_impl(key)) != "threefry2x32":
+    if not written_out(key, dtype):
         return jax.random.normal(key, shape, dtype)
     words, count = jax.random.key_data(key), math.prod(shape)
     if not 0 < count <= FEW:

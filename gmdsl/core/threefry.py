@@ -44,7 +44,7 @@ def threefry(key: tuple[Word, Word], counter: tuple[Word, Word]) -> tuple[Word, 
 
 def split(key: Array, count: int = 2) -> tuple[Array, ...]:
     """The keys that `jax.random.split` makes of one."""
-    if not _written_out(key):
+    if not written_out(key):
         return tuple(jax.random.split(key, count))
     zero = jnp.uint32(0)
     pairs = [jnp.stack(threefry(_words(key), (zero, jnp.uint32(number)))) for number in range(count)]
@@ -59,7 +59,7 @@ def uniforms(key: Array, count: int, dtype: Any) -> tuple[Float[Array, ""], ...]
         count: how many.
         dtype: of the result; all but single precision is drawn by `jax.random.uniform`.
     """
-    if np.dtype(dtype) != np.float32 or not _written_out(key):
+    if not written_out(key, dtype):
         drawn = jax.random.uniform(key, (count,), dtype)
         return tuple(drawn[i] for i in range(count))
     words, zero = _words(key), jnp.uint32(0)
@@ -76,13 +76,15 @@ def _fenced(words: list[Array]) -> list[Array]:
     """The same words, which XLA does not compute again inside of the loops over arrays that use them.
 
     Below LLVM's highest level nothing moves them out of there, and its vectorizer asks of each number whether it is the
-    same in all passes of the loop by asking its operands, both of them at each of twenty rounds: for hours.
+    same in all passes of the loop by asking its operands, both of them at each of twenty rounds: one program was not
+    compiled after ten minutes.
     """
     return jax.lax.optimization_barrier(words)
 
 
-def _written_out(key: Array) -> bool:
-    return str(jax.random.key_impl(key)) == "threefry2x32" and key.ndim == 0
+def written_out(key: Array, dtype: Any = np.float32) -> bool:
+    """Whether numbers of this dtype are made here from one key, and not by `jax.random`."""
+    return np.dtype(dtype) == np.float32 and str(jax.random.key_impl(key)) == "threefry2x32" and key.ndim == 0
 
 
 def _words(key: Array) -> tuple[Word, Word]:
