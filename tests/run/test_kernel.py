@@ -5,6 +5,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.run import chains as engine
 
 
 @pytest.fixture
@@ -203,3 +204,17 @@ def test_settings_that_cannot_work_are_refused(posterior, build, message):
 def test_numpy_numbers_are_settings_too(posterior, step):
     tree = gm.sample(posterior, gm.NUTS(step_size=step), draws=2, warmup=5, progress=False)
     assert tree["warmup_sample_stats"]["step_size"].values[0, 0] == step
+
+
+def test_starts_in_tiles_are_those_side_by_side():
+    """A number of chains that no tile divides, too."""
+    density = gm.compile(gm.energy(lambda x: 0.5 * x @ x + jnp.cos(x[0]), x=gm.Real(3)))
+    for chains in (257, 300):
+        found = []
+        for mode in ("tile", "vmap"):
+            setup = engine.prepared(density, gm.MALA(), engine.RunPlan(chains, 1, 0, 5, 1, mode))
+            found.append(engine.started(setup, None).state)
+        x = np.asarray(found[0].position, float)
+        np.testing.assert_allclose(found[0].log_density, -0.5 * (x**2).sum(1) - np.cos(x[:, 0]), rtol=1e-5)
+        for tiled, whole in zip(*found, strict=True):
+            np.testing.assert_allclose(tiled, whole, rtol=1e-6)
