@@ -12,7 +12,7 @@ from harness import QUICK, Bench, Contender, Length
 
 CASES = (
     {"name": "denoising score matching, batch 256", "objective": "score", "steps": 500},
-    {"name": "persistent contrastive divergence", "objective": "divergence", "steps": 200},
+    {"name": "persistent contrastive divergence", "objective": "divergence", "steps": 500},
 )
 is_score = lambda case: case["objective"] == "score"  # noqa: E731
 CONTENDERS = (

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.adapter import adapters_of
 from gmdsl.core.density import Target
+from gmdsl.core.keys import step_key
 from gmdsl.core.sampler import Sampler
 
 
@@ -18,7 +19,7 @@ def transitions(
 
     Args:
         sampler: its settings are used as they are; metrics start as the identity.
-        key: a random key.
+        key: a random key of which nothing else is made.
         target: the density.
         x: where the chain is.
         steps: transitions.
@@ -29,9 +30,9 @@ def transitions(
 
     def step(i: Array, at: Any) -> Any:
         state, total = at
-        state, stats = sampler.step(jax.random.fold_in(key, i), target, state)
+        state, stats = sampler.step(step_key(key, i + 1), target, state)
         return state, total + stats.get("acceptance_rate", jnp.nan)
 
-    start = (sampler.init(key, target, x), jnp.zeros((), x.dtype))
+    start = (sampler.init(step_key(key, 0), target, x), jnp.zeros((), x.dtype))
     state, total = jax.lax.fori_loop(0, steps, step, start)
     return sampler.position(state), total / max(steps, 1)

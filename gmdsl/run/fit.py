@@ -120,8 +120,7 @@ def _train(
 ) -> Fit:
     """Blocks of steps until done, interrupted, or not finite."""
     key = jax.random.key(seed)
-    state = trainer.objective.value.init(key, trainer.model(moving, still), data)
-    carry = (moving, trainer.optimizer.value.init(moving), state, moving)
+    carry = _begun(trainer, still, data, key, moving)
     blocks: list[Any] = []
     held: list[tuple[int, float]] = []
     done, interrupted = 0, False
@@ -145,6 +144,13 @@ def _train(
     except KeyboardInterrupt:
         interrupted = True
     return _result(trainer, carry, still, blocks, held, done, interrupted)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _begun(trainer: Trainer, still: Any, data: Batch, key: jax.Array, moving: Any) -> Any:
+    """What is carried from step to step: what is learned, the optimiser's state, the objective's, and the average."""
+    state = trainer.objective.value.init(key, trainer.model(moving, still), data)
+    return moving, trainer.optimizer.value.init(moving), state, moving
 
 
 @functools.partial(jax.jit, static_argnums=0)

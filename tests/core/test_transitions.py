@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
+from gmdsl.core.keys import step_key
 from gmdsl.core.transitions import transitions
 
 
@@ -37,13 +38,13 @@ def test_many_transitions_forget_the_start(x64):
     assert (np.abs((x**2).mean(0) / 9.0 - 1.0) < 4.5 * np.sqrt(2.0 / 2000)).all()
 
 
-def test_steps_are_the_samplers_own_steps_with_keys_folded_in(x64):
+def test_steps_are_the_samplers_own_steps_each_with_a_key_of_its_own(x64):
     sampler, key, start = gm.RandomWalk(0.5), jax.random.key(3), jnp.array([0.3, -0.1])
     found, rate = transitions(sampler, key, target(), start, 2)
     sampler = gm.RandomWalk(0.5, inverse_mass=jnp.ones(2))
-    state, rates = sampler.init(key, target(), start), []
+    state, rates = sampler.init(step_key(key, 0), target(), start), []
     for i in range(2):
-        state, stats = sampler.step(jax.random.fold_in(key, i), target(), state)
+        state, stats = sampler.step(step_key(key, i + 1), target(), state)
         rates.append(stats["acceptance_rate"])
     np.testing.assert_allclose(found, sampler.position(state), rtol=1e-12)
     np.testing.assert_allclose(rate, np.mean(rates), rtol=1e-12)
