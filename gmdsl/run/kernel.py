@@ -127,6 +127,16 @@ def started_sampler(sampler: Sampler, dim: int) -> Any:
     return _started(_floats(sampler), adapters_of(sampler), dim)[0]
 
 
+class _Evaluated(FlatTarget):
+    """A target that was evaluated at a point already, and is not a second time where a sampler asks for the same."""
+
+    point: Any
+    found: Any
+
+    def log_density_and_score(self, x: Any) -> Any:
+        return self.found if x is self.point else super().log_density_and_score(x)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: Array, x: Array) -> Any:
     """The carries at the starts, the log-densities there, and whether the gradients are finite."""
@@ -135,7 +145,8 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
     def one(key: Array, x: Array, arrays: Any) -> Any:
         lp, score = target.log_density_and_score(x)
         sampler, states = _started(kernel.given.sampler(arrays), kernel.adapters, target.dim)
-        state = sampler.init(jax.random.fold_in(as_keys(key), _START), target, x)
+        there = _Evaluated(kernel.program, leaves, hoisted, x, (lp, score))
+        state = sampler.init(jax.random.fold_in(as_keys(key), _START), there, x)
         if jnp.shape(sampler.position(state)) != x.shape:
             found = jnp.shape(sampler.position(state))
             raise SpecError(f"{type(sampler).__name__}.position(...): shape {found}, a vector of {x.shape} is needed.")

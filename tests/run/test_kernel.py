@@ -5,7 +5,9 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.core.keys import chain_words
 from gmdsl.run import chains as engine
+from gmdsl.run.kernel import make_kernel, start_chains
 
 
 @pytest.fixture
@@ -218,3 +220,17 @@ def test_starts_in_tiles_are_those_side_by_side():
         np.testing.assert_allclose(found[0].log_density, -0.5 * (x**2).sum(1) - np.cos(x[:, 0]), rtol=1e-5)
         for tiled, whole in zip(*found, strict=True):
             np.testing.assert_allclose(tiled, whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", [gm.Langevin(0.1), gm.NUTS(), gm.SGLD(0.1)], ids=lambda s: type(s).__name__)
+def test_a_start_is_evaluated_once(sampler):
+    """The check of a start and the state of the sampler share one evaluation."""
+    density = gm.compile(gm.energy(lambda x: jnp.cosh(x[0]) + x[1] ** 2, x=gm.Real(2)))
+    kernel, arrays = make_kernel(density.program, sampler, "vmap", 10, 1)
+    target, x = density.target, np.array([[0.5, 1.0]], np.float32)
+    start = lambda x: start_chains(kernel, target.leaves, target.hoisted, arrays, chain_words(0, range(1)), x)  # noqa: E731
+    assert str(jax.make_jaxpr(start)(x)).count("name=_density_and_score") == 1
+    carry, lp, smooth = start(x)
+    np.testing.assert_allclose(lp, [-np.cosh(0.5) - 1.0], rtol=1e-6)
+    np.testing.assert_allclose(carry.state.score, [[-np.sinh(0.5), -2.0]], rtol=1e-6)
+    assert smooth.all()
