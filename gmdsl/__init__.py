@@ -6,6 +6,14 @@ The public names are listed in `__init__.pyi` and imported when they are first u
 import lazy_loader
 
 from gmdsl.core.fork import watch as _watch
+from gmdsl.core.uncollected import uncollected as _uncollected
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_found, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    with _uncollected():
+        return _found(name)
+
+
 _watch()

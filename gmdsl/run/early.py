@@ -9,6 +9,8 @@ import importlib
 import sys
 import threading
 
+from gmdsl.core.uncollected import uncollected
+
 MODULE = "xarray"
 
 
@@ -25,5 +27,5 @@ def import_early() -> threading.Thread | None:
 
 
 def _imported() -> None:
-    with contextlib.suppress(ImportError):
+    with contextlib.suppress(ImportError), uncollected():
         importlib.import_module(MODULE)

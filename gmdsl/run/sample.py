@@ -17,7 +17,6 @@ from gmdsl.core.space import describe
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.diagnose.moves import RARE
 from gmdsl.run.chains import RunPlan, choose_mode
-from gmdsl.run.choose import choose
 from gmdsl.run.cores import check_cores
 from gmdsl.run.gather import alone, run_together
 from gmdsl.run.generate import sample_generator
@@ -115,6 +114,8 @@ def _sampled(
 
 def _chosen(model: Any, **settings: Any) -> Any:
     """The same call with a sampler that fits the model; the reason is shown and kept."""
+    from gmdsl.run.choose import choose  # imports every sampler
+
     sampler, reason = choose(model, settings["chains"])
     if settings["progress"]:
         print(f"gm.sample chose {reason}", file=sys.stderr)
