@@ -71,6 +71,8 @@ class Process:
     def __init__(self, contender, one_thread=False, **variables):
         self.contender = contender
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
+        self.caches = tempfile.TemporaryDirectory()
+        variables = {**peers.empty_caches(self.caches.name), **variables}
         command = [peers.interpreter(contender.environment), str(peers.HERE / "worker.py")]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
@@ -111,13 +113,17 @@ class Process:
             self.process.kill()
         self.process.stdout.close()
         self.errors.close()
+        self.caches.cleanup()
 
 
 class Bench:
-    """The processes of a table, one for each contender, started when first needed."""
+    """The processes of a table, one for each contender, started when first needed.
 
-    def __init__(self, contenders, one_thread=False):
-        self.one_thread = one_thread
+    With `fresh` each case has processes of its own, so that its first calls find nothing that another case compiled.
+    """
+
+    def __init__(self, contenders, one_thread=False, fresh=False):
+        self.one_thread, self.fresh = one_thread, fresh
         lacking = {name: peers.interpreter(name) is None for name in {c.environment for c in contenders}}
         self.contenders = [c for c in contenders if not lacking[c.environment]]
         self.skipped = [(c.name, c.environment) for c in contenders if lacking[c.environment]]
@@ -129,8 +135,13 @@ class Bench:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends all processes."""
         for process in self.processes.values():
             process.close()
+        self.processes = {}
 
     def process(self, contender):
         """The process of a contender."""
@@ -146,6 +157,8 @@ class Bench:
             length: of the comparison.
             measure: a function of (case, process, seed, repeat) -> answer, in place of `Process.run`.
         """
+        if self.fresh:
+            self.close()
         taking = [c for c in self.contenders if c.cases is None or c.cases(case)]
         ready, failed = {}, {}
         for contender in taking:

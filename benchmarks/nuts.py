@@ -49,8 +49,8 @@ NOTES = (
     "Ratios are of seconds per effective draw without compilation, to the first row of each case: medians over pairs,"
     " each with a seed of its own, with 95 % intervals by ranks.",
     "ESS is the smallest over all variables, of x and of x²; R-hat the largest. `ESS/s` is without compilation, `first"
-    " ESS/s` takes the first call, compilation included. nutpie works in double precision. Where R-hat is above 1.05 a"
-    " chain is stuck, and the ratio says nothing.",
+    " ESS/s` takes the first call of a process that finds nothing compiled. nutpie works in double precision. Where"
+    " R-hat is above 1.05 a chain is stuck, and the ratio says nothing.",
 )
 
 
@@ -59,7 +59,7 @@ def table(quick=False, wanted=lambda name: True):
     length = QUICK if quick else Length(pairs=15, seconds=8.0)
     rows, skipped = [], []
     for contenders, what in ((NUTS, "{}"), (CHEES, "ChEES-HMC: {}")):
-        with Bench(contenders) as bench:
+        with Bench(contenders, fresh=True) as bench:
             for target in TARGETS:
                 case = {"name": what.format(NAMES[target]), "target": target, "draws": 1000}
                 if wanted(case["name"]):

@@ -51,6 +51,11 @@ def surroundings(one_thread=False, **more):
     return {**kept, **always, **(ONE_THREAD if one_thread else {}), **more}
 
 
+def empty_caches(folder):
+    """The variables that keep what peers compile in a folder, and not where an earlier process left it."""
+    return {"NUMBA_CACHE_DIR": folder, "PYTENSOR_FLAGS": f"base_compiledir={folder}"}
+
+
 def missing(environments):
     """Those that are not installed."""
     return [name for name in environments if interpreter(name) is None]

@@ -25,7 +25,7 @@ def eight_schools():
 
 def correlated():
     """A normal."""
-    return gm.joint(x=dist.MultivariateNormal(jnp.zeros(50), jnp.asarray(targets.covariance(), "float32")))
+    return gm.joint(x=dist.MultivariateNormal(targets.zeros(), scale_tril=targets.root()))
 
 
 def logistic():

@@ -21,7 +21,7 @@ def eight_schools():
 
 def correlated():
     """A normal."""
-    numpyro.sample("x", dist.MultivariateNormal(jnp.zeros(50), jnp.asarray(targets.covariance(), "float32")))
+    numpyro.sample("x", dist.MultivariateNormal(targets.zeros(), scale_tril=targets.root()))
 
 
 def logistic():

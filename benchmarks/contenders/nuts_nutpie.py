@@ -16,7 +16,7 @@ def eight_schools():
 
 def correlated():
     """A normal."""
-    pm.MvNormal("x", mu=pt.zeros(50), cov=targets.covariance(), shape=50)
+    pm.MvNormal("x", mu=targets.zeros(), chol=targets.root("float64"), shape=50)
 
 
 def logistic():

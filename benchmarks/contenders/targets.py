@@ -26,6 +26,16 @@ def covariance(dim=50):
     return 0.9 ** np.abs(np.subtract.outer(np.arange(dim), np.arange(dim))) * np.outer(scales, scales)
 
 
+def zeros(dim=50):
+    """Its mean, single precision."""
+    return np.zeros(dim, "float32")
+
+
+def root(dtype="float32", dim=50):
+    """Its Cholesky factor."""
+    return np.linalg.cholesky(covariance(dim)).astype(dtype)
+
+
 def logistic(rows=569, columns=31):
     """Design matrix, its first column ones, and responses of the logistic regression."""
     rng = np.random.default_rng(0)
