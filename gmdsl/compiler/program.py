@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.convolutions import as_product, has_kernels
+from gmdsl.compiler.folded import folded
 from gmdsl.compiler.matrices import by_columns, tall
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.compiler.rewrite import Rule, rewritten
@@ -208,6 +209,7 @@ class FlatTarget(Target):
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         density = lambda x: self.program.decode(self.leaves, self.hoisted, x)[1]  # noqa: E731
+        density = folded(density) if self.program.solves else density
         rules = self.program.rules(self.leaves, self.hoisted)
         return (rewritten(density, rules) if rules else density)(x)
 

@@ -80,6 +80,7 @@ def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any]) 
     slots = [builder.slot(variable.aval) for variable in closed.jaxpr.invars]
     builder.moving.update(slots)
     (output,) = builder.inline(closed, slots)
+    builder.settle()
     return Steps(tuple(builder.steps), builder.values, dict(zip(names, slots, strict=True)), output, builder.avals)
 
 
@@ -102,6 +103,7 @@ class _Builder:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.values: dict[int, Any] = {}
+        self.waiting: list[Step] = []
         self.moving: set[int] = set()
         self.avals: dict[int, Any] = {}
 
@@ -138,14 +140,31 @@ class _Builder:
             self.moving.update(results)
             self.steps.append(Step(equation, tuple(operands), tuple(results)))
             return results
-        values = [self.values[operand] for operand in operands]
-        if all(is_known(value) for value in values):
-            with jax.ensure_compile_time_eval():
-                found = bound(equation, values)
-        else:
-            found = bound(equation, values)
+        waiting = {slot for step in self.waiting for slot in step.writes}
+        if all(operand in waiting or is_known(self.values[operand]) for operand in operands):
+            self.waiting.append(Step(equation, tuple(operands), tuple(results)))
+            return results
+        self.settle()
+        found = bound(equation, [self.values[operand] for operand in operands])
         self.values.update(zip(results, found, strict=True))
         return results
+
+    def settle(self) -> None:
+        """Runs the steps of which all is known, in one program, which is compiled sooner than one for each of them."""
+        waiting, self.waiting = self.waiting, []
+        slots = [slot for step in waiting for slot in step.writes]
+
+        def run(have: dict[int, Any]) -> list[Any]:
+            have = dict(have)
+            for step in waiting:
+                have.update(zip(step.writes, bound(step.equation, [have[read] for read in step.reads]), strict=True))
+            return [have[slot] for slot in slots]
+
+        if waiting:
+            read = {slot for step in waiting for slot in step.reads} - set(slots)
+            with jax.ensure_compile_time_eval():
+                found = jax.jit(run)({slot: self.values[slot] for slot in read})
+            self.values.update(zip(slots, found, strict=True))
 
 
 _OPAQUE = {"custom_jvp_call", "custom_vjp_call"}  # whose derivative is not that of their program

@@ -33,6 +33,6 @@ def transitions(
         state, stats = sampler.step(step_key(key, i + 1), target, state)
         return state, total + stats.get("acceptance_rate", jnp.nan)
 
-    start = (sampler.init(step_key(key, 0), target, x), jnp.zeros((), x.dtype))
+    start = (sampler.init(step_key(key, jnp.int32(0)), target, x), jnp.zeros((), x.dtype))
     state, total = jax.lax.fori_loop(0, steps, step, start)
     return sampler.position(state), total / max(steps, 1)

@@ -6,11 +6,11 @@ up to a tenth of a second at a time once JAX, equinox, pandas and xarray are the
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
+def uncollected() -> Generator[None]:
     """Holds the search off; afterwards it is as it was.
 
     >>> with uncollected():

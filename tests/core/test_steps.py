@@ -42,3 +42,13 @@ def test_numbers_that_arrive_when_the_program_runs_are_not_known():
 
     assert float(jax.jit(outer)(3.0)) == 7.0
     assert set(seen) == {False, True}
+
+
+def test_what_is_known_is_computed_by_one_program(compilations):
+    matrix = np.diag(np.arange(1.0, 6.0, dtype=np.float32))
+    before = len(compilations)
+    found = traced(lambda v: jnp.exp(jnp.linalg.cholesky(matrix @ matrix.T)).sum() * v["x"], {"x": jnp.float32(1.0)})
+    assert len(compilations) - before <= 3  # it is one; the arrays that the function makes take two
+    assert [step.name for step in found.steps] == ["mul"]
+    expected = np.exp(np.diag(np.arange(1.0, 6.0))).sum()
+    np.testing.assert_allclose(found.run(found.steps, {found.inputs["x"]: 2.0}, found.output), 2 * expected, rtol=1e-5)
