@@ -60,7 +60,7 @@ CONTENDERS = (
 
 def table(quick=False, wanted=lambda name: True):
     """The table."""
-    length, rows = QUICK if quick else Length(pairs=15, seconds=8.0), []
+    length, rows = QUICK if quick else Length(pairs=15, seconds=8.0, least=15), []
     with Bench(CONTENDERS, one_thread=True) as bench:
         for case in cases():
             if wanted(case["name"]):

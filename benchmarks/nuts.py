@@ -56,7 +56,7 @@ NOTES = (
 
 def table(quick=False, wanted=lambda name: True):
     """The table."""
-    length = QUICK if quick else Length(pairs=15, seconds=8.0)
+    length = QUICK if quick else Length(pairs=15, seconds=8.0, least=15)
     rows, skipped = [], []
     for contenders, what in ((NUTS, "{}"), (CHEES, "ChEES-HMC: {}")):
         with Bench(contenders, fresh=True) as bench:

@@ -31,7 +31,7 @@ NOTES = (
 
 def table(quick=False, wanted=lambda name: True):
     """The table."""
-    length, rows = QUICK if quick else Length(pairs=21, seconds=25.0), []
+    length, rows = QUICK if quick else Length(pairs=21, seconds=25.0, least=15), []
     with Bench(CONTENDERS, one_thread=True) as bench:
         for case in CASES:
             if wanted(case["name"]):
