@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.hoist import hoisted_of
 from gmdsl.compiler.log_normalizer import LogNormalizer, log_normalizer
 from gmdsl.compiler.program import FlatTarget, split
 from gmdsl.compiler.quadrature import Quadrature
@@ -37,7 +38,7 @@ class Density:
     def __init__(self, model: Model):
         self.model = model
         self.program, self._leaves = split(model)
-        self._hoisted = self.program.jit_hoist(self._leaves) if self.program.hoists else {}
+        self._hoisted = hoisted_of(self.program, self._leaves)
 
     @property
     def free(self) -> tuple[str, ...]:

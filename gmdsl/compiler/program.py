@@ -22,7 +22,7 @@ from gmdsl.compiler.folded import folded
 from gmdsl.compiler.matrices import by_columns, tall
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.compiler.rewrite import Rule, rewritten
-from gmdsl.compiler.solves import by_inverse, may_solve
+from gmdsl.compiler.solves import by_inverse, by_inverses, fixed_solves, may_solve
 from gmdsl.core.ancestral import known
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.density import States, Target
@@ -35,11 +35,13 @@ from gmdsl.core.graph import unique_names
 from gmdsl.core.kept_programs import keep_programs
 from gmdsl.core.space import Real, Space, dtype_of
 from gmdsl.core.states import states_of
+from gmdsl.core.steps import Step, Steps
 
 type Leaves = tuple[Any, ...]
 type Hoisted = dict[str, Any]
 
 TRANSPOSED = "/transposed"  # the key of matrices stored the other way round
+INVERSES = "/inverses"  # the key of inverses of matrices that are solved with
 TOTAL = "/total"  # the key of the constant terms among the hoisted values; no variable can be called so
 
 
@@ -65,6 +67,8 @@ class Program:
         self.jit_constrain = jax.jit(self.constrain)
         self.jit_unconstrain = jax.jit(self.unconstrain)
         self.jit_hoist = jax.jit(self.hoist)
+        self.jit_factors = jax.jit(self.factors)
+        self.solves_of_data: tuple[Any, ...] | None = None  # parameters of the solves whose matrices `factors` gives
 
     def is_array(self, static: Any) -> bool:
         """Whether an entry of `statics` stands for an array."""
@@ -95,6 +99,16 @@ class Program:
         if terms:
             hoisted[TOTAL] = sum(terms[1:], terms[0])
         return hoisted
+
+    def fixed_solves(self, leaves: Leaves, hoisted: Hoisted) -> tuple[Steps, tuple[Step, ...]]:
+        """The steps of the log-density of the flat vector, and those that solve with matrices that are free of it."""
+        x = jax.ShapeDtypeStruct((self.plan.dim,), dtype_of(Real()))
+        return fixed_solves(lambda x: self.decode(leaves, hoisted, x)[1], x)
+
+    def factors(self, leaves: Leaves, hoisted: Hoisted) -> list[Array]:
+        """The matrices of those solves."""
+        steps, solves = self.fixed_solves(leaves, hoisted)
+        return [steps.values[step.reads[0]] for step in solves]
 
     @property
     def hoists(self) -> bool:
@@ -209,7 +223,10 @@ class FlatTarget(Target):
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         density = lambda x: self.program.decode(self.leaves, self.hoisted, x)[1]  # noqa: E731
-        density = folded(density) if self.program.solves else density
+        if INVERSES in self.hoisted:
+            density = by_inverses(density, self.hoisted[INVERSES])
+        elif self.program.solves:
+            density = folded(density)
         rules = self.program.rules(self.leaves, self.hoisted)
         return (rewritten(density, rules) if rules else density)(x)
 

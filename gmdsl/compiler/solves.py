@@ -2,17 +2,20 @@
 
 A constant covariance is factored once; each evaluation of the log-density then solves with the factor, and its
 gradient solves again. On a CPU a solve of 50 unknowns takes four times as long as the product with the inverse,
-which is made here when the density is traced, in double precision.
+which is made in double precision: of a constant when the density is traced, of data when a model is compiled.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array
 
 from gmdsl.core.function import Constant, Function
+from gmdsl.core.steps import Step, Steps, bound, traced
 
 LARGEST = 256  # unknowns: the inverse becomes part of the program
 WORST = 1e-3  # of single precision: condition times rounding error up to which an inverse is as good as a solve
@@ -21,19 +24,57 @@ WORST = 1e-3  # of single precision: condition times rounding error up to which 
 def by_inverse(eqn: Any, given: list[Any]) -> Any:
     """The rule for `triangular_solve` (see `gmdsl.compiler.rewrite`): a known matrix on the left is inverted."""
     matrix, right = given
-    settings = eqn.params
-    if isinstance(matrix, Tracer) or jnp.ndim(matrix) != 2 or len(matrix) > LARGEST or not settings["left_side"]:
+    if isinstance(matrix, Tracer) or not _fits(eqn.params, jnp.shape(matrix)):
         return None
-    whole = np.asarray(matrix, float)
-    known = np.tril(whole) if settings["lower"] else np.triu(whole)
+    inverse = inverted(np.asarray(matrix, float), eqn.params, right.dtype)
+    return None if inverse is None else jnp.asarray(inverse) @ right
+
+
+def inverted(matrix: np.ndarray, settings: Mapping[str, Any], dtype: Any) -> np.ndarray | None:
+    """What a triangular solve multiplies with; None where a product would be worse than the solve.
+
+    Args:
+        matrix: the triangular matrix, whose other half counts for nothing.
+        settings: parameters of the equation `triangular_solve`.
+        dtype: in which the product is to be.
+    """
+    known = np.tril(matrix) if settings["lower"] else np.triu(matrix)
     if settings["unit_diagonal"]:
         np.fill_diagonal(known, 1.0)
     if not np.isfinite(known).all() or (np.diag(known) == 0.0).any():
         return None
     inverse = np.linalg.inv(known)
-    if np.linalg.norm(known) * np.linalg.norm(inverse) * float(jnp.finfo(right.dtype).eps) > WORST:
+    if np.linalg.norm(known) * np.linalg.norm(inverse) * float(jnp.finfo(dtype).eps) > WORST:
         return None
-    return jnp.asarray(inverse.T if settings["transpose_a"] else inverse, right.dtype) @ right
+    return np.asarray(inverse.T if settings["transpose_a"] else inverse, dtype)
+
+
+def fixed_solves(function: Callable[[Array], Array], x: Any) -> tuple[Steps, tuple[Step, ...]]:
+    """The steps of a function of one array, and those of them that solve with a matrix that is free of it."""
+    steps = traced(lambda point: function(point["x"]), {"x": x}, fold=False)
+    free = (s for s in steps.steps if s.name == "triangular_solve" and s.reads[0] in steps.values)
+    return steps, tuple(s for s in free if _fits(s.equation.params, steps.avals[s.reads[0]].shape))
+
+
+def by_inverses(function: Callable[[Array], Array], inverses: Sequence[Array]) -> Callable[[Array], Array]:
+    """The same function, where each of its `fixed_solves` is a product with one of these matrices."""
+
+    def other(x: Array) -> Array:
+        steps, solves = fixed_solves(function, x)
+        matrices = {step.writes: inverse for step, inverse in zip(solves, inverses, strict=True)}
+        have = {**steps.values, steps.inputs["x"]: x}
+        for step in steps.steps:
+            given = [have[read] for read in step.reads]
+            matrix = matrices.get(step.writes)
+            made = bound(step.equation, given) if matrix is None else [matrix @ given[1]]
+            have.update(zip(step.writes, made, strict=True))
+        return have[steps.output]
+
+    return other
+
+
+def _fits(settings: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[0] <= LARGEST and settings["left_side"]
 
 
 def holds_square(key: Any) -> bool:

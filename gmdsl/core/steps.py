@@ -62,12 +62,14 @@ class Steps(NamedTuple):
         return have[slot]
 
 
-def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any]) -> Steps:
+def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], fold: bool = True) -> Steps:
     """The steps of a function; what does not depend on its argument is computed at once.
 
     Args:
         function: from a dict of arrays to one array.
         point: arrays or shapes.
+        fold: whether what is known is computed now, by a program of its own; else it becomes part of the program that
+            is being traced.
 
     >>> import jax.numpy as jnp
     >>> found = traced(lambda v: jnp.exp(2.0) * v["x"] + 1.0, {"x": jnp.zeros(3)})
@@ -76,7 +78,7 @@ def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any]) 
     """
     names = list(point)
     closed = jax.make_jaxpr(lambda *arrays: function(dict(zip(names, arrays, strict=True))))(*point.values())
-    builder = _Builder()
+    builder = _Builder(fold)
     slots = [builder.slot(variable.aval) for variable in closed.jaxpr.invars]
     builder.moving.update(slots)
     (output,) = builder.inline(closed, slots)
@@ -100,7 +102,8 @@ def is_known(value: Any) -> bool:
 class _Builder:
     """Slots are numbered as they appear."""
 
-    def __init__(self) -> None:
+    def __init__(self, fold: bool) -> None:
+        self.fold = fold
         self.steps: list[Step] = []
         self.values: dict[int, Any] = {}
         self.waiting: list[Step] = []
@@ -141,7 +144,7 @@ class _Builder:
             self.steps.append(Step(equation, tuple(operands), tuple(results)))
             return results
         waiting = {slot for step in self.waiting for slot in step.writes}
-        if all(operand in waiting or is_known(self.values[operand]) for operand in operands):
+        if self.fold and all(operand in waiting or is_known(self.values[operand]) for operand in operands):
             self.waiting.append(Step(equation, tuple(operands), tuple(results)))
             return results
         self.settle()
