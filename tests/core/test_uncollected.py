@@ -5,14 +5,19 @@ import pytest
 from gmdsl.core.uncollected import uncollected
 
 
-def test_the_search_is_held_off_and_comes_back():
-    assert gc.isenabled()
-    with pytest.raises(ZeroDivisionError), uncollected():
-        assert not gc.isenabled()
+def held_off_twice():
+    """Looks at the search inside and between two contexts, and then fails."""
+    with uncollected():
         with uncollected():
             assert not gc.isenabled()
         assert not gc.isenabled()
         raise ZeroDivisionError
+
+
+def test_the_search_is_held_off_and_comes_back():
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        held_off_twice()
     assert gc.isenabled()
 
 
