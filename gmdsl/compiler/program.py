@@ -7,7 +7,6 @@ function: new data of one shape compiles nothing, a rebuilt model retraces nothi
 
 import dataclasses
 import functools
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +32,7 @@ from gmdsl.core.fork import refuse_fork
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
 from gmdsl.core.kept_programs import keep_programs
+from gmdsl.core.recent import Recent
 from gmdsl.core.space import Real, Space, dtype_of
 from gmdsl.core.states import states_of
 from gmdsl.core.steps import Step, Steps
@@ -256,12 +256,7 @@ def split(model: Any) -> tuple[Program, Leaves]:
         tuple((a.shape, a.dtype) for a in leaves),
         dtype_of(Real()),
     )
-    if key not in _PROGRAMS:
-        _PROGRAMS[key] = Program(treedef, statics, bare)
-        if len(_PROGRAMS) > _KEPT:
-            _PROGRAMS.popitem(last=False)
-    _PROGRAMS.move_to_end(key)
-    return _PROGRAMS[key], leaves
+    return _PROGRAMS.get(key) or _PROGRAMS.put(key, Program(treedef, statics, bare)), leaves
 
 
 def _whole(space: Space, part: Array) -> Array:
@@ -299,5 +294,4 @@ def _device(leaf: Any) -> jax.Array:
 
 
 _ARRAY = "<array>"  # stands for an array among the static leaves; replaced before use
-_KEPT = 256
-_PROGRAMS: OrderedDict[Any, Program] = OrderedDict()
+_PROGRAMS: Recent[Any, Program] = Recent(256)

@@ -107,6 +107,7 @@ class _Builder:
         self.steps: list[Step] = []
         self.values: dict[int, Any] = {}
         self.waiting: list[Step] = []
+        self.foretold: set[int] = set()  # slots that the steps that wait write
         self.moving: set[int] = set()
         self.avals: dict[int, Any] = {}
 
@@ -143,9 +144,9 @@ class _Builder:
             self.moving.update(results)
             self.steps.append(Step(equation, tuple(operands), tuple(results)))
             return results
-        waiting = {slot for step in self.waiting for slot in step.writes}
-        if self.fold and all(operand in waiting or is_known(self.values[operand]) for operand in operands):
+        if self.fold and all(operand in self.foretold or is_known(self.values[operand]) for operand in operands):
             self.waiting.append(Step(equation, tuple(operands), tuple(results)))
+            self.foretold.update(results)
             return results
         self.settle()
         found = bound(equation, [self.values[operand] for operand in operands])
@@ -154,7 +155,7 @@ class _Builder:
 
     def settle(self) -> None:
         """Runs the steps of which all is known, in one program, which is compiled sooner than one for each of them."""
-        waiting, self.waiting = self.waiting, []
+        waiting, self.waiting, self.foretold = self.waiting, [], set()
         slots = [slot for step in waiting for slot in step.writes]
 
         def run(have: dict[int, Any]) -> list[Any]:

@@ -7,7 +7,6 @@ tile by tile) as the whole would.
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -17,6 +16,7 @@ import jax
 import numpy as np
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.recent import Recent
 from gmdsl.run.kernel import Carry, Kernel, Record, run_block, tile_size
 
 
@@ -99,17 +99,14 @@ def compiled_block(kernel: Kernel, given: tuple[Any, ...]) -> Block:
     leaves, treedef = jax.tree.flatten(given)
     shapes = tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
     key = (kernel, treedef, shapes, tuple(getattr(jax.config, name) for name in _CONTEXTS))
-    if key not in _COMPILED:
-        compiled = run_block.lower(kernel, *given).compile()
-        _COMPILED[key] = Block(compiled, compiled.out_info[1])
-        if len(_COMPILED) > _KEPT:
-            _COMPILED.popitem(last=False)
-    _COMPILED.move_to_end(key)
-    return _COMPILED[key]
+    known = _COMPILED.get(key)
+    if known is not None:
+        return known
+    compiled = run_block.lower(kernel, *given).compile()
+    return _COMPILED.put(key, Block(compiled, compiled.out_info[1]))
 
 
-_KEPT = 16
-_COMPILED: OrderedDict[Any, Block] = OrderedDict()
+_COMPILED: Recent[Any, Block] = Recent(16)
 _CONTEXTS = (
     "jax_enable_x64",
     "jax_default_matmul_precision",

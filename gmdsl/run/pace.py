@@ -4,14 +4,14 @@ Between two blocks the host shows progress, commits, and honours Ctrl-C, so bloc
 tenths of a millisecond, so they are not shorter. How a run is cut changes none of its draws.
 """
 
-from collections import OrderedDict
 from typing import Any
+
+from gmdsl.core.recent import Recent
 
 FIRST = 50  # records of the first block, where nothing is known
 SECONDS = 0.25
 
-_KEPT = 256
-_SECONDS: OrderedDict[Any, float] = OrderedDict()  # per record, of the last run of a kind
+_SECONDS: Recent[Any, float] = Recent(256)  # per record, of the last run of a kind
 
 
 class Pace:
@@ -33,9 +33,10 @@ class Pace:
 
     def __init__(self, capacity: int, every: int | None, kind: Any = None):
         self.capacity, self.every, self.kind = capacity, every, kind
-        self.records, self.known = min(FIRST, capacity), kind in _SECONDS
-        if self.known:
-            self._follow(_SECONDS[kind])
+        seconds = _SECONDS.get(kind)
+        self.records, self.known = min(FIRST, capacity), seconds is not None
+        if seconds is not None:
+            self._follow(seconds)
 
     def next(self, done: int, left: int) -> int:
         """Records of the next block, after so many of this run, with so many to go."""
@@ -49,10 +50,7 @@ class Pace:
         if known or one * self.records < SECONDS:
             self._follow(one)
             if self.kind is not None:
-                _SECONDS[self.kind] = one
-                _SECONDS.move_to_end(self.kind)
-                if len(_SECONDS) > _KEPT:
-                    _SECONDS.popitem(last=False)
+                _SECONDS.put(self.kind, one)
 
     def _follow(self, seconds: float) -> None:
         """Makes blocks of records that take so long each."""
