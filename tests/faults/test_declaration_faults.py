@@ -230,7 +230,7 @@ def test_a_discrete_variable_is_named_with_what_to_do(sampler):
 )
 def test_training_that_diverges_stops_and_keeps_the_last_finite_model(unbounded):
     objective = gm.ContrastiveDivergence(gm.Langevin(0.1), steps=5)
-    settings = {"optimizer": optax.sgd(10.0), "progress": False, "seed": 1}
+    settings = {"optimizer": optax.sgd(30.0), "progress": False, "seed": 1}
     data = {"x": X.reshape(-1, *unbounded.spaces["x"].shape)}
     with pytest.raises(gm.FitError, match=r"not finite at step (\d+)") as caught:
         gm.fit(unbounded, data, objective, **settings)

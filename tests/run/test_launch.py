@@ -18,6 +18,17 @@ starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
 print("process", index, "of", count, flush=True)
 """
 DIES_TWICE = COUNTS + "if index == '1' and len(starts.read_text()) < 3: os.kill(os.getpid(), signal.SIGKILL)\n"
+DIES_TWICE_AFTER_BOTH_COUNTED = (
+    COUNTS
+    + """
+import time
+mine, other = len(starts.read_text()), here / "starts-0"
+while not other.exists() or len(other.read_text()) < mine:
+    time.sleep(0.01)
+if index == "1" and mine < 3:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+)
 FAILS = COUNTS + "if index == '1': sys.exit('it is broken')\nimport time; time.sleep(60)\n"
 WAITS = """
 import os, pathlib, sys, time
@@ -65,7 +76,7 @@ def test_a_process_that_was_killed_is_started_again_alone(tmp_path, capfd):
 
 def test_a_distributed_job_is_started_again_as_a_whole(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(Job, "command", property(lambda job: [sys.executable, job.script, *job.arguments]))
-    assert launch(job(tmp_path, DIES_TWICE, distributed=True)) == 0
+    assert launch(job(tmp_path, DIES_TWICE_AFTER_BOTH_COUNTED, distributed=True)) == 0
     assert starts(tmp_path, 2) == [3, 3]
     said = capfd.readouterr().err
     assert "all start again" in said
