@@ -11,10 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gmdsl.compiler.program import INVERSES, FlatTarget, Hoisted, Leaves, Program
-from gmdsl.compiler.rewrite import finds
+from gmdsl.compiler.program import INVERSES, Hoisted, Leaves, Program
 from gmdsl.compiler.solves import LARGEST, inverted
-from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.steps import is_known
 
 
@@ -43,11 +41,6 @@ def hoisted_of(program: Program, leaves: Leaves) -> Hoisted:
 
 def _solves(program: Program, leaves: Leaves, hoisted: Hoisted) -> tuple[Any, ...]:
     """The parameters of the solves of a program with matrices that are free of the position."""
-    target = FlatTarget(program, leaves, hoisted)
-    x = jax.ShapeDtypeStruct((target.dim,), dtype_of(Real()))
-    decode = lambda leaves, hoisted, x: program.decode(leaves, hoisted, x)[1]  # noqa: E731
-    if not finds(jax.make_jaxpr(decode)(leaves, hoisted, x).jaxpr, {"triangular_solve"}):
-        return ()
     found: list[Any] = []
 
     def look(leaves: Leaves, hoisted: Hoisted) -> None:

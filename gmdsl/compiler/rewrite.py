@@ -4,7 +4,7 @@ A function is traced once and run equation by equation; what a rule knows a bett
 way, and derivatives follow. Loops, branches and functions with derivatives of their own are not entered.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -27,17 +27,17 @@ def rewritten(function: Callable[[Any], Any], rules: Mapping[str, Rule]) -> Call
 
     def other(x: Array) -> Any:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(x)
-        if not finds(closed.jaxpr, rules):
+        if not _found(closed.jaxpr, rules):
             return function(x)
         return jax.tree.unflatten(jax.tree.structure(shape), _evaluated(closed, [x], rules))
 
     return other
 
 
-def finds(jaxpr: Any, rules: Container[str]) -> bool:
+def _found(jaxpr: Any, rules: Mapping[str, Rule]) -> bool:
     """Whether a program has an operation of which a rule may know."""
     inner = (called for eqn in jaxpr.eqns if (called := _called(eqn)) is not None)
-    return any(eqn.primitive.name in rules for eqn in jaxpr.eqns) or any(finds(c.jaxpr, rules) for c in inner)
+    return any(eqn.primitive.name in rules for eqn in jaxpr.eqns) or any(_found(c.jaxpr, rules) for c in inner)
 
 
 def _called(eqn: Any) -> Any:
@@ -57,7 +57,7 @@ def _evaluated(closed: Any, arguments: list[Any], rules: Mapping[str, Rule]) -> 
         result = None if rule is None else rule(eqn, given)
         if result is not None:
             made = [result]
-        elif called is not None and finds(called.jaxpr, rules):
+        elif called is not None and _found(called.jaxpr, rules):
             made = _evaluated(called, given, rules)
         else:
             made = bound(eqn, given)

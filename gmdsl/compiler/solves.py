@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from gmdsl.core.function import Constant, Function
-from gmdsl.core.steps import Step, Steps, bound, traced
+from gmdsl.core.steps import Step, Steps, traced
 
 LARGEST = 256  # unknowns: the inverse becomes part of the program
 WORST = 1e-3  # of single precision: condition times rounding error up to which an inverse is as good as a solve
@@ -61,14 +61,9 @@ def by_inverses(function: Callable[[Array], Array], inverses: Sequence[Array]) -
 
     def other(x: Array) -> Array:
         steps, solves = fixed_solves(function, x)
-        matrices = {step.writes: inverse for step, inverse in zip(solves, inverses, strict=True)}
-        have = {**steps.values, steps.inputs["x"]: x}
-        for step in steps.steps:
-            given = [have[read] for read in step.reads]
-            matrix = matrices.get(step.writes)
-            made = bound(step.equation, given) if matrix is None else [matrix @ given[1]]
-            have.update(zip(step.writes, made, strict=True))
-        return have[steps.output]
+        pairs = zip(solves, inverses, strict=True)
+        instead = {step.writes: lambda _, right, inverse=inverse: inverse @ right for step, inverse in pairs}
+        return steps.run(steps.steps, {steps.inputs["x"]: x}, steps.output, instead)
 
     return other
 

@@ -53,11 +53,13 @@ class Steps(NamedTuple):
                 wanted.update(step.reads)
         return tuple(reversed(found))
 
-    def run(self, steps: tuple[Step, ...], given: Mapping[int, Any], slot: int) -> Any:
-        """What is in a slot after some steps."""
-        have = {**self.values, **given}
+    def run(self, steps: tuple[Step, ...], given: Mapping[int, Any], slot: int, instead: Any = None) -> Any:
+        """What is in a slot after some steps; `instead` has functions of the operands for steps done in another way."""
+        have, instead = {**self.values, **given}, instead or {}
         for step in steps:
-            results = bound(step.equation, [have[read] for read in step.reads])
+            operands = [have[read] for read in step.reads]
+            other = instead.get(step.writes)
+            results = bound(step.equation, operands) if other is None else [other(*operands)]
             have.update(zip(step.writes, results, strict=True))
         return have[slot]
 

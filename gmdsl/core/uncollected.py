@@ -1,4 +1,4 @@
-"""Imports without Python's search for cycles of garbage, which finds none there and takes a fifth of their time.
+"""Imports without Python's search for cycles of garbage, which finds none and takes a tenth of their time or more.
 
 Modules make many objects that stay. Python looks for cycles among all of them each time that a quarter more have come,
 up to a tenth of a second at a time once JAX, equinox, pandas and xarray are there.

@@ -30,8 +30,11 @@ def test_what_it_means_is_scale_one_unless_said():
 
 
 def test_images_keep_their_shape():
-    family = gm.score_model(gm.VE(), net((3, 2)), x=gm.Real(3, 2))
-    assert family.score(np.ones((3, 2)), 0.5).shape == (3, 2)
+    """The score of an image is that of its numbers in a row, by a network with the same weights."""
+    image = np.arange(6.0).reshape(3, 2) / 6
+    found = gm.score_model(gm.VE(), net((3, 2)), x=gm.Real(3, 2)).score(image, 0.5)
+    flat = gm.score_model(gm.VE(), net(6), x=gm.Real(6)).score(image.reshape(-1), 0.5)
+    np.testing.assert_allclose(found, flat.reshape(3, 2), rtol=1e-5)
 
 
 def test_a_plain_function_is_a_network_by_the_order_of_its_arguments():

@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,9 +32,13 @@ def test_the_forward_pass_is_the_formula(x64):
     [(3, None, (3,)), ((2, 3), None, (2, 3)), ((), None, ()), (3, "scalar", ()), (3, 4, (4,)), (3, (2, 2), (2, 2))],
 )
 def test_the_value_has_the_shape_of_the_point_unless_out_says_else(size, out, shape):
+    """And its numbers are those of a network from a row to a row, with the same weights."""
     net = gm.nets.TimeMLP(size, width=4, out=out, key=jax.random.key(0))
-    point = jnp.ones(size if isinstance(size, tuple) else (size,))
+    dims = size if isinstance(size, tuple) else (size,)
+    point = jnp.linspace(-1.0, 1.0, math.prod(dims)).reshape(dims)
+    flat = gm.nets.TimeMLP(math.prod(dims), width=4, out=math.prod(shape), key=jax.random.key(0))
     assert net(point, 0.5).shape == shape
+    np.testing.assert_allclose(net(point, 0.5).reshape(-1), flat(point.reshape(-1), 0.5), rtol=1e-5)
 
 
 def test_without_hidden_layers_it_is_affine_in_the_point():
