@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.convolutions import as_product, has_kernels
+from gmdsl.compiler.cumulative import by_doubling
 from gmdsl.compiler.folded import folded
 from gmdsl.compiler.matrices import by_columns, tall
 from gmdsl.compiler.plan import Plan, plan
@@ -117,7 +118,9 @@ class Program:
 
     def rules(self, leaves: Leaves, hoisted: Hoisted) -> dict[str, Rule]:
         """How operations of the density are done otherwise than written, for speed."""
-        found: dict[str, Rule] = {"conv_general_dilated": as_product} if self.has_kernels else {}
+        found: dict[str, Rule] = {"cumsum": by_doubling} if jax.default_backend() == "cpu" else {}
+        if self.has_kernels:
+            found["conv_general_dilated"] = as_product
         if self.solves:
             found["triangular_solve"] = by_inverse
         if TRANSPOSED in hoisted:

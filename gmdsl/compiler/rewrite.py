@@ -2,6 +2,7 @@
 
 A function is traced once and run equation by equation; what a rule knows a better way for is done that
 way, and derivatives follow. Loops, branches and functions with derivatives of their own are not entered.
+To trace a function and to take the derivative of its equations is no slower than to do both at once.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,8 +28,6 @@ def rewritten(function: Callable[[Any], Any], rules: Mapping[str, Rule]) -> Call
 
     def other(x: Array) -> Any:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(x)
-        if not _found(closed.jaxpr, rules):
-            return function(x)
         return jax.tree.unflatten(jax.tree.structure(shape), _evaluated(closed, [x], rules))
 
     return other

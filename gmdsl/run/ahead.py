@@ -5,6 +5,8 @@ meanwhile, too (`gmdsl.run.early`); that is Python's work and would hold up the 
 """
 
 import contextlib
+import functools
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +17,14 @@ import numpy as np
 from gmdsl.compiler.program import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.space import Real, dtype_of
+from gmdsl.core.uncollected import uncollected
 from gmdsl.run.early import import_early
 from gmdsl.run.kernel import Carry, Kernel, run_block, start_chains
 
 _begun: set[tuple[Any, ...]] = set()
 
 
+@uncollected()
 def compile_ahead(
     kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, parts: int = 1
 ) -> Callable[[], None] | None:
@@ -53,7 +57,14 @@ def compile_ahead(
     thread = threading.Thread(target=_compiled, args=(lowered,), name="gmdsl compiles")
     thread.start()
     import_early()
-    return thread.join
+    return functools.partial(_wait, thread)
+
+
+def _wait(thread: threading.Thread) -> None:
+    """Waits for XLA; Python's search for garbage, which tracing has held off, costs nothing meanwhile."""
+    if thread.is_alive() and gc.isenabled():
+        gc.collect()
+    thread.join()
 
 
 def block_arguments(kernel: Kernel, target: FlatTarget, carries: Carry, keys: Any, parts: int) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.keys import chain_words
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
+from gmdsl.core.uncollected import uncollected
 from gmdsl.diagnose.arviz_tree import constrained
 from gmdsl.run.ahead import block_arguments, compile_ahead
 from gmdsl.run.contract import check_chains
@@ -79,7 +80,8 @@ class Setup:
         plan: how long and how wide the whole run is.
         name: the sampler's.
         share: the chains that are run here.
-        parts: in how many parts they are run at a time, on a core each.
+        parts: in how many parts they are run.
+        cores: of the processor that share the parts.
     """
 
     density: Density
@@ -90,6 +92,7 @@ class Setup:
     name: str
     share: Share = WHOLE
     parts: int = 1
+    cores: int = 1
 
     @property
     def total(self) -> int:
@@ -128,10 +131,11 @@ def run_chains(
     done, warmup = outcome.done, min(plan.warmup, outcome.done)
     return Run(
         record.position, record.stats, warmup, done, outcome.interrupted, setup.kernel, outcome.carries, outcome.times,
-        setup.parts,
+        setup.cores,
     )  # fmt: skip
 
 
+@uncollected()
 def prepared(
     density: Density, sampler: Sampler, plan: RunPlan, mesh: Any = None, share: Share = WHOLE, cores: int | None = None
 ) -> Setup:
@@ -153,8 +157,9 @@ def prepared(
         raise SpecError("sample(...): chains with settings of their own run in one process. Take tuned.pooled().")
     kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
     keys = spread(mesh, chain_words(plan.seed, chains))
-    parts = 1 if mesh is not None else parts_of(plan.mode, len(chains), cores or cores_here())
-    return Setup(density, kernel, arrays, keys, plan, name, share, parts)
+    cores = cores or cores_here()
+    parts = 1 if mesh is not None else parts_of(plan.mode, len(chains), cores, plan.chains)
+    return Setup(density, kernel, arrays, keys, plan, name, share, parts, min(parts, cores))
 
 
 def advance(
@@ -181,10 +186,10 @@ def advance(
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
     model = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
     interrupted, first_block, there = False, 0.0, done
-    pace = Pace(size, every, (setup.kernel, len(setup.chains), setup.parts))
+    pace = Pace(size, every, (setup.kernel, len(setup.chains), setup.cores))
     parts, keys = split(carries, setup.parts), split(setup.keys, setup.parts)
     bar = Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress)
-    with bar, Cores(setup.parts) as cores:
+    with bar, Cores(setup.cores) as cores:
         bar.advance(done, {})
         try:
             block = _block(setup, model, keys, parts)
@@ -207,7 +212,7 @@ def advance(
 
 
 def _block(setup: Setup, model: Any, keys: list[Any], parts: list[Carry]) -> Block:
-    """The block of one part of the chains; for threads it is compiled here."""
+    """The block of one part of the chains; where there are several it is compiled here, for threads."""
     if setup.parts == 1:
         return Block(functools.partial(run_block, setup.kernel))
     phases = np.zeros(setup.kernel.capacity * setup.plan.thin, np.int8)

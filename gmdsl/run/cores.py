@@ -1,12 +1,16 @@
-"""Chains shared among the cores of a processor: a few threads run a part of them each, by one program.
+"""Chains shared among the cores of a processor: a few threads run parts of them, by one program.
 
 XLA runs a loop over chains, or over tiles of chains, on one core. Such chains need nothing of each other, and a
 compiled program runs outside of Python's lock, so two threads with half of the chains each take half the time on two
 cores. A chain does the same arithmetic in whichever part it is, because a part runs its chains one after the other (or
 tile by tile) as the whole would.
+
+A few chains that are run one after the other are a part each: their program has no loop over chains in it, a third less
+to compile, and serves any number of chains; a thread takes the next chain when it has done one.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -18,6 +22,9 @@ import numpy as np
 from gmdsl.core.errors import SpecError
 from gmdsl.core.recent import Recent
 from gmdsl.run.kernel import Carry, Kernel, Record, run_block, tile_size
+
+
+FEW = 16  # chains that are a program's call each; a call costs a tenth of a millisecond
 
 
 def cores_here(processes: int = 1) -> int:
@@ -36,16 +43,25 @@ def check_cores(asked: Any) -> None:
         raise SpecError(f"sample(cores={asked!r}): a whole number of at least 1 is needed, or None for all there are.")
 
 
-def parts_of(mode: str, chains: int, cores: int) -> int:
-    """In how many parts of one size chains are run: by whole tiles; at most one a core, one where all are side by side.
+def parts_of(mode: str, chains: int, cores: int, run: int | None = None) -> int:
+    """In how many parts of one size chains are run: one a core, by whole tiles; one where all are side by side.
 
-    >>> parts_of("map", 4, 2), parts_of("map", 6, 4), parts_of("map", 3, 2), parts_of("tile", 1000, 3)
-    (2, 3, 1, 2)
+    Args:
+        mode: how chains are batched.
+        chains: how many are run here.
+        cores: that share them.
+        run: chains of the whole run, where others are run elsewhere. Up to `FEW` that are run one after the other are a
+            part each, whatever the number of cores.
+
+    >>> parts_of("map", 4, 2), parts_of("map", 3, 1), parts_of("map", 32, 2), parts_of("tile", 1000, 3)
+    (4, 3, 2, 2)
     >>> parts_of("vmap", 64, 2)
     1
     """
     if mode == "vmap" or jax.default_backend() != "cpu":
         return 1
+    if mode == "map" and (run or chains) <= FEW:
+        return chains
     tile = tile_size(chains) if mode == "tile" else 1
     if chains % tile:
         return 1
@@ -120,10 +136,15 @@ _CONTEXTS = (
 
 
 class Cores:
-    """Threads that run one block of every part at a time; the first part is run by the thread that calls."""
+    """Threads that run one block of every part; the thread that calls is one of them.
 
-    def __init__(self, parts: int):
-        self.pool = ThreadPoolExecutor(parts - 1, "gmdsl chains") if parts > 1 else None
+    Args:
+        threads: how many.
+    """
+
+    def __init__(self, threads: int):
+        self.pool = ThreadPoolExecutor(threads - 1, "gmdsl chains") if threads > 1 else None
+        self.threads = threads
 
     def __enter__(self) -> Self:
         return self
@@ -144,21 +165,29 @@ class Cores:
             carries: likewise; those after the block take their places, also when the call is interrupted.
             moved: what else the block gets.
         """
-        records = int(moved[1])
-        if self.pool is None:
+        records, size, parts = int(moved[1]), len(keys[0]), len(keys)
+        if parts == 1:
             carries[0], only = block.call(*model, keys[0], carries[0], *moved)
             return jax.tree.map(lambda a: np.asarray(a)[:, :records], only)
-        size, parts = len(keys[0]), len(keys)
         whole = jax.tree.map(lambda a: np.empty((size * parts, records, *a.shape[2:]), a.dtype), block.shapes)
+        waiting = deque(range(parts))
 
-        def one(part: int) -> None:
-            carries[part], record = block.call(*model, keys[part], carries[part], *moved)
-            jax.tree.map(lambda out, a: _put(out[part * size : (part + 1) * size], a, records), whole, record)
+        def work() -> None:
+            while waiting:
+                try:
+                    part = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                carries[part], record = block.call(*model, keys[part], carries[part], *moved)
+                jax.tree.map(lambda out, a: _put(out[part * size : (part + 1) * size], a, records), whole, record)
 
-        others = [self.pool.submit(one, part) for part in range(1, parts)]
-        one(0)
-        for other in others:
-            other.result()
+        others = [self.pool.submit(work) for _ in range(min(self.threads, parts) - 1)] if self.pool else []
+        try:
+            work()
+            for other in others:
+                other.result()
+        finally:
+            waiting.clear()  # what fails, or is interrupted, leaves nothing for the others to begin
         return whole
 
 

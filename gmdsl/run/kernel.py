@@ -210,6 +210,9 @@ def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tu
 
     if kernel.mode == "vmap":
         return jax.vmap(one_chain, axis_name=LANES)(keys, carries)
+    if keys.shape[0] == 1 and kernel.mode == "map":
+        only = one_chain(*jax.tree.map(lambda a: a[0], (keys, carries)))
+        return jax.tree.map(lambda a: a[None], only)
     tile = tile_size(keys.shape[0]) if kernel.mode == "tile" else None
     return jax.lax.map(lambda args: one_chain(*args), (keys, carries), batch_size=tile)
 

@@ -192,7 +192,7 @@ def _share_of_cores(asked: int | None, place: Place) -> int:
 def _describe(store: Store, sampler: Sampler, done: int, interrupted: bool, times: dict[str, float]) -> None:
     """Writes the attributes of a run."""
     setup, plan, empty = store.setup, store.setup.plan, np.zeros(0)
-    run = Run(empty, {}, min(plan.warmup, done), done, interrupted, setup.kernel, Carry((), (), ()), times, setup.parts)
+    run = Run(empty, {}, min(plan.warmup, done), done, interrupted, setup.kernel, Carry((), (), ()), times, setup.cores)
     attrs = run_attributes(setup.density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     store.describe(attrs, done)
 

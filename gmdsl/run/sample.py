@@ -14,6 +14,7 @@ from gmdsl.core.noised import Noised
 from gmdsl.core.path import Path, PathSampler
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import describe
+from gmdsl.core.uncollected import uncollected
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.diagnose.moves import RARE
 from gmdsl.run.chains import RunPlan, choose_mode
@@ -104,7 +105,8 @@ def _sampled(
     check_cores(cores)
     here = place(mesh) if store is not None or spans(mesh) else alone()
     check_mesh(mesh, chains, here)
-    density = Density(model)
+    with uncollected():
+        density = Density(model)
     mode = choose_mode(sampler, chains, chain_mode, split=here.count > 1 and not spans(mesh), program=density.program)
     plan = RunPlan(chains, draws, warmup, seed, thin, mode)
     how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}

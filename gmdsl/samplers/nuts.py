@@ -8,6 +8,7 @@ Reference:
 
 from typing import Any, ClassVar
 
+import jax
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
@@ -61,6 +62,7 @@ class NUTS(Sampler):
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_momentum, key_tree = split(key)
         momentum = standard_normal(key_momentum, state.position.shape, state.position.dtype)
+        momentum = jax.lax.optimization_barrier(momentum)  # or XLA computes it for each of its uses
         scales, depth = root(self.inverse_mass), self.max_tree_depth
         tree = doubled(key_tree, target, scales, self.step_size, depth, state, momentum)
         (new, energy), tally = tree.drawn, tree.tally

@@ -15,11 +15,17 @@ from .test_store import equal, model
 
 @pytest.mark.parametrize(
     ("mode", "chains", "number", "parts"),
-    [("map", 4, 2, 2), ("map", 4, 64, 4), ("map", 6, 4, 3), ("map", 5, 2, 1), ("map", 1, 8, 1), ("vmap", 64, 2, 1),
-     ("tile", 10_000, 2, 2), ("tile", 1000, 3, 2), ("tile", 257, 2, 1), ("tile", 256, 8, 2), ("map", 4, 1, 1)],
+    [("map", 4, 2, 4), ("map", 4, 1, 4), ("map", 16, 4, 16), ("map", 17, 2, 1), ("map", 18, 4, 3), ("map", 1, 8, 1),
+     ("vmap", 64, 2, 1), ("tile", 10_000, 2, 2), ("tile", 1000, 3, 2), ("tile", 257, 2, 1), ("tile", 256, 8, 2)],
 )  # fmt: skip
 def test_parts_are_of_one_size_by_whole_tiles(mode, chains, number, parts):
     assert parts_of(mode, chains, number) == parts
+
+
+def test_a_share_is_cut_as_the_whole_run_would_be():
+    """A few chains of many are run in one program's loop, as all of them are, so that no bit depends on the shares."""
+    assert parts_of("map", 8, 2, run=32) == 2
+    assert parts_of("map", 8, 2, run=16) == 8
 
 
 def run(sampler=None, **changes):
@@ -46,6 +52,21 @@ def test_tiles_are_shared_by_the_cores_too():
     settings = {"chains": 256, "draws": 20, "warmup": 5, "sampler": gm.Langevin(0.01)}
     one, two = run(cores=1, **settings), run(cores=2, **settings)
     assert one.attrs["chain_mode"] == "tile"
+    assert two.attrs["cores"] == 2
+    equal(one, two)
+
+
+def test_more_chains_than_cores_wait_for_the_next_free_one():
+    """Three chains on two cores; and one program serves any number of chains."""
+    one, two = run(cores=1, chains=3), run(cores=2, chains=3)
+    assert two.attrs["cores"] == 2
+    equal(one, two)
+    four = run(cores=2)
+    np.testing.assert_array_equal(four["posterior"]["theta"][:3], two["posterior"]["theta"])
+
+
+def test_many_chains_one_after_the_other_are_looped_over_by_their_program():
+    one, two = run(cores=1, chains=18, draws=20, warmup=20), run(cores=2, chains=18, draws=20, warmup=20)
     assert two.attrs["cores"] == 2
     equal(one, two)
 
@@ -94,6 +115,20 @@ def test_what_fails_in_a_thread_is_raised():
 
     with Cores(2) as crew, pytest.raises(ValueError, match="no"):
         crew.block(Block(block, X), (), [np.zeros(1), np.ones(1)], [0, 0], moved(5))
+
+
+def test_what_fails_leaves_nothing_to_begin():
+    begun = []
+
+    def block(key, carry, *moved):
+        begun.append(int(key[0]))
+        raise ValueError("no")
+
+    carries = [0] * 5
+    with Cores(1) as crew, pytest.raises(ValueError, match="no"):
+        crew.block(Block(block, X), (), [np.array([k]) for k in range(5)], carries, moved(5))
+    assert begun == [0]
+    assert carries == [0] * 5
 
 
 def test_after_an_interruption_carries_are_those_of_whole_blocks():
