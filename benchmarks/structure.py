@@ -18,6 +18,7 @@ from gmdsl.core.keys import as_keys, chain_words, step_key
 from gmdsl.core.normal import standard_normal
 from gmdsl.run import chains as engine
 from gmdsl.run.kernel import tile_size
+from gmdsl.run.modes import choose_mode
 
 ANGLES = np.arange(8) * 2 * np.pi / 8
 CENTRES = 4.0 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1).astype("float32")
@@ -78,7 +79,7 @@ def counted(make, again, sampler, **settings):
 def program_of_a_block(model, sampler, chains, thin=THIN):
     """Operations and bytes of one step of all chains of a tile, as XLA counts the compiled block."""
     density = gm.compile(model)
-    mode = engine.choose_mode(sampler, chains, None)
+    mode = choose_mode(sampler, chains, None)
     setup = engine.prepared(density, sampler, engine.RunPlan(chains, 1, 0, 0, thin, mode))
     phases, target = np.zeros(setup.kernel.capacity * thin, np.int8), density.target
     block = engine.run_block.lower(

@@ -135,7 +135,7 @@ def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, t
         "sampler_settings": settings_text(sampler),
         "seed": seed,
         "thin": thin,
-        "chain_mode": run.kernel.mode,
+        "chain_mode": run.mode,
         "cores": run.cores,
         "draws_asked": draws,
         "interrupted": int(run.interrupted),

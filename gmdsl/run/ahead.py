@@ -1,4 +1,4 @@
-"""The block of a run is compiled by a thread, while the starts of the chains are compiled and found.
+"""The blocks of a run are compiled by threads, while the starts of the chains are compiled and found.
 
 XLA works outside of Python's lock and takes most of the time of a first call. What the end of a run needs is imported
 meanwhile, too (`gmdsl.run.early`); that is Python's work and would hold up the tracing before.
@@ -20,51 +20,50 @@ from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.uncollected import uncollected
 from gmdsl.run.early import import_early
 from gmdsl.run.kernel import Carry, Kernel, run_block, start_chains
+from gmdsl.run.modes import Stage
 
 _begun: set[tuple[Any, ...]] = set()
 
 
 @uncollected()
-def compile_ahead(
-    kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, parts: int = 1
-) -> Callable[[], None] | None:
-    """Begins to compile the block, unless that was done before.
+def compile_ahead(stages: list[Stage], target: FlatTarget, arrays: Any, keys: Any) -> Callable[[], None] | None:
+    """Begins to compile the blocks of a run, but for those with which that was done before.
 
     Args:
-        kernel: the static half of a run; one with a mesh is compiled when it is called.
+        stages: how the chains run, one after the other; a kernel with a mesh is compiled when it is called.
         target: the model's arrays.
         arrays: the sampler's.
         keys: words of the keys of all chains.
-        parts: in how many parts the chains are run.
 
     Returns:
-        A function that waits until the block is compiled; None where there is nothing to wait for.
+        A function that waits until the blocks are compiled; None where there is nothing to wait for.
 
     Raises:
         SpecError: what the tracing of the sampler says.
     """
-    key = (kernel, keys.shape, parts, jax.config.jax_enable_x64)
-    if kernel.mesh is not None or key in _begun:
-        import_early()
-        return None
-    _begun.add(key)
+    names = [(stage, keys.shape, jax.config.jax_enable_x64) for stage in stages if stage.kernel.mesh is None]
+    fresh = [name for name in names if name not in _begun]
+    _begun.update(fresh)
+    threads = []
     try:
-        x = jax.ShapeDtypeStruct((keys.shape[0], target.dim), dtype_of(Real()))
-        carries = start_chains.eval_shape(kernel, target.leaves, target.hoisted, arrays, keys, x)[0]
-        lowered = run_block.lower(kernel, *block_arguments(kernel, target, carries, keys, parts))
+        for stage, *_ in fresh:
+            x = jax.ShapeDtypeStruct((keys.shape[0], target.dim), dtype_of(Real()))
+            carries = start_chains.eval_shape(stages[0].kernel, target.leaves, target.hoisted, arrays, keys, x)[0]
+            lowered = run_block.lower(stage.kernel, *block_arguments(stage.kernel, target, carries, keys, stage.parts))
+            threads.append(threading.Thread(target=_compiled, args=(lowered,), name="gmdsl compiles"))
+            threads[-1].start()
     except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
         raise SpecError(str(error)) from None
-    thread = threading.Thread(target=_compiled, args=(lowered,), name="gmdsl compiles")
-    thread.start()
     import_early()
-    return functools.partial(_wait, thread)
+    return functools.partial(_wait, threads) if threads else None
 
 
-def _wait(thread: threading.Thread) -> None:
+def _wait(threads: list[threading.Thread]) -> None:
     """Waits for XLA; Python's search for garbage, which tracing has held off, costs nothing meanwhile."""
-    if thread.is_alive() and gc.isenabled():
+    if any(thread.is_alive() for thread in threads) and gc.isenabled():
         gc.collect()
-    thread.join()
+    for thread in threads:
+        thread.join()
 
 
 def block_arguments(kernel: Kernel, target: FlatTarget, carries: Carry, keys: Any, parts: int) -> tuple[Any, ...]:

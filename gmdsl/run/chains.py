@@ -6,7 +6,7 @@ honoured: what was drawn before it is kept.
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
-from gmdsl.compiler.program import Program
 from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.keys import chain_words
@@ -25,8 +24,9 @@ from gmdsl.diagnose.arviz_tree import constrained
 from gmdsl.run.ahead import block_arguments, compile_ahead
 from gmdsl.run.contract import check_chains
 from gmdsl.run.cores import Block, Cores, compiled_block, cores_here, joined, parts_of, split
-from gmdsl.run.kernel import WIDEST, Carry, Kernel, Record, make_kernel, run_block, start_chains
+from gmdsl.run.kernel import Carry, Kernel, Record, make_kernel, run_block, start_chains
 from gmdsl.run.mesh import everywhere, spread
+from gmdsl.run.modes import Stage, after_warmup, first_mode
 from gmdsl.run.pace import Pace
 from gmdsl.run.progress import Progress
 from gmdsl.run.share import WHOLE, Share
@@ -36,7 +36,6 @@ from gmdsl.run.warmup import schedule
 
 CAPACITY = 2000  # records in a block at most; a fixed number, so that other lengths compile nothing
 USUAL = 250  # likewise, where more would be felt
-NARROW = 16  # vectors from which on a product with them all is faster than one by one
 CHEAP = 2**18  # numbers in buffers whose cost is not felt
 NUMBERS = 2**25  # numbers in the buffers of a block at most (128 MB in single precision)
 
@@ -54,6 +53,7 @@ class Run:
     carries: Carry
     times: dict[str, float] = field(default_factory=dict)
     cores: int = 1
+    mode: str = "vmap"
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class Setup:
         share: the chains that are run here.
         parts: in how many parts they are run.
         cores: of the processor that share the parts.
+        then: how they run after warm-up, where that is something else.
     """
 
     density: Density
@@ -93,11 +94,19 @@ class Setup:
     share: Share = WHOLE
     parts: int = 1
     cores: int = 1
+    then: Stage | None = None
 
     @property
     def total(self) -> int:
         """Records of each chain, warm-up included."""
         return self.plan.warmup + self.plan.draws
+
+    def stages(self, done: int) -> list[tuple[Stage, int]]:
+        """What is left after so many records: how the chains run, and up to which record."""
+        first = Stage(self.kernel, self.parts)
+        if self.then is None:
+            return [(first, self.total)]
+        return [(stage, end) for stage, end in ((first, self.plan.warmup), (self.then, self.total)) if end > done]
 
     @property
     def chains(self) -> range:
@@ -131,7 +140,7 @@ def run_chains(
     done, warmup = outcome.done, min(plan.warmup, outcome.done)
     return Run(
         record.position, record.stats, warmup, done, outcome.interrupted, setup.kernel, outcome.carries, outcome.times,
-        setup.cores,
+        setup.cores, plan.mode,
     )  # fmt: skip
 
 
@@ -146,7 +155,7 @@ def prepared(
     chains = share.of(plan.chains)
     size = capacity(len(chains), density.dim, plan.warmup + plan.draws)
     sampler, name = sampler.bound(density), type(sampler).__name__
-    check_chains(sampler, adapters_of(sampler), plan.chains, plan.mode, split=share != WHOLE)
+    check_chains(sampler, adapters_of(sampler), plan.chains, first_mode(plan.mode), split=share != WHOLE)
     each = isinstance(sampler, Tuned)
     if isinstance(sampler, Tuned) and sampler.chains != plan.chains:
         raise SpecError(
@@ -155,11 +164,12 @@ def prepared(
         )
     if each and share != WHOLE:
         raise SpecError("sample(...): chains with settings of their own run in one process. Take tuned.pooled().")
-    kernel, arrays = make_kernel(density.program, sampler, plan.mode, size, plan.thin, mesh, each)
-    keys = spread(mesh, chain_words(plan.seed, chains))
-    cores = cores or cores_here()
-    parts = 1 if mesh is not None else parts_of(plan.mode, len(chains), cores, plan.chains)
-    return Setup(density, kernel, arrays, keys, plan, name, share, parts, min(parts, cores))
+    kernel, arrays = make_kernel(density.program, sampler, first_mode(plan.mode), size, plan.thin, mesh, each)
+    keys, cores = spread(mesh, chain_words(plan.seed, chains)), cores or cores_here()
+    parts = 1 if mesh is not None else parts_of(kernel.mode, len(chains), cores, plan.chains)
+    then = None if mesh is not None else after_warmup(kernel, plan.mode, plan.chains, cores)
+    busy = min(cores, max(parts, then.parts if then else 1))
+    return Setup(density, kernel, arrays, keys, plan, name, share, parts, busy, then)
 
 
 def advance(
@@ -182,74 +192,71 @@ def advance(
         began: when the run began.
         every: records between commits, at which blocks end; None where no number was asked for.
     """
-    plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
-    phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
-    model = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
-    interrupted, first_block, there = False, 0.0, done
-    pace = Pace(size, every, (setup.kernel, len(setup.chains), setup.cores))
-    parts, keys = split(carries, setup.parts), split(setup.keys, setup.parts)
-    bar = Progress(setup.name, plan.warmup, plan.draws, len(setup.chains), show=progress)
+    way = _Way([carries], done)
+    bar = Progress(setup.name, setup.plan.warmup, setup.plan.draws, len(setup.chains), show=progress)
+    interrupted = False
     with bar, Cores(setup.cores) as cores:
         bar.advance(done, {})
         try:
-            block = _block(setup, model, keys, parts)
-            while done < setup.total:
-                records, first = pace.next(done - there, setup.total - done), done * plan.thin
-                start = time.perf_counter()
-                moved = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
-                record = cores.block(block, model, keys, parts, moved)
-                pace.took(records, time.perf_counter() - start)
-                keep(record, done + records, parts)
-                done += records
-                first_block = first_block or time.perf_counter() - began
-                bar.advance(records, record.stats)
+            for stage, end in setup.stages(done):
+                pace = Pace(setup.kernel.capacity, every, (stage, len(setup.chains), setup.cores))
+                for record in _records(setup, stage, end, way, cores, pace, done):
+                    keep(record, way.done, way.parts)
+                    way.first = way.first or time.perf_counter() - began
+                    bar.advance(record.position.shape[1], record.stats)
         except KeyboardInterrupt:
             interrupted = True
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None
-    times = {"first_block": first_block, "total": time.perf_counter() - began}
-    return Outcome(done, joined(parts), interrupted, times)
+    times = {"first_block": way.first, "total": time.perf_counter() - began}
+    return Outcome(way.done, joined(way.parts), interrupted, times)
 
 
-def _block(setup: Setup, model: Any, keys: list[Any], parts: list[Carry]) -> Block:
+@dataclass
+class _Way:
+    """How far a run has come: the carries by part, the records done, and when the first of them were there."""
+
+    parts: list[Carry]
+    done: int
+    first: float = 0.0
+
+
+def _records(
+    setup: Setup, stage: Stage, end: int, way: _Way, cores: Cores, pace: Pace, there: int
+) -> Generator[Record]:
+    """The records of a stage, block by block; `way` goes along."""
+    plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
+    phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
+    model = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
+    way.parts, keys = split(joined(way.parts), stage.parts), split(setup.keys, stage.parts)
+    block = _block(setup, stage, model, keys, way.parts)
+    while way.done < end:
+        records, first = pace.next(way.done - there, end - way.done), way.done * plan.thin
+        start = time.perf_counter()
+        moved = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
+        record = cores.block(block, model, keys, way.parts, moved)
+        pace.took(records, time.perf_counter() - start)
+        way.done += records
+        yield record
+
+
+def _block(setup: Setup, stage: Stage, model: Any, keys: list[Any], parts: list[Carry]) -> Block:
     """The block of one part of the chains; where there are several it is compiled here, for threads."""
-    if setup.parts == 1:
-        return Block(functools.partial(run_block, setup.kernel))
+    if stage.parts == 1:
+        return Block(functools.partial(run_block, stage.kernel))
     phases = np.zeros(setup.kernel.capacity * setup.plan.thin, np.int8)
-    return compiled_block(setup.kernel, (*model, keys[0], parts[0], np.int32(0), np.int32(0), phases))
+    return compiled_block(stage.kernel, (*model, keys[0], parts[0], np.int32(0), np.int32(0), phases))
 
 
 def ahead(setup: Setup) -> Callable[[], None] | None:
-    """Begins to compile the block of a run; None where that was done before, else a function that waits for it."""
-    return compile_ahead(setup.kernel, setup.density.target, setup.arrays, setup.keys, setup.parts)
+    """Begins to compile the blocks of a run; None where that was done before, else a function that waits for them."""
+    return compile_ahead([stage for stage, _ in setup.stages(0)], setup.density.target, setup.arrays, setup.keys)
 
 
 def shapes(setup: Setup, carries: Carry) -> Record:
     """Shapes and dtypes of one full block of one part of the chains, traced and not run."""
     given = block_arguments(setup.kernel, setup.density.target, carries, setup.keys, setup.parts)
     return run_block.eval_shape(setup.kernel, *given)[1]
-
-
-def choose_mode(
-    sampler: Sampler, chains: int, asked: str | None, split: bool = False, program: Program | None = None
-) -> str:
-    """How chains are batched: side by side (in tiles when many), unless their work differs.
-
-    Few chains of a model that multiplies a tall matrix of data with a vector run one after the other, because so few
-    vectors side by side are the worst width for that product.
-
-    Chains that are tuned together always run side by side. Chains that are split among processes run one after the
-    other on a CPU: side by side, their last bits depend on how many there are, and so on the number of processes.
-    """
-    if asked is not None:
-        return asked
-    if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
-        return "vmap"
-    if not sampler.lockstep or (split and jax.default_backend() == "cpu"):
-        return "map"
-    if program is not None and program.tall and chains < NARROW:
-        return "map"
-    return "vmap" if chains <= WIDEST else "tile"
 
 
 def capacity(chains: int, dim: int, total: int) -> int:

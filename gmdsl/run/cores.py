@@ -23,7 +23,6 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.recent import Recent
 from gmdsl.run.kernel import Carry, Kernel, Record, run_block, tile_size
 
-
 FEW = 16  # chains that are a program's call each; a call costs a tenth of a millisecond
 
 
@@ -172,22 +171,27 @@ class Cores:
         whole = jax.tree.map(lambda a: np.empty((size * parts, records, *a.shape[2:]), a.dtype), block.shapes)
         waiting = deque(range(parts))
 
+        def one(part: int) -> None:
+            carries[part], record = block.call(*model, keys[part], carries[part], *moved)
+            jax.tree.map(lambda out, a: _put(out[part * size : (part + 1) * size], a, records), whole, record)
+
         def work() -> None:
-            while waiting:
+            """Runs parts until none is left; what fails, or is interrupted, leaves none for the others to begin."""
+            while True:
                 try:
                     part = waiting.popleft()
-                except IndexError:  # another thread was faster
+                except IndexError:
                     return
-                carries[part], record = block.call(*model, keys[part], carries[part], *moved)
-                jax.tree.map(lambda out, a: _put(out[part * size : (part + 1) * size], a, records), whole, record)
+                try:
+                    one(part)
+                except BaseException:
+                    waiting.clear()
+                    raise
 
         others = [self.pool.submit(work) for _ in range(min(self.threads, parts) - 1)] if self.pool else []
-        try:
-            work()
-            for other in others:
-                other.result()
-        finally:
-            waiting.clear()  # what fails, or is interrupted, leaves nothing for the others to begin
+        work()
+        for other in others:
+            other.result()
         return whole
 
 

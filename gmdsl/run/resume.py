@@ -191,8 +191,9 @@ def _share_of_cores(asked: int | None, place: Place) -> int:
 
 def _describe(store: Store, sampler: Sampler, done: int, interrupted: bool, times: dict[str, float]) -> None:
     """Writes the attributes of a run."""
-    setup, plan, empty = store.setup, store.setup.plan, np.zeros(0)
-    run = Run(empty, {}, min(plan.warmup, done), done, interrupted, setup.kernel, Carry((), (), ()), times, setup.cores)
+    setup, plan, empty, nothing = store.setup, store.setup.plan, np.zeros(0), Carry((), (), ())
+    warmup = min(plan.warmup, done)
+    run = Run(empty, {}, warmup, done, interrupted, setup.kernel, nothing, times, setup.cores, plan.mode)
     attrs = run_attributes(setup.density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     store.describe(attrs, done)
 

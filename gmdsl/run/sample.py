@@ -17,12 +17,13 @@ from gmdsl.core.space import describe
 from gmdsl.core.uncollected import uncollected
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.diagnose.moves import RARE
-from gmdsl.run.chains import RunPlan, choose_mode
+from gmdsl.run.chains import RunPlan
 from gmdsl.run.cores import check_cores
 from gmdsl.run.gather import alone, run_together
 from gmdsl.run.generate import sample_generator
 from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
 from gmdsl.run.mesh import check_mesh, spans
+from gmdsl.run.modes import choose_mode
 from gmdsl.run.population import sample_path
 from gmdsl.run.resume import sample_stored
 from gmdsl.run.share import place
@@ -107,7 +108,9 @@ def _sampled(
     check_mesh(mesh, chains, here)
     with uncollected():
         density = Density(model)
-    mode = choose_mode(sampler, chains, chain_mode, split=here.count > 1 and not spans(mesh), program=density.program)
+    apart = here.count > 1 and not spans(mesh)
+    size = {"program": density.program, "devices": mesh is not None, "draws": draws}
+    mode = choose_mode(sampler, chains, chain_mode, split=apart, **size)
     plan = RunPlan(chains, draws, warmup, seed, thin, mode)
     how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
     tree = _run(density, sampler, plan, store, checkpoint_every, **how)

@@ -1,3 +1,4 @@
+import gc
 import threading
 
 import jax.numpy as jnp
@@ -62,3 +63,19 @@ def test_a_compilation_that_fails_ahead_is_left_to_the_call(monkeypatch):
     tree = run(0.505)
     assert len(failed) == 1
     assert tree["posterior"].sizes["draw"] == 5
+
+
+def test_garbage_is_searched_for_while_xla_works():
+    """Tracing holds the search off; a wait for a thread that works makes up for it, one for none does not."""
+    seen, done = [], threading.Event()
+    count = lambda phase, info: seen.append(info["generation"]) if phase == "start" else done.set()  # noqa: E731
+    thread = threading.Thread(target=done.wait)
+    gc.callbacks.append(count)
+    try:
+        thread.start()
+        ahead._wait([thread])
+        assert seen == [2]
+        ahead._wait([thread])
+        assert seen == [2]
+    finally:
+        gc.callbacks.remove(count)

@@ -49,14 +49,3 @@ def test_ctrl_c_before_anything_was_drawn_stays_an_interrupt(bowl, monkeypatch):
     interrupt_after(0, monkeypatch)
     with pytest.raises(KeyboardInterrupt, match="before the first block"):
         gm.sample(bowl, gm.MALA(), draws=50, warmup=20, progress=False)
-
-
-def test_the_mode_is_chosen_by_sampler_and_number_of_chains_and_recorded(bowl):
-    assert chains.choose_mode(gm.NUTS(), 4, None) == "map"
-    assert chains.choose_mode(gm.MALA(), 4, None) == "vmap"
-    assert chains.choose_mode(gm.MALA(), 4, "map") == "map"
-    assert chains.choose_mode(gm.MALA(), 1000, None) == "tile"
-    assert chains.choose_mode(gm.MALA(), 4, None, split=True) == "map"
-    assert chains.choose_mode(gm.MALA(), 4, "vmap", split=True) == "vmap"
-    tree = gm.sample(bowl, gm.MALA(), draws=5, warmup=5, chain_mode="map", progress=False)
-    assert tree.attrs["chain_mode"] == "map"

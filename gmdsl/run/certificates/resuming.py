@@ -10,7 +10,8 @@ import numpy as np
 from gmdsl.run.certificates.batching import positions
 from gmdsl.run.certificates.certificate import FAILED, PASSED, Row
 from gmdsl.run.certificates.trials import Trials
-from gmdsl.run.chains import RunPlan, Setup, advance, choose_mode, prepared, started
+from gmdsl.run.chains import RunPlan, Setup, advance, prepared, started
+from gmdsl.run.modes import choose_mode
 from gmdsl.run.resume import facts, resume
 from gmdsl.run.store import Store
 

@@ -21,8 +21,9 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
 from gmdsl.run.certificates.statistics import Law, law_of
-from gmdsl.run.chains import RunPlan, Setup, advance, choose_mode, prepared, started
+from gmdsl.run.chains import RunPlan, Setup, advance, prepared, started
 from gmdsl.run.kernel import Kernel, run_block, start_chains
+from gmdsl.run.modes import choose_mode
 
 TUNED = 4  # chains that are tuned, more where they are tuned together; the settings of the first are used
 SETTLED = 250  # draws after their warm-up, in which nothing may move

@@ -1,0 +1,113 @@
+"""How chains are batched: side by side, one after the other, or in tiles, and in how many parts cores share them.
+
+Chains that are tuned together run side by side while they are. Afterwards they need nothing of each other, so what
+follows is batched anew: parts of some 32 chains on a core each, or one chain after the other where their work differs.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+
+from gmdsl.compiler.program import Program
+from gmdsl.core.adapter import adapters_of
+from gmdsl.core.sampler import Sampler
+from gmdsl.run.cores import parts_of
+from gmdsl.run.kernel import WIDEST, Kernel
+
+NARROW = 16  # vectors from which on a product with them all is faster than one by one
+WIDE = 32  # unknowns from which on parts of so many chains cost no more than all side by side
+LONG = 2**20  # numbers drawn from which on a second program, for what follows the warm-up, is worth its compilation
+THEN = ", then "
+
+
+class Stage(NamedTuple):
+    """How the chains run in a part of a run.
+
+    Attributes:
+        kernel: the static half.
+        parts: in how many parts of one size.
+    """
+
+    kernel: Kernel
+    parts: int
+
+
+def choose_mode(
+    sampler: Sampler,
+    chains: int,
+    asked: str | None,
+    split: bool = False,
+    program: Program | None = None,
+    devices: bool = False,
+    draws: int = 0,
+) -> str:
+    """How chains are batched: side by side (in tiles when many), unless their work differs.
+
+    Few chains of a model that multiplies a tall matrix of data with a vector run one after the other, because so few
+    vectors side by side are the worst width for that product.
+
+    Chains that are tuned together run side by side during warm-up; what comes after it, in a run that is worth a second
+    program, follows after a comma, as in "vmap, then tile".
+
+    Chains that are split among processes run one after the other on a CPU: side by side, their last bits depend on how
+    many there are, and so on the number of processes.
+
+    Args:
+        sampler: how chains move.
+        chains: of the whole run.
+        asked: what the user wants in any case.
+        split: whether several processes share the chains.
+        program: of the model.
+        devices: whether several devices share the chains; they do so for the whole run.
+        draws: of each chain after warm-up.
+    """
+    if asked is not None:
+        return asked
+    on_cpu, usual = jax.default_backend() == "cpu", _usual(sampler, chains, program)
+    if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
+        alone = on_cpu and not devices and program is not None and draws * chains * program.plan.dim >= LONG
+        later = _later(usual, chains, program) if alone else "vmap"
+        return "vmap" if later == "vmap" else f"vmap{THEN}{later}"
+    return "map" if split and on_cpu else usual
+
+
+def _usual(sampler: Sampler, chains: int, program: Program | None) -> str:
+    """How chains that are tuned apart are batched in one process."""
+    if not sampler.lockstep or (program is not None and program.tall and chains < NARROW):
+        return "map"
+    return "vmap" if chains <= WIDEST else "tile"
+
+
+def _later(usual: str, chains: int, program: Program) -> str:
+    """How they are batched once they are tuned."""
+    costly = program.plan.dim >= WIDE or bool(program.tall)
+    return "tile" if usual == "vmap" and costly and part_size(chains) < chains else usual
+
+
+def part_size(chains: int) -> int:
+    """Chains in a part of those that were tuned together: a divisor of their number from 16 to 32, or all of them.
+
+    >>> part_size(64), part_size(48), part_size(62), part_size(20)
+    (32, 24, 31, 20)
+    """
+    return max((n for n in range(NARROW, 2 * NARROW + 1) if chains % n == 0), default=chains)
+
+
+def first_mode(mode: str) -> str:
+    """That of warm-up.
+
+    >>> first_mode("vmap, then tile"), first_mode("map")
+    ('vmap', 'map')
+    """
+    return mode.partition(THEN)[0]
+
+
+def after_warmup(kernel: Kernel, mode: str, chains: int, cores: int) -> Stage | None:
+    """How chains that were tuned together run afterwards, by a kernel that tunes nothing; None where as before."""
+    then = mode.partition(THEN)[2]
+    if not then:
+        return None
+    inside = "vmap" if chains <= WIDEST and then == "tile" else then
+    parts = chains // part_size(chains) if inside == "vmap" else parts_of(then, chains, cores)
+    return Stage(dataclasses.replace(kernel, adapters=(), mode=inside), parts)
