@@ -61,9 +61,10 @@ def sample(
             chain), or None: uniform on (-2, 2) unconstrained, up to 100 tries.
         thin: steps per draw that is kept.
         progress: whether to show a progress bar.
-        chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None.
-        cores: cores of the processor that share chains which are not run side by side, a part of one size each; all
-            when None. The draws do not depend on it.
+        chain_mode: "vmap" (side by side), "map" (one after the other), "tile"; chosen when None, for chains that are
+            tuned together anew after warm-up. `attrs["chain_mode"]` says what was done.
+        cores: cores of the processor that share chains which are not run side by side, in parts of one size; all when
+            None. The draws do not depend on it.
         log_likelihood: whether to add the pointwise log-likelihood, for `az.loo`.
         store: a path to which draws are streamed, such as "run.zarr"; after a stop, `gm.resume` goes on from there.
         checkpoint_every: draws between two commits to the store; by default every two seconds.
