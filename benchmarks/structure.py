@@ -17,7 +17,7 @@ from gmdsl.compiler.program import Program
 from gmdsl.core.keys import as_keys, chain_words, step_key
 from gmdsl.core.normal import standard_normal
 from gmdsl.run import chains as engine
-from gmdsl.run.kernel import tile_size
+from gmdsl.run.kernel import WIDEST, tile_size
 from gmdsl.run.modes import choose_mode
 
 ANGLES = np.arange(8) * 2 * np.pi / 8
@@ -113,7 +113,7 @@ def _counts(compiled):
 
 def langevin(chains):
     """Counts of gmdsl's step against the hand-written one, at the width that runs side by side."""
-    tile = chains if chains <= engine.WIDEST else tile_size(chains)
+    tile = chains if chains <= WIDEST else tile_size(chains)
     ours = program_of_a_block(mixture(), gm.Langevin(step_size=0.01), chains)
     theirs = hand_written(lambda x: mixture_energy(x, CENTRES), 2, tile)
     return {"gmdsl": ours, "hand-written": theirs, "flops ratio": ours["flops"] / theirs["flops"]}
