@@ -22,6 +22,8 @@ from gmdsl.run.early import import_early
 from gmdsl.run.kernel import Carry, Kernel, run_block, start_chains
 from gmdsl.run.modes import Stage
 
+GRACE = 0.1  # seconds that a search takes: what is not compiled by then takes as long again
+
 _begun: set[tuple[Any, ...]] = set()
 
 
@@ -54,12 +56,15 @@ def compile_ahead(stages: list[Stage], target: FlatTarget, arrays: Any, keys: An
             threads[-1].start()
     except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
         raise SpecError(str(error)) from None
-    import_early()
-    return functools.partial(_wait, threads) if threads else None
+    importing = import_early()
+    return functools.partial(_wait, threads, importing) if threads else None
 
 
-def _wait(threads: list[threading.Thread]) -> None:
+def _wait(threads: list[threading.Thread], importing: threading.Thread | None) -> None:
     """Waits for XLA; Python's search for garbage, which tracing has held off, costs nothing meanwhile."""
+    if importing is not None:
+        importing.join()  # it is needed in the end, and the search would hold it up
+    threads[0].join(GRACE)
     if any(thread.is_alive() for thread in threads) and gc.isenabled():
         gc.collect()
     for thread in threads:

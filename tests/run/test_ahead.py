@@ -73,9 +73,9 @@ def test_garbage_is_searched_for_while_xla_works():
     gc.callbacks.append(count)
     try:
         thread.start()
-        ahead._wait([thread])
+        ahead._wait([thread], None)
         assert seen == [2]
-        ahead._wait([thread])
+        ahead._wait([thread], None)
         assert seen == [2]
     finally:
         gc.callbacks.remove(count)
