@@ -1,4 +1,4 @@
-"""Imports and traces without Python's search for cycles of garbage, which finds next to none and takes a tenth of a second.
+"""Imports and traces without Python's search for cycles of garbage, which finds next to none and takes its time.
 
 Modules and traces make many objects that stay. Python looks for cycles among all of them each time that a quarter more
 have come, up to a tenth of a second at a time once JAX, equinox, pandas and xarray are there.

@@ -1,4 +1,5 @@
 import gc
+import threading
 
 import pytest
 
@@ -29,3 +30,23 @@ def test_who_has_switched_it_off_finds_it_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_the_search_stays_off_while_a_thread_that_began_inside_goes_on():
+    begun, go, seen = threading.Event(), threading.Event(), []
+
+    def imports():
+        with uncollected():
+            begun.set()
+            assert go.wait(20)
+            seen.append(gc.isenabled())
+
+    thread = threading.Thread(target=imports)
+    with uncollected():
+        thread.start()
+        assert begun.wait(20)
+    assert not gc.isenabled()
+    go.set()
+    thread.join()
+    assert seen == [False]
+    assert gc.isenabled()
