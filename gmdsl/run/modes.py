@@ -17,7 +17,8 @@ from gmdsl.run.kernel import WIDEST, Kernel
 
 NARROW = 16  # vectors from which on a product with them all is faster than one by one
 WIDE = 32  # unknowns from which on parts of so many chains cost no more than all side by side
-LONG = 2**20  # numbers drawn from which on a second program, for what follows the warm-up, is worth its compilation
+LONG = 2**22  # numbers drawn from which on a second program, for what follows the warm-up, is worth its compilation
+TALL = 4  # times as few suffice where each takes a product with a tall matrix
 THEN = ", then "
 
 
@@ -66,8 +67,8 @@ def choose_mode(
         return asked
     on_cpu, usual = jax.default_backend() == "cpu", _usual(sampler, chains, program)
     if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
-        alone = on_cpu and not devices and program is not None and draws * chains * program.plan.dim >= LONG
-        later = _later(usual, chains, program) if alone else "vmap"
+        worth = on_cpu and not devices and program is not None and _long(program, chains, draws)
+        later = _later(usual, chains, program) if worth else "vmap"
         return "vmap" if later == "vmap" else f"vmap{THEN}{later}"
     return "map" if split and on_cpu else usual
 
@@ -77,6 +78,11 @@ def _usual(sampler: Sampler, chains: int, program: Program | None) -> str:
     if not sampler.lockstep or (program is not None and program.tall and chains < NARROW):
         return "map"
     return "vmap" if chains <= WIDEST else "tile"
+
+
+def _long(program: Program, chains: int, draws: int) -> bool:
+    """Whether draws take as long as a program takes to compile, a second or two."""
+    return draws * chains * program.plan.dim * (TALL if program.tall else 1) >= LONG
 
 
 def _later(usual: str, chains: int, program: Program) -> str:

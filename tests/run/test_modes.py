@@ -5,6 +5,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.compiler.density import Density
+from gmdsl.run import modes
 from gmdsl.run.cores import Cores
 from gmdsl.run.modes import choose_mode, part_size
 
@@ -19,9 +20,11 @@ def model(dim=DIM):
 
 
 def run(sampler=None, **changes):
-    """A run that is long enough for a second program."""
+    """A run that counts as long enough for a second program."""
     settings = {"chains": 48, "draws": 350, "warmup": 150, "seed": 3, "progress": False, **changes}
-    return gm.sample(model(), sampler or gm.ChEESHMC(), **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modes, "LONG", 2**20)
+        return gm.sample(model(), sampler or gm.ChEESHMC(), **settings)
 
 
 def test_the_mode_is_chosen_by_sampler_and_number_of_chains_and_recorded():
@@ -41,16 +44,16 @@ PARTED = gm.NUTS(metric=gm.adapt.CrossChain(gm.adapt.DenseMetric()))
 @pytest.mark.parametrize(
     ("sampler", "chains", "dim", "draws", "changes", "mode"),
     [
-        (gm.ChEESHMC(), 64, 64, 1000, {}, "vmap, then tile"),
+        (gm.ChEESHMC(), 64, 64, 1024, {}, "vmap, then tile"),
         (gm.ChEESHMC(), 1000, 8, 1000, {}, "vmap, then tile"),
-        (gm.ChEESHMC(), 64, 64, 100, {}, "vmap"),  # not worth a program
-        (gm.ChEESHMC(), 64, 31, 1000, {}, "vmap"),  # parts of few unknowns are slower
-        (gm.ChEESHMC(), 67, 64, 1000, {}, "vmap"),  # a prime number of chains
-        (gm.ChEESHMC(), 64, 64, 1000, {"devices": True}, "vmap"),
-        (gm.ChEESHMC(), 64, 64, 1000, {"asked": "vmap"}, "vmap"),
-        (PARTED, 4, 64, 5000, {}, "vmap, then map"),
+        (gm.ChEESHMC(), 64, 64, 1023, {}, "vmap"),  # not worth a program
+        (gm.ChEESHMC(), 64, 31, 9000, {}, "vmap"),  # parts of few unknowns are slower
+        (gm.ChEESHMC(), 67, 64, 1024, {}, "vmap"),  # a prime number of chains
+        (gm.ChEESHMC(), 64, 64, 1024, {"devices": True}, "vmap"),
+        (gm.ChEESHMC(), 64, 64, 1024, {"asked": "vmap"}, "vmap"),
+        (PARTED, 4, 64, 20_000, {}, "vmap, then map"),
         (PARTED, 4, 64, 1000, {}, "vmap"),
-        (gm.HMC(), 64, 64, 1000, {}, "vmap"),  # tuned apart
+        (gm.HMC(), 64, 64, 1024, {}, "vmap"),  # tuned apart
     ],
 )  # fmt: skip
 def test_chains_that_are_tuned_together_are_batched_anew_after_a_warm_up_where_it_pays(
@@ -59,6 +62,17 @@ def test_chains_that_are_tuned_together_are_batched_anew_after_a_warm_up_where_i
     asked = changes.pop("asked", None)
     program = Density(model(dim)).program
     assert choose_mode(sampler, chains, asked, program=program, draws=draws, **changes) == mode
+
+
+def test_a_tall_matrix_makes_a_second_program_worth_its_compilation_sooner():
+    rows = gm.joint(
+        X=gm.data(np.random.default_rng(0).normal(size=(200, 8)).astype("float32")),
+        b=dist.Normal(0.0, 1.0).expand([8]),
+        y=lambda X, b: dist.Normal(X @ b, 1.0),
+    ).condition(y=np.zeros(200, "float32"))
+    program = Density(rows).program
+    mode = lambda draws: choose_mode(gm.ChEESHMC(), 64, None, program=program, draws=draws)  # noqa: E731
+    assert [mode(2047), mode(2048)] == ["vmap", "vmap, then tile"]
 
 
 @pytest.mark.parametrize("chains", [32, 34, 48, 62, 64, 96, 120, 128])
