@@ -7,7 +7,7 @@ arrays of the model as arguments.
 import dataclasses
 import html
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +15,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.hoist import hoisted_of
-from gmdsl.compiler.log_normalizer import LogNormalizer, log_normalizer
 from gmdsl.compiler.program import FlatTarget, split
-from gmdsl.compiler.quadrature import Quadrature
-from gmdsl.core.condition import checked, checked_observation
 from gmdsl.core.display import as_html, as_rich
 from gmdsl.core.empirical_factor import Empirical, no_density
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.core.marginal import accounts
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
 from gmdsl.core.space import describe
+
+if TYPE_CHECKING:
+    from gmdsl.compiler.log_normalizer import LogNormalizer
+    from gmdsl.compiler.quadrature import Quadrature
 
 
 class Density:
@@ -106,8 +106,10 @@ class Density:
         """Exact independent draws, where the model can be drawn from (`Model.sample`)."""
         return self.model.sample(key, shape)
 
-    def log_normalizer(self, method: Quadrature | None = None) -> LogNormalizer:
+    def log_normalizer(self, method: "Quadrature | None" = None) -> "LogNormalizer":
         """The log of the integral of the density, exactly or by quadrature (`gm.log_normalizer`)."""
+        from gmdsl.compiler.log_normalizer import log_normalizer
+
         return log_normalizer(self.model, method)
 
     def with_data(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Density":
@@ -116,6 +118,8 @@ class Density:
         Raises:
             SpecError: a name that is neither data nor observed, or another shape.
         """
+        from gmdsl.core.condition import checked, checked_observation
+
         data, observed = dict(self.model.data), dict(self.model.observed)
         for name, value in {**(values or {}), **named}.items():
             operation = f"with_data({name}=...)"
@@ -210,6 +214,8 @@ def compile(model: Model) -> Density:
 
 def explain(density: Density) -> str:
     """The text of `Density.explain`."""
+    from gmdsl.core.marginal import accounts
+
     program, steps = density.program, density.program.plan
     owners = {name: program.factor_names[i] for i, names in enumerate(steps.owns) for name in names}
     lines = [f"flat vector of length {steps.dim}"]

@@ -1,7 +1,8 @@
 """The model: a joint density drawn as a factor graph, and what can be done with it.
 
 A model is spaces, factors and observed values. It is immutable and a pytree: the arrays of its data,
-observations, parameters and modules are leaves, everything else is structure.
+observations, parameters and modules are leaves, everything else is structure. What can be done with it is imported when
+it is done: a process that samples an energy needs no rules of integration.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,21 +13,12 @@ from jaxtyping import Array
 
 from gmdsl.core.ancestral import draw
 from gmdsl.core.capability import Capabilities, capabilities
-from gmdsl.core.condition import condition
 from gmdsl.core.display import as_html, as_rich, text
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import factor_graph
-from gmdsl.core.marginalize import marginalize
-from gmdsl.core.mixture import responsibilities
 from gmdsl.core.node import Param
-from gmdsl.core.power import power
-from gmdsl.core.product import product
-from gmdsl.core.rename import rename
-from gmdsl.core.reparametrize import reparametrize
 from gmdsl.core.space import Space
-from gmdsl.core.structure import do, factorize, independent
-from gmdsl.core.weight import weight
 
 if TYPE_CHECKING:
     import networkx
@@ -117,6 +109,8 @@ class Model(eqx.Module):
         >>> model.condition(y=[1.0, 2.0, 3.0]).free
         ('mu',)
         """
+        from gmdsl.core.condition import condition
+
         return condition(self, {**(values or {}), **named}, missing)
 
     def sample(self, key: Array, shape: tuple[int, ...] | int = ()) -> dict[str, Array]:
@@ -155,6 +149,8 @@ class Model(eqx.Module):
         >>> round(float(gm.compile(once).score({"mu": 0.0})["mu"]), 6)
         1.0
         """
+        from gmdsl.core.weight import weight
+
         return weight(self, {**(values or {}), **named})
 
     def rename(self, names: Mapping[str, str] | None = None, /, **named: str) -> "Model":
@@ -163,6 +159,8 @@ class Model(eqx.Module):
         Raises:
             SpecError: an old name that does not exist, or a new one that does.
         """
+        from gmdsl.core.rename import rename
+
         return rename(self, {**(names or {}), **named})
 
     def capabilities(self) -> Capabilities:
@@ -190,6 +188,8 @@ class Model(eqx.Module):
         >>> print(gm.compile(chain).explain().splitlines()[-1])
           z: integrated out, linear-Gaussian
         """
+        from gmdsl.core.marginalize import marginalize
+
         return marginalize(self, names)
 
     def factorize(self) -> "list[Model]":
@@ -203,6 +203,8 @@ class Model(eqx.Module):
         >>> [(part.free, [name for name, _ in part.inputs]) for part in model.factorize()]
         [(('x',), []), (('y',), ['x'])]
         """
+        from gmdsl.core.structure import factorize
+
         return factorize(self)
 
     def do(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
@@ -216,6 +218,8 @@ class Model(eqx.Module):
         >>> model.do(y=3.0).free, model.do(y=3.0).capabilities().normalized  # x does not learn from it
         (('x',), True)
         """
+        from gmdsl.core.structure import do
+
         return do(self, {**(values or {}), **named})
 
     def independent(self, first: str | Sequence[str], second: str | Sequence[str], given: Any = ()) -> bool:
@@ -228,6 +232,8 @@ class Model(eqx.Module):
         >>> model.independent("a", "b"), model.independent("a", "b", given="c")
         (True, False)
         """
+        from gmdsl.core.structure import independent
+
         return independent(self, first, second, given)
 
     def reparametrize(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
@@ -241,6 +247,8 @@ class Model(eqx.Module):
         >>> model.reparametrize(theta=gm.NonCentred()).free
         ('tau', 'theta_raw')
         """
+        from gmdsl.core.reparametrize import reparametrize
+
         return reparametrize(self, {**(changes or {}), **named})
 
     def responsibilities(self, values: Any) -> Array:
@@ -260,18 +268,24 @@ class Model(eqx.Module):
         >>> [round(float(r), 4) for r in gm.mixture([0.25, 0.75], low, high).responsibilities({"x": 0.0})]
         [0.25, 0.75]
         """
+        from gmdsl.core.mixture import responsibilities
+
         return responsibilities(self, values)
 
     def __mul__(self, other: "Model") -> "Model":
+        from gmdsl.core.product import product
+
         return product(self, other) if isinstance(other, Model) else NotImplemented
 
     def __pow__(self, exponent: float) -> "Model":
         """The density to a power: every term, observed ones included, in the constrained variables."""
+        from gmdsl.core.power import power
+
         return power(self, exponent)
 
     def __truediv__(self, other: "Model") -> "Model":
         """The quotient of two densities over shared names."""
-        return product(self, power(other, -1.0)) if isinstance(other, Model) else NotImplemented
+        return self * other**-1.0 if isinstance(other, Model) else NotImplemented
 
     def _repr_html_(self) -> str:
         """Tables of the variables and the factors, for notebooks."""

@@ -13,12 +13,15 @@ Reference:
 """
 
 import abc
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from gmdsl.core.space import Real, dtype_of
 
 type Scalar = Float[Array, ""]
 
@@ -122,13 +125,16 @@ class Process(eqx.Module):
         """The time of a level of noise: the inverse of `level`, by a table that is dense near both ends."""
         with jax.ensure_compile_time_eval():  # a constant of the program, unless the process is traced
             times = self._times()
-            levels = jax.vmap(self.level)(times)
+            levels = _levels(self, times)
         return jnp.interp(level, levels, times)
 
     def _times(self) -> Array:
-        early = jnp.geomspace(self.t_min, self.t_max, 513)
-        late = self.t_max - jnp.geomspace(1e-4 * self.t_max, self.t_max - self.t_min, 513)
-        return jnp.sort(jnp.concatenate([early, late[:-1], jnp.linspace(self.t_min, self.t_max, 513)[1:-1]]))
+        known = isinstance(self.t_min, float | int) and isinstance(self.t_max, float | int)
+        of: Any = np if known else jnp
+        early = of.geomspace(self.t_min, self.t_max, 513)
+        late = self.t_max - of.geomspace(1e-4 * self.t_max, self.t_max - self.t_min, 513)
+        times = of.sort(of.concatenate([early, late[:-1], of.linspace(self.t_min, self.t_max, 513)[1:-1]]))
+        return jnp.asarray(times, dtype_of(Real()))
 
     def _log_ratio(self, t: Scalar) -> Scalar:
         t = jnp.asarray(t, float)
@@ -138,3 +144,10 @@ class Process(eqx.Module):
         """A time at which derivatives are finite: just after 0 instead of 0."""
         t = jnp.asarray(t, float)
         return jnp.maximum(t, 1e-12 * self.t_max)
+
+
+@eqx.filter_jit
+def _levels(process: Process, times: Array) -> Array:
+    """Levels of noise from the first time to the last, in one program: by operations it would be thirty to compile."""
+    ratios = jax.vmap(process._log_ratio)(times)
+    return (ratios - ratios[0]) / (ratios[-1] - ratios[0])

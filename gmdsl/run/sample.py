@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,8 +10,6 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.generator import Generator
 from gmdsl.core.model import Model
-from gmdsl.core.noised import Noised
-from gmdsl.core.path import Path, PathSampler
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import describe
 from gmdsl.core.uncollected import uncollected
@@ -20,18 +18,18 @@ from gmdsl.diagnose.moves import RARE
 from gmdsl.run.chains import RunPlan
 from gmdsl.run.cores import check_cores
 from gmdsl.run.gather import alone, run_together
-from gmdsl.run.generate import sample_generator
-from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
 from gmdsl.run.mesh import check_mesh, spans
 from gmdsl.run.modes import choose_mode
-from gmdsl.run.population import sample_path
-from gmdsl.run.resume import sample_stored
 from gmdsl.run.share import place
+
+if TYPE_CHECKING:
+    from gmdsl.core.noised import Noised
+    from gmdsl.core.path import Path, PathSampler
 
 
 def sample(
-    model: Model | Path | Noised,
-    sampler: Sampler | PathSampler | Generator | None = None,
+    model: "Model | Path | Noised",
+    sampler: "Sampler | PathSampler | Generator | None" = None,
     *,
     chains: int = 4,
     draws: int = 1000,
@@ -98,12 +96,9 @@ def _sampled(
 ) -> Any:  # fmt: skip
     if sampler is None:
         return _chosen(**locals())
-    if isinstance(sampler, Generator):
-        _check_counts(("draws", draws, 1), seed=seed)
-        return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
-    if isinstance(model, Path) or isinstance(sampler, PathSampler):
-        return sample_path(model, sampler, seed=seed)
-    _check_settings(model, sampler, chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
+    if not (isinstance(model, Model) and isinstance(sampler, Sampler)):
+        return _by_others(model, sampler, draws, seed, init, progress)
+    _check_settings(chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
     check_cores(cores)
     here = place(mesh) if store is not None or spans(mesh) else alone()
     check_mesh(mesh, chains, here)
@@ -115,7 +110,38 @@ def _sampled(
     plan = RunPlan(chains, draws, warmup, seed, thin, mode)
     how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
     tree = _run(density, sampler, plan, store, checkpoint_every, **how)
-    return add_log_likelihood(model, tree) if log_likelihood else tree
+    if not log_likelihood:
+        return tree
+    from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
+
+    return add_log_likelihood(model, tree)
+
+
+def _by_others(model: Any, sampler: Any, draws: int, seed: int, init: Any, progress: bool) -> Any:
+    """Draws that are made without chains: by generators and samplers of paths; anything else is refused."""
+    from gmdsl.core.noised import Noised
+    from gmdsl.core.path import Path, PathSampler
+
+    if isinstance(sampler, Generator):
+        from gmdsl.run.generate import sample_generator
+
+        _check_counts(("draws", draws, 1), seed=seed)
+        return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
+    if isinstance(model, Path) or isinstance(sampler, PathSampler):
+        from gmdsl.run.population import sample_path
+
+        return sample_path(model, sampler, seed=seed)
+    if isinstance(model, Noised):
+        raise SpecError(
+            f"sample(family, {type(sampler).__name__}): a noised family is sampled backwards. Try gm.ReverseSDE()."
+        )
+    if not isinstance(model, Model):
+        raise SpecError(
+            f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
+        )
+    if isinstance(sampler, type):
+        raise SpecError(f"sample(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
+    raise SpecError(f"sample(...): a sampler is needed second, not {type(sampler).__name__}. Try gm.NUTS().")
 
 
 def _chosen(model: Any, **settings: Any) -> Any:
@@ -134,6 +160,8 @@ def _chosen(model: Any, **settings: Any) -> Any:
 def _run(density: Density, sampler: Any, plan: RunPlan, store: Any, every: int | None, **how: Any) -> Any:
     _check_continuous(density, sampler)
     if store is not None:
+        from gmdsl.run.resume import sample_stored
+
         tree = sample_stored(density, sampler, plan, store, every, **how)
     else:
         run = run_together(density, sampler, plan, **how)
@@ -160,8 +188,6 @@ def _warn_of_nan(tree: Any) -> None:
 
 
 def _check_settings(
-    model: Any,
-    sampler: Any,
     chains: int,
     draws: int,
     warmup: int,
@@ -170,18 +196,6 @@ def _check_settings(
     chain_mode: Any,
     checkpoint_every: Any,
 ) -> None:
-    if isinstance(model, Noised):
-        raise SpecError(
-            f"sample(family, {type(sampler).__name__}): a noised family is sampled backwards. Try gm.ReverseSDE()."
-        )
-    if not isinstance(model, Model):
-        raise SpecError(
-            f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
-        )
-    if isinstance(sampler, type):
-        raise SpecError(f"sample(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
-    if not isinstance(sampler, Sampler):
-        raise SpecError(f"sample(...): a sampler is needed second, not {type(sampler).__name__}. Try gm.NUTS().")
     _check_counts(("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1), seed=seed)
     if not (checkpoint_every is None or (isinstance(checkpoint_every, int) and checkpoint_every > 0)):
         raise SpecError(f"sample(checkpoint_every={checkpoint_every!r}): a whole number of draws above 0 is needed.")

@@ -15,7 +15,6 @@ from gmdsl.core.graph import ancestors, unique_names
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
 from gmdsl.core.space import Real, contains, describe, dtype_of
-from gmdsl.run.generate import generated_starts
 
 TRIES = 100
 FAR_TRIES = 10  # of those, in which a start is also refused for being too far out
@@ -39,6 +38,8 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
     if init is None:
         return None
     if isinstance(init, Generator):
+        from gmdsl.run.generate import generated_starts
+
         return generated_starts(density.model, init, chains, seed)
     if isinstance(init, Model):
         values = jax.tree.map(np.asarray, init.sample(jax.random.key(seed), chains))

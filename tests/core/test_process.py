@@ -173,3 +173,11 @@ def test_a_process_of_ones_own_works_everywhere(x64):
         assert abs(draws.std() / 0.5 - 1.0) < 4.0 / np.sqrt(16_000) + 0.01, generator
     learned = gm.score_model(process, gm.nets.TimeMLP((), width=8, key=jax.random.key(0)), x=gm.Real())
     assert gm.fit(learned, {"x": draws}, gm.DenoisingScoreMatching(), steps=3, progress=False).steps == 3
+
+
+def test_the_table_of_times_is_a_constant_that_one_program_makes(compilations):
+    """Operation by operation it would be more than thirty programs, a second of a first fit."""
+    process = gm.VP(beta_max=17.3)
+    jaxpr = jax.make_jaxpr(process.time_at)(jnp.asarray(0.5))
+    assert len(compilations) <= 5
+    assert not {"sort", "exp", "expm1"} & {eqn.primitive.name for eqn in jaxpr.eqns}
