@@ -16,8 +16,7 @@ from gmdsl.run.cores import parts_of
 from gmdsl.run.kernel import WIDEST, Kernel
 
 NARROW = 16  # vectors from which on a product with them all is faster than one by one
-WIDE = 32  # unknowns from which on parts of so many chains cost no more than all side by side
-LONG = 2**22  # numbers drawn from which on a second program, for what follows the warm-up, is worth its compilation
+MANY = 2**12  # numbers in a draw of all chains from which on a program for what follows the warm-up is worth compiling
 TALL = 4  # times as few suffice where each takes a product with a tall matrix
 THEN = ", then "
 
@@ -41,15 +40,15 @@ def choose_mode(
     split: bool = False,
     program: Program | None = None,
     devices: bool = False,
-    draws: int = 0,
 ) -> str:
     """How chains are batched: side by side (in tiles when many), unless their work differs.
 
     Few chains of a model that multiplies a tall matrix of data with a vector run one after the other, because so few
     vectors side by side are the worst width for that product.
 
-    Chains that are tuned together run side by side during warm-up; what comes after it, in a run that is worth a second
-    program, follows after a comma, as in "vmap, then tile".
+    Chains that are tuned together run side by side during warm-up; what comes after it, where a second program is worth
+    its compilation, follows after a comma, as in "vmap, then tile". It does not depend on the number of draws, so that
+    a run that is lengthened is the longer run.
 
     Chains that are split among processes run one after the other on a CPU: side by side, their last bits depend on how
     many there are, and so on the number of processes.
@@ -61,14 +60,13 @@ def choose_mode(
         split: whether several processes share the chains.
         program: of the model.
         devices: whether several devices share the chains; they do so for the whole run.
-        draws: of each chain after warm-up.
     """
     if asked is not None:
         return asked
     on_cpu, usual = jax.default_backend() == "cpu", _usual(sampler, chains, program)
     if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
-        worth = on_cpu and not devices and program is not None and _long(program, chains, draws)
-        later = _later(usual, chains, program) if worth else "vmap"
+        worth = on_cpu and not devices and program is not None and _many(program, chains)
+        later = _later(usual, chains) if worth else "vmap"
         return "vmap" if later == "vmap" else f"vmap{THEN}{later}"
     return "map" if split and on_cpu else usual
 
@@ -80,15 +78,17 @@ def _usual(sampler: Sampler, chains: int, program: Program | None) -> str:
     return "vmap" if chains <= WIDEST else "tile"
 
 
-def _long(program: Program, chains: int, draws: int) -> bool:
-    """Whether draws take as long as a program takes to compile, a second or two."""
-    return draws * chains * program.plan.dim * (TALL if program.tall else 1) >= LONG
+def _many(program: Program, chains: int) -> bool:
+    """Whether a thousand draws take about as long as a program takes to compile, a second or two.
+
+    Fewer than 32 unknowns, of which parts of so many chains cost more than all side by side, come to less.
+    """
+    return chains * program.plan.dim * (TALL if program.tall else 1) >= MANY
 
 
-def _later(usual: str, chains: int, program: Program) -> str:
+def _later(usual: str, chains: int) -> str:
     """How they are batched once they are tuned."""
-    costly = program.plan.dim >= WIDE or bool(program.tall)
-    return "tile" if usual == "vmap" and costly and part_size(chains) < chains else usual
+    return "tile" if usual == "vmap" and part_size(chains) < chains else usual
 
 
 def part_size(chains: int) -> int:

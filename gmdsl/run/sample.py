@@ -105,8 +105,7 @@ def _sampled(
     with uncollected():
         density = Density(model)
     apart = here.count > 1 and not spans(mesh)
-    size = {"program": density.program, "devices": mesh is not None, "draws": draws}
-    mode = choose_mode(sampler, chains, chain_mode, split=apart, **size)
+    mode = choose_mode(sampler, chains, chain_mode, apart, density.program, devices=mesh is not None)
     plan = RunPlan(chains, draws, warmup, seed, thin, mode)
     how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
     tree = _run(density, sampler, plan, store, checkpoint_every, **how)

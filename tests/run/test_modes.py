@@ -20,10 +20,10 @@ def model(dim=DIM):
 
 
 def run(sampler=None, **changes):
-    """A run that counts as long enough for a second program."""
+    """A run that counts as large enough for a second program."""
     settings = {"chains": 48, "draws": 350, "warmup": 150, "seed": 3, "progress": False, **changes}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(modes, "LONG", 2**20)
+        patch.setattr(modes, "MANY", 2**8)
         return gm.sample(model(), sampler or gm.ChEESHMC(), **settings)
 
 
@@ -42,37 +42,36 @@ PARTED = gm.NUTS(metric=gm.adapt.CrossChain(gm.adapt.DenseMetric()))
 
 
 @pytest.mark.parametrize(
-    ("sampler", "chains", "dim", "draws", "changes", "mode"),
+    ("sampler", "chains", "dim", "changes", "mode"),
     [
-        (gm.ChEESHMC(), 64, 64, 1024, {}, "vmap, then tile"),
-        (gm.ChEESHMC(), 1000, 8, 1000, {}, "vmap, then tile"),
-        (gm.ChEESHMC(), 64, 64, 1023, {}, "vmap"),  # not worth a program
-        (gm.ChEESHMC(), 64, 31, 9000, {}, "vmap"),  # parts of few unknowns are slower
-        (gm.ChEESHMC(), 67, 64, 1024, {}, "vmap"),  # a prime number of chains
-        (gm.ChEESHMC(), 64, 64, 1024, {"devices": True}, "vmap"),
-        (gm.ChEESHMC(), 64, 64, 1024, {"asked": "vmap"}, "vmap"),
-        (PARTED, 4, 64, 20_000, {}, "vmap, then map"),
-        (PARTED, 4, 64, 1000, {}, "vmap"),
-        (gm.HMC(), 64, 64, 1024, {}, "vmap"),  # tuned apart
+        (gm.ChEESHMC(), 64, 64, {}, "vmap, then tile"),
+        (gm.ChEESHMC(), 1000, 8, {}, "vmap, then tile"),
+        (gm.ChEESHMC(), 64, 63, {}, "vmap"),  # not worth a program
+        (gm.ChEESHMC(), 128, 31, {}, "vmap"),
+        (gm.ChEESHMC(), 67, 64, {}, "vmap"),  # a prime number of chains
+        (gm.ChEESHMC(), 64, 64, {"devices": True}, "vmap"),
+        (gm.ChEESHMC(), 64, 64, {"asked": "vmap"}, "vmap"),
+        (PARTED, 64, 64, {}, "vmap, then map"),
+        (PARTED, 4, 64, {}, "vmap"),
+        (gm.HMC(), 64, 64, {}, "vmap"),  # tuned apart
     ],
 )  # fmt: skip
 def test_chains_that_are_tuned_together_are_batched_anew_after_a_warm_up_where_it_pays(
-    sampler, chains, dim, draws, changes, mode
+    sampler, chains, dim, changes, mode
 ):
     asked = changes.pop("asked", None)
-    program = Density(model(dim)).program
-    assert choose_mode(sampler, chains, asked, program=program, draws=draws, **changes) == mode
+    assert choose_mode(sampler, chains, asked, program=Density(model(dim)).program, **changes) == mode
 
 
 def test_a_tall_matrix_makes_a_second_program_worth_its_compilation_sooner():
     rows = gm.joint(
-        X=gm.data(np.random.default_rng(0).normal(size=(200, 8)).astype("float32")),
-        b=dist.Normal(0.0, 1.0).expand([8]),
+        X=gm.data(np.random.default_rng(0).normal(size=(200, 16)).astype("float32")),
+        b=dist.Normal(0.0, 1.0).expand([16]),
         y=lambda X, b: dist.Normal(X @ b, 1.0),
     ).condition(y=np.zeros(200, "float32"))
     program = Density(rows).program
-    mode = lambda draws: choose_mode(gm.ChEESHMC(), 64, None, program=program, draws=draws)  # noqa: E731
-    assert [mode(2047), mode(2048)] == ["vmap", "vmap, then tile"]
+    mode = lambda chains: choose_mode(gm.ChEESHMC(), chains, None, program=program)  # noqa: E731
+    assert [mode(48), mode(64)] == ["vmap", "vmap, then tile"]
 
 
 @pytest.mark.parametrize("chains", [32, 34, 48, 62, 64, 96, 120, 128])
@@ -128,9 +127,15 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch, whol
     equal(found, whole)
 
 
+def test_a_run_that_is_lengthened_is_the_longer_run(tmp_path, whole):
+    run(store=tmp_path / "run.zarr", draws=40)
+    found = gm.resume(tmp_path / "run.zarr", model(), gm.ChEESHMC(), draws=350, progress=False)
+    equal(found, whole)
+
+
 def test_chains_whose_work_differs_run_one_after_the_other_once_they_are_tuned():
     """The same settings for all, and each chain's draws those that it would make alone with them."""
-    tree = run(PARTED, chains=4, draws=4200, warmup=150)
+    tree = run(PARTED, chains=4, draws=1000, warmup=150)
     assert tree.attrs["chain_mode"] == "vmap, then map"
     mass = tree["tuned"]["inverse_mass"].values
     np.testing.assert_array_equal(mass, np.broadcast_to(mass[:1], mass.shape))
