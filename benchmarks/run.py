@@ -3,7 +3,7 @@
     uv run --group test python benchmarks/run.py [--quick] [--only langevin,nuts] [--out FOLDER]
 
 Each writes a Markdown table, a picture and JSON to `docs/performance/`. With `--quick` there are few pairs, whose
-numbers are worth nothing, and the files go to a temporary folder unless `--out` is given. All tables take about 25
+numbers are worth nothing, and the files go to a temporary folder unless `--out` is given. All tables take about 45
 minutes on two cores; the machine must be quiet.
 """
 

@@ -71,6 +71,7 @@ run(0)
 print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 """,
 }
+ROUNDS = 15
 END = "\nimport json, time\nprint(json.dumps([time.time(), time.process_time()]))"
 IMPORT, ULA = "import", "to Langevin draws, 100 chains x 100 steps"
 NUTS, CALL = "to NUTS draws, eight schools, 4 x 200", "first call after imports, eight schools, 4 x 2000"
@@ -129,7 +130,7 @@ def table(quick=False, wanted=lambda name: True):
         for row in kept:
             if row[3]:
                 timed(row[2], caches[row])  # the earlier process
-        for i in range(1 if quick else 6):
+        for i in range(1 if quick else ROUNDS):
             for row in kept if i % 2 == 0 else kept[::-1]:
                 found[row].append(timed(row[2], caches[row]))
                 print(f"round {i + 1}: {row[0]}: {row[1]}, {found[row][-1]['wall']:.2f} s", flush=True)
