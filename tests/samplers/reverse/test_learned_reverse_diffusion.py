@@ -172,7 +172,8 @@ def test_forty_modes_are_learned_beside_annealing():
 def test_log_z_takes_the_energy_itself():
     generator = gm.LearnedReverseDiffusion(gm.VP(), lambda x, level: 0.0 * x, steps=50, scale=SCALE, trained=True)
     found = gm.log_z(gaussian(), generator, draws=5000)
-    assert abs(found.log_z - LOG_Z) < 4 * found.standard_error
+    rounding = 1e-5  # all weights are equal here, so the standard error is one of single precision
+    assert abs(found.log_z - LOG_Z) < 4 * found.standard_error + rounding
     assert found.particles == 5000
     path = gm.temper(gaussian(), gm.joint(x=dist.Normal(0.0, 1.0).expand([1])))
     both = gm.log_z(path, [generator, gm.ImportanceSampling(5000)])
