@@ -31,7 +31,9 @@ def test_draws_have_the_moments_of_the_joint(model):
 
 
 def test_shapes_come_first(model):
-    assert model.sample(jax.random.key(0), (3, 2))["b"].shape == (3, 2)
+    many = model.sample(jax.random.key(0), (3, 2))
+    assert many["b"].shape == (3, 2)
+    np.testing.assert_allclose(many["c"], 2.0 * many["b"], rtol=1e-6)
     assert model.sample(jax.random.key(0))["b"].shape == ()
 
 
