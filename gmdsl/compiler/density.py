@@ -153,7 +153,7 @@ class Density:
 
     def _point(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
         """The values of exactly the free variables, with declared shapes."""
-        if len(values) == len(self.program.signature):
+        if isinstance(values, Mapping) and len(values) == len(self.program.signature):
             try:
                 fits = all(
                     (value := values[name]).shape == shape and value.dtype == dtype
@@ -166,6 +166,12 @@ class Density:
         return self._converted(verb, values)
 
     def _converted(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
+        if not isinstance(values, Mapping):
+            names = ", ".join(f"{name!r}: ..." for name in self.program.free)
+            raise SpecError(
+                f"{verb}({type(values).__name__}): values are given by name, as {verb}({{{names}}}). constrain(x) names"
+                " those of a flat unconstrained vector; target takes such a vector as it is."
+            )
         for name in values:
             if name not in self.program.free:
                 raise unknown_name(f"{verb}({{{name!r}: ...}})", name, self.program.free, "free variables")

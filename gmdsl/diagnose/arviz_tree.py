@@ -11,7 +11,6 @@ import dataclasses
 import datetime
 import functools
 import hashlib
-import importlib.metadata
 import json
 import weakref
 from typing import Any
@@ -26,6 +25,7 @@ from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real
 from gmdsl.core.tree import named_numbers
+from gmdsl.core.version import version
 
 
 def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> Any:
@@ -111,21 +111,16 @@ def _digest(model: Model) -> str:
 
 def attributes() -> dict[str, Any]:
     """Who made a group, and when."""
-    version = _version()
+    own = version()
     return {
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
         "creation_library": "gmdsl",
-        "creation_library_version": version,
+        "creation_library_version": own,
         "creation_library_language": "Python",
         "inference_library": "gmdsl",
-        "inference_library_version": version,
+        "inference_library_version": own,
         "jax_version": jax.__version__,
     }
-
-
-@functools.cache
-def _version() -> str:
-    return importlib.metadata.version("gmdsl")
 
 
 def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Factor
+from gmdsl.core.version import version
 
 FORMAT = 1  # of the file; raise it when a reader of the old one would misread the new one
 HEADER = "header"  # no path is called so: a path begins with a dot or a bracket
@@ -70,7 +71,7 @@ def save(path: str | os.PathLike[str], thing: Any) -> None:
         )
     header = {
         "format": FORMAT,
-        "gmdsl": _version(),
+        "gmdsl": version(),
         "jax": jax.__version__,
         "x64": bool(jax.config.jax_enable_x64),
         "type": _type_name(thing),
@@ -238,15 +239,6 @@ def _type_name(thing: Any) -> str:
     return f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins.")
 
 
-def _version() -> str:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version("gmdsl")
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree
-        return "unknown"
-
-
 def _write(operation: str, path: str, arrays: dict[str, np.ndarray]) -> None:
     """Writes beside the file, then puts the whole in its place."""
     folder, name = os.path.split(path)
@@ -281,7 +273,7 @@ def _read(operation: str, path: str) -> tuple[dict[str, Any], dict[str, np.ndarr
                 if header["format"] != FORMAT:
                     raise SpecError(
                         f"{operation}: it has format {header['format']}, written by gmdsl {header.get('gmdsl')}; this"
-                        f" gmdsl {_version()} reads format {FORMAT}. Read it with the gmdsl that wrote it."
+                        f" gmdsl {version()} reads format {FORMAT}. Read it with the gmdsl that wrote it."
                     )
                 arrays = {name: archive[name] for name in header["arrays"]}
                 for name, entry in header["arrays"].items():

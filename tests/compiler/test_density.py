@@ -71,6 +71,7 @@ def test_new_data_of_one_shape_change_the_value_and_compile_nothing(density, com
     [
         (lambda d: d.log_density({"mu": 1.0, "tau": 1.0, "kk": 1}), "there is no 'kk'.*Did you mean 'k'"),
         (lambda d: d.log_density({"mu": 1.0, "tau": 1.0}), "k is missing"),
+        (lambda d: d.score(np.zeros(3)), r"score\(ndarray\): values are given by name, as score\(\{'mu': ..."),
         (lambda d: d.score({"mu": np.ones(2), "tau": 1.0, "k": 1}), r"mu has shape \(2,\), but was declared \(\)"),
         (lambda d: d.constrain(np.ones(2)), r"shape \(2,\), but the flat vector has shape \(3,\)"),
         (lambda d: d.with_data(z=1.0), "there is no 'z'; the data and observed values are s, y"),
