@@ -16,7 +16,8 @@ from gmdsl.run.cores import parts_of
 from gmdsl.run.kernel import WIDEST, Kernel
 
 NARROW = 16  # vectors from which on a product with them all is faster than one by one
-MANY = 2**12  # numbers in a draw of all chains from which on a program for what follows the warm-up is worth compiling
+MANY = 2**12  # numbers in a draw of all chains from which on a program for what follows the warm-up is worth compiling:
+# a thousand draws take about as long as it compiles, a second or two; fewer than 32 unknowns cost more in parts
 TALL = 4  # times as few suffice where each takes a product with a tall matrix
 THEN = ", then "
 
@@ -50,8 +51,11 @@ def choose_mode(
     its compilation, follows after a comma, as in "vmap, then tile". It does not depend on the number of draws, so that
     a run that is lengthened is the longer run.
 
-    Chains that are split among processes run one after the other on a CPU: side by side, their last bits depend on how
-    many there are, and so on the number of processes.
+    Chains that are split among processes run one after the other: side by side, their last bits depend on how many
+    there are, and so on the number of processes.
+
+    All of that is for CPUs. An accelerator has room for all chains at once, and each step of a loop waits for its
+    host, so there they always run side by side.
 
     Args:
         sampler: how chains move.
@@ -63,32 +67,18 @@ def choose_mode(
     """
     if asked is not None:
         return asked
-    on_cpu, usual = jax.default_backend() == "cpu", _usual(sampler, chains, program)
-    if any(adapter.chains > 1 for adapter in adapters_of(sampler)):
-        worth = on_cpu and not devices and program is not None and _many(program, chains)
-        later = _later(usual, chains) if worth else "vmap"
-        return "vmap" if later == "vmap" else f"vmap{THEN}{later}"
-    return "map" if split and on_cpu else usual
-
-
-def _usual(sampler: Sampler, chains: int, program: Program | None) -> str:
-    """How chains that are tuned apart are batched in one process."""
-    if not sampler.lockstep or (program is not None and program.tall and chains < NARROW):
-        return "map"
-    return "vmap" if chains <= WIDEST else "tile"
-
-
-def _many(program: Program, chains: int) -> bool:
-    """Whether a thousand draws take about as long as a program takes to compile, a second or two.
-
-    Fewer than 32 unknowns, of which parts of so many chains cost more than all side by side, come to less.
-    """
-    return chains * program.plan.dim * (TALL if program.tall else 1) >= MANY
-
-
-def _later(usual: str, chains: int) -> str:
-    """How they are batched once they are tuned."""
-    return "tile" if usual == "vmap" and part_size(chains) < chains else usual
+    if jax.default_backend() != "cpu":
+        return "vmap"
+    tall = program is not None and program.tall
+    apart = not sampler.lockstep or (tall and chains < NARROW)
+    if not any(adapter.chains > 1 for adapter in adapters_of(sampler)):
+        return "map" if apart or split else "vmap" if chains <= WIDEST else "tile"
+    numbers = chains * program.plan.dim * (TALL if tall else 1) if program is not None else 0
+    if devices or numbers < MANY:
+        return "vmap"
+    if apart:
+        return f"vmap{THEN}map"
+    return f"vmap{THEN}tile" if chains > WIDEST or part_size(chains) < chains else "vmap"
 
 
 def part_size(chains: int) -> int:
