@@ -46,6 +46,13 @@ def few_maps():
 
 
 @pytest.fixture
+def cpu():
+    """Leaves out, on an accelerator, what is done on CPUs alone."""
+    if jax.default_backend() != "cpu":
+        pytest.skip("this is done on CPUs alone: cores share chains, products are rewritten; JAX_PLATFORMS=cpu runs it")
+
+
+@pytest.fixture
 def x64():
     """Runs the test in 64-bit precision."""
     before = jax.config.jax_enable_x64

@@ -30,6 +30,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.evaluate import decoded, encoded
 from gmdsl.core.factor import Deterministic, Undirected
 from gmdsl.core.fork import refuse_fork
+from gmdsl.core.full_precision import full_precision
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.graph import unique_names
 from gmdsl.core.kept_programs import keep_programs
@@ -81,6 +82,7 @@ class Program:
         merged = [next(arrays) if static is _ARRAY else static for static in self.statics]
         return jax.tree.unflatten(self.treedef, merged)
 
+    @full_precision
     def hoist(self, leaves: Leaves) -> Hoisted:
         """What depends on data alone: values of deterministics, and the sum of the constant terms."""
         model, hoisted = self.model(leaves), {}
@@ -132,6 +134,7 @@ class Program:
         """The log-density in the constrained variables, no Jacobian."""
         return self._sum(list(self.terms(leaves, hoisted, values).values()), hoisted)
 
+    @full_precision
     def terms(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Array]:
         """The terms that move, by factor name."""
         model = self.model(leaves)
@@ -157,6 +160,7 @@ class Program:
         """The gradient alone."""
         return self.log_density_and_score(leaves, hoisted, values)[1]
 
+    @full_precision
     def decode(self, leaves: Leaves, hoisted: Hoisted, x: Array, density: bool = True) -> tuple[dict[str, Any], Array]:
         """Named values from the flat vector, and the log-density with the Jacobian."""
         model = self.model(leaves)
@@ -184,6 +188,7 @@ class Program:
         have, _ = self.decode(leaves, hoisted, x, density=False)
         return {name: jnp.asarray(have[name]) for name in (*self.free, *self.computed)}
 
+    @full_precision
     def unconstrain(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Array:
         """The flat vector of named values."""
         model = self.model(leaves)

@@ -10,9 +10,11 @@ from gmdsl.core.capability import capabilities
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Values
+from gmdsl.core.full_precision import full_precision
 from gmdsl.core.graph import ordered
 
 
+@full_precision
 def draw(model: Any, key: Array, shape: tuple[int, ...] = ()) -> dict[str, Array]:
     """Independent draws of all random and deterministic variables, `shape` of them."""
     offer = capabilities(model)
@@ -31,6 +33,7 @@ def known(model: Any) -> dict[str, Any]:
     return {**{name: jnp.asarray(value) for name, value in arrays.items()}, **dict(model.constants)}
 
 
+@full_precision
 def complete(model: Any, key: Array, values: Values, redraw: tuple[str, ...] = ()) -> dict[str, Any]:
     """Adds to `values` a draw of every variable that is missing or listed in `redraw`, in order."""
     have = {name: value for name, value in {**known(model), **values}.items() if name not in redraw}

@@ -194,7 +194,9 @@ def _reads(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
         if name in function.__globals__:
             value = function.__globals__[name]
             yield name, value
-            if isinstance(value, types.ModuleType) and not _in_library(getattr(value, "__file__", None) or ""):
+            if isinstance(value, types.ModuleType) and not _in_library(
+                getattr(value, "__file__", None) or "", value.__name__
+            ):
                 read = sorted(_attribute_names(function.__code__) & vars(value).keys())
                 yield from ((f"{name}.{attribute}", vars(value)[attribute]) for attribute in read)
 
@@ -230,16 +232,17 @@ def _unbound(function: types.FunctionType) -> bool:
 
 def _is_library(function: types.FunctionType) -> bool:
     """Whether a function belongs to an installed package, whose globals do not change under a model."""
-    return _in_library(function.__code__.co_filename)
+    return _in_library(function.__code__.co_filename, function.__globals__.get("__name__"))
 
 
-def _in_library(path: str) -> bool:
-    return "site-packages" in path or "dist-packages" in path or path.startswith(_STANDARD_LIBRARY)
+def _in_library(path: str, module: str | None) -> bool:
+    installed = "site-packages" in path or "dist-packages" in path or path.startswith(_STANDARD_LIBRARY)
+    return installed or str(module).partition(".")[0] in _PACKAGES
 
 
 def _is_library_class(value: type) -> bool:
     module = sys.modules.get(value.__module__)
-    return value.__module__ == "builtins" or _in_library(getattr(module, "__file__", None) or "")
+    return value.__module__ == "builtins" or _in_library(getattr(module, "__file__", None) or "", value.__module__)
 
 
 def _is_user_object(value: Any) -> bool:
@@ -327,3 +330,4 @@ def _risky(value: Any) -> str | None:
 
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, *ARRAYS)
 _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
+_PACKAGES = {"diffrax", "equinox", "jax", "jaxlib", "numpy", "numpyro", "optax", "scipy"}  # in whatever folder they are

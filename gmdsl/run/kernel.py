@@ -20,6 +20,7 @@ from gmdsl.compiler.program import FlatTarget, Program
 from gmdsl.core.across import LANES
 from gmdsl.core.adapter import Adapter, adapters_of
 from gmdsl.core.errors import SpecError
+from gmdsl.core.full_precision import full_precision
 from gmdsl.core.function import ARRAYS
 from gmdsl.core.keys import as_keys, step_key
 from gmdsl.core.sampler import Sampler
@@ -138,6 +139,7 @@ class _Evaluated(FlatTarget):
 
 
 @functools.partial(jax.jit, static_argnums=0)
+@full_precision
 def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: Array, x: Array) -> Any:
     """The carries at the starts, the log-densities there, and whether the gradients are finite."""
     target = FlatTarget(kernel.program, leaves, hoisted)
@@ -159,6 +161,7 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
+@full_precision
 def run_block(
     kernel: Kernel, leaves: Any, hoisted: Any, keys: Array, carries: Carry, first: Array, records: Array, phases: Array
 ) -> tuple[Carry, Record]:

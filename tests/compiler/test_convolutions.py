@@ -70,6 +70,7 @@ class Energy(eqx.Module):
         return jnp.sum(self.second(jax.nn.silu(self.first(x[None])))) + 0.5 * jnp.sum(x**2)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_the_target_of_a_convolutional_energy_multiplies_matrices(x64):
     net = Energy(jax.random.key(0))
     model = gm.energy(net, x=gm.Real(8, 8))
@@ -82,6 +83,7 @@ def test_the_target_of_a_convolutional_energy_multiplies_matrices(x64):
 
 
 @pytest.mark.filterwarnings("ignore::gmdsl.core.errors.CaptureWarning")  # arrays are captured on purpose
+@pytest.mark.usefixtures("cpu")
 def test_a_kernel_that_a_function_closes_over_is_found():
     w = jnp.ones((2, 1, 3))
 

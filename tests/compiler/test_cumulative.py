@@ -56,6 +56,7 @@ def test_what_is_no_number_stays_where_it_is():
     np.testing.assert_array_equal(rewritten(jnp.cumsum, RULES)(x), jnp.cumsum(x))
 
 
+@pytest.mark.usefixtures("cpu")
 def test_the_density_of_a_random_walk_adds_by_doubling_and_is_right():
     y = np.random.default_rng(0).normal(size=60).astype("float32")
     model = gm.joint(z=dist.Normal(0.0, 1.0).expand([60]), h=lambda z: jnp.cumsum(z), y=lambda h: dist.Normal(h, 2.0))

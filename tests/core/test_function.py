@@ -205,3 +205,14 @@ def test_enumerations_keep_their_identity_and_odd_classes_are_kept():
     assert Function(lambda: table["a"])() == 2.0
     soft = Kind.SOFT
     assert Function(lambda: soft) != Function(lambda: kind)
+
+
+def test_a_package_is_known_in_whatever_folder_it_lies():
+    path = "/opt/packages/numpyro/distributions/continuous.py"
+    source = "class Normal:\n    def __init__(self):\n        self.loc = [0.0]\n\ndef logit(x):\n    return x\n"
+    theirs = {"__name__": "numpyro.distributions.continuous"}
+    exec(compile(source, path, "exec"), theirs)
+    mine = {"__name__": "mine"}
+    exec(compile(source, path, "exec"), mine)
+    found = [dict(captured(eval("lambda x: thing", {"thing": space["Normal"]()}))) for space in (theirs, mine)]
+    assert found == [{}, {"thing": "mutable object"}]

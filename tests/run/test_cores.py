@@ -12,6 +12,8 @@ from gmdsl.run.cores import Block, Cores, joined, parts_of, split
 
 from .test_store import equal, model
 
+pytestmark = pytest.mark.usefixtures("cpu")
+
 
 @pytest.mark.parametrize(
     ("mode", "chains", "number", "parts"),

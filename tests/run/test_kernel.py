@@ -28,6 +28,7 @@ def test_chains_side_by_side_equal_chains_one_after_the_other(posterior, sampler
             np.testing.assert_allclose(runs[0][name].values, other[name].values, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_many_chains_run_in_tiles_as_they_run_one_by_one(posterior, x64):
     runs = [
         gm.sample(posterior, gm.MALA(), chains=131, draws=5, warmup=0, chain_mode=mode, progress=False)

@@ -11,6 +11,8 @@ from gmdsl.run.modes import choose_mode, part_size
 
 from .test_store import equal
 
+pytestmark = pytest.mark.usefixtures("cpu")
+
 DIM = 64
 SCALES = np.linspace(0.2, 3.0, DIM).astype("float32")
 

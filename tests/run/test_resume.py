@@ -22,6 +22,7 @@ def stopped(monkeypatch, path, blocks, sample=run, **settings):
 
     with monkeypatch.context() as patched:
         patched.setattr("gmdsl.run.chains.CAPACITY", 30)
+        patched.setattr("gmdsl.run.pace.SECONDS", 1e9)  # so that blocks are full, however slow the machine
         patched.setattr(Progress, "advance", interrupted)
         return sample(path, **settings)
 

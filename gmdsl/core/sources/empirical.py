@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
+from gmdsl.core.full_precision import full_precision
 from gmdsl.core.process import Process, Scalar
 from gmdsl.core.source import Source
 
@@ -33,6 +34,7 @@ class EmpiricalSource(Source):
     def score(self, process: Process, x: Array, t: Scalar) -> Array:
         return process.score_of(x, self.denoise(process, x, t), t)
 
+    @full_precision
     def denoise(self, process: Process, x: Array, t: Scalar) -> Array:
         return jax.nn.softmax(self._logits(process, x, t)) @ self.points
 

@@ -16,6 +16,7 @@ from jax.core import Tracer
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
+from gmdsl.core.full_precision import full_precision
 from gmdsl.core.process import Process, Scalar
 from gmdsl.core.source import Source
 
@@ -54,6 +55,7 @@ class MixtureSource(Source):
     def zero_is_finite(self) -> bool:
         return self.definite
 
+    @full_precision
     def components(self, process: Process, x: Array, t: Scalar) -> Component:
         """The point x at time t seen from each component."""
         alpha, noise = process.alpha(t), process.sigma(t) ** 2
@@ -69,10 +71,12 @@ class MixtureSource(Source):
     def log_density(self, process: Process, x: Array, t: Scalar) -> Scalar:
         return logsumexp(self.components(process, x, t).log_density)
 
+    @full_precision
     def score(self, process: Process, x: Array, t: Scalar) -> Array:
         found = self.components(process, x, t)
         return jax.nn.softmax(found.log_density) @ found.score
 
+    @full_precision
     def denoise(self, process: Process, x: Array, t: Scalar) -> Array:
         found = self.components(process, x, t)
         return jax.nn.softmax(found.log_density) @ found.denoised
