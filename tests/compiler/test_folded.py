@@ -18,6 +18,7 @@ def primitives(target):
 
 
 @pytest.mark.filterwarnings("ignore::gmdsl.core.errors.CaptureWarning")
+@pytest.mark.usefixtures("cpu")
 @pytest.mark.parametrize("name", ["covariance_matrix", "precision_matrix"])
 def test_a_constant_inside_of_a_function_is_factored_once(name, x64):
     """The density is scipy's, its score that of the closed form, and no factorisation or solve is left."""

@@ -36,6 +36,7 @@ def exact(x, S=S):
     return lp, np.array([pull.sum() - x[0] / 4, pull @ np.arange(3.0) - x[1]])
 
 
+@pytest.mark.usefixtures("cpu")
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_a_covariance_of_data_is_solved_with_by_a_product(scale, x64):
     """The density and score are those of scipy, for other data of the same shape too, and no solve is left."""
@@ -46,6 +47,7 @@ def test_a_covariance_of_data_is_solved_with_by_a_product(scale, x64):
     assert "triangular_solve" not in operations(target)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_a_covariance_that_is_computed_of_data_counts_too(x64):
     t = np.array([0.0, 0.7, 1.9])
     model = gm.joint(
@@ -78,6 +80,7 @@ def test_square_data_that_nothing_solves_with_are_left_alone(x64):
     np.testing.assert_allclose(lp, expected, rtol=1e-10)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_arrays_that_are_traced_are_not_inverted(x64):
     program, leaves = split(regression())
     names = jax.eval_shape(lambda leaves: dict(hoisted_of(program, leaves)), leaves)

@@ -46,6 +46,7 @@ def test_a_tall_matrix_of_data_is_multiplied_by_columns_to_the_same_result(mean,
     np.testing.assert_allclose(score, -x + DESIGN.T @ (SEEN - 1 / (1 + np.exp(-eta))), rtol=1e-10)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_only_products_over_the_short_axis_of_tall_data_change():
     assert contracted(gm.compile(regression())) == [((7, 100), (0,))]
     assert contracted(gm.compile(regression(DESIGN[:40]))) == [((40, 7), (1,))]  # few rows
@@ -65,6 +66,7 @@ def test_new_data_of_the_same_shape_bring_their_own_transpose():
     np.testing.assert_allclose(other.target.log_density(x), exact, rtol=2e-6)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_minibatches_use_rows_of_their_own(x64):
     """The mean of the scores of the two halves is the score of all: each half multiplies with its own rows."""
     model = gm.joint(
@@ -79,6 +81,7 @@ def test_minibatches_use_rows_of_their_own(x64):
     assert whole.hoisted["/transposed"][0].shape == (7, 128)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_the_rule_leaves_products_of_two_matrices_alone():
     matrix = jnp.asarray(DESIGN)
     rule = {"dot_general": by_columns([(matrix, matrix.T)])}
@@ -87,6 +90,7 @@ def test_the_rule_leaves_products_of_two_matrices_alone():
     np.testing.assert_allclose(other(B), DESIGN @ np.asarray(B), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("cpu")
 @pytest.mark.parametrize(("chains", "mode"), [(4, "map"), (15, "map"), (16, "vmap"), (200, "tile")])
 def test_few_chains_multiply_one_after_the_other(chains, mode):
     tree = gm.sample(regression(), gm.MALA(), chains=chains, draws=2, warmup=2, progress=False)

@@ -34,6 +34,7 @@ def test_the_product_is_the_solution_and_so_is_its_derivative(lower, transposed,
     np.testing.assert_allclose(jax.grad(other)(x), jax.grad(function)(x), rtol=1e-10)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_a_normal_of_known_covariance_is_evaluated_without_a_solve(x64):
     covariance, mean = ROOT @ ROOT.T, np.arange(6.0)
     target = gm.compile(gm.joint(x=dist.MultivariateNormal(mean, covariance))).target

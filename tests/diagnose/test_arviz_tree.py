@@ -51,6 +51,7 @@ def test_the_tree_survives_netcdf_and_zarr(tree, tmp_path):
     assert back["posterior"].attrs["seed"] == 0
 
 
+@pytest.mark.usefixtures("cpu")
 def test_attributes_say_how_it_was_made(tree):
     attrs = tree["posterior"].attrs
     assert attrs["inference_library"] == "gmdsl"
