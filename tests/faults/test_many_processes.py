@@ -70,9 +70,12 @@ def patient(path, process, index, rng):
 
 
 def kill(path, index):
-    """Kills the process of a place with SIGKILL; where its chains stood then."""
+    """Kills the process of a place with SIGKILL; where its chains stood then, None where it is between two lives."""
     pid = int(pathlib.Path(f"{path}.pid-{index}").read_text())
-    os.kill(pid, signal.SIGKILL)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return None
     return stands(path, index)
 
 
@@ -99,7 +102,8 @@ def launched(path, rounds, rng, *words, script=()):
             index = 1 - index
         if not patient(path, process, index, rng):
             break
-        stood.append(kill(path, index))
+        at = kill(path, index)
+        stood += [] if at is None else [at]
     said = ended(process)
     assert said.count("was killed by SIGKILL") == len(stood), said
     return stood
