@@ -1,5 +1,6 @@
 """A custom sampler on several devices and in several processes, killed at random moments: the bits must not change."""
 
+import atexit
 import os
 import pathlib
 import signal
@@ -30,6 +31,7 @@ launch.LONGEST = 0.1
 sys.exit(main(["launch", "--restarts", "100", *sys.argv[1:]]))
 """
 BYTECODE = tempfile.TemporaryDirectory(prefix="gmdsl-bytecode-")  # so that the second start is quick
+atexit.register(BYTECODE.cleanup)
 CPU = "--xla_cpu_multi_thread_eigen=false"
 FOUR = f"{CPU} --xla_force_host_platform_device_count=4"
 
