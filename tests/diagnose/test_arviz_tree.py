@@ -72,7 +72,8 @@ def test_batches_give_the_same_values_as_single_points(model):
     x = np.random.default_rng(0).normal(size=(3, 700, density.dim)).astype(np.float32)  # more than one batch
     values = constrained(density, x)
     one = density.constrain(x[2, 650])
-    np.testing.assert_allclose(values["v"][2, 650], one["v"], rtol=1e-6)
+    for name in ("v", "m"):
+        np.testing.assert_allclose(values[name][2, 650], one[name], rtol=1e-6)
     assert values["m"].shape == (3, 700)
 
 

@@ -62,7 +62,9 @@ def test_a_tree_and_a_model_can_give_starts(model):
     tree = gm.sample(model, gm.NUTS(), chains=2, draws=5, warmup=20, progress=False)
     starts = given_starts(density, tree, 2, 0)
     np.testing.assert_allclose(starts[:, 1:], tree["posterior"]["x"].values[:, -1], rtol=1e-5)
-    assert given_starts(density, tree, 3, 0).shape == (3, 3)
+    drawn = tree["posterior"]["x"].values.reshape(-1, 2)
+    for start in given_starts(density, tree, 3, 0):  # of more chains than the tree has
+        assert np.isclose(drawn, start[1:], rtol=1e-5).all(axis=1).any()
     assert given_starts(density, model, 4, 0).shape == (4, 3)
 
 

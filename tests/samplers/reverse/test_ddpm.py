@@ -31,10 +31,11 @@ def test_draws_of_a_noised_mixture_have_its_law(process, power):
     assert stats.kstest(tree["posterior"]["x"].values.ravel(), cdf).statistic < 0.0163 + 0.01
 
 
-def test_many_steps_near_the_data_stay_finite_in_single_precision():
+def test_many_steps_near_the_data_give_the_data_in_single_precision():
     family = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.EDM(80.0))
-    tree = gm.sample(family, gm.DDPM(1000, 7.0), draws=10, progress=False)
-    assert np.isfinite(tree["posterior"]["x"].values).all()
+    tree = gm.sample(family, gm.DDPM(1000, 7.0), draws=4000, progress=False)
+    x = tree["posterior"]["x"].values.ravel()
+    assert stats.kstest(x, stats.norm.cdf).statistic < 1.95 / np.sqrt(len(x)) + 0.01  # false alarms below 1e-3, bias
 
 
 def test_settings_out_of_range_are_named():
