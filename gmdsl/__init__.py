@@ -12,7 +12,7 @@ _found, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:
-    with _uncollected():
+    with _uncollected(modules=True):
         return _found(name)
 
 

@@ -21,7 +21,7 @@ from gmdsl.core.sampler import Sampler
 from gmdsl.core.space import Real, dtype_of
 from gmdsl.core.uncollected import uncollected
 from gmdsl.diagnose.arviz_tree import constrained
-from gmdsl.run.ahead import block_arguments, compile_ahead
+from gmdsl.run.ahead import Ahead, block_arguments, compile_ahead
 from gmdsl.run.contract import check_chains
 from gmdsl.run.cores import Block, Cores, compiled_block, cores_here, joined, parts_of, split
 from gmdsl.run.kernel import Carry, Kernel, Record, make_kernel, run_block, start_chains
@@ -248,9 +248,10 @@ def _block(setup: Setup, stage: Stage, model: Any, keys: list[Any], parts: list[
     return compiled_block(stage.kernel, (*model, keys[0], parts[0], np.int32(0), np.int32(0), phases))
 
 
-def ahead(setup: Setup) -> Callable[[], None] | None:
-    """Begins to compile the blocks of a run; None where that was done before, else a function that waits for them."""
-    return compile_ahead([stage for stage, _ in setup.stages(0)], setup.density.target, setup.arrays, setup.keys)
+def ahead(setup: Setup) -> Ahead:
+    """Begins to compile the programs of a run, where that was not done before."""
+    stages = [stage for stage, _ in setup.stages(0)]
+    return compile_ahead(stages, setup.density.target, setup.arrays, setup.keys, setup.plan.chains)
 
 
 def shapes(setup: Setup, carries: Carry) -> Record:
@@ -277,12 +278,12 @@ def capacity(chains: int, dim: int, total: int) -> int:
     return most if numbers * most <= CHEAP else min(most, 2 ** max(0, total - 1).bit_length())
 
 
-def started(setup: Setup, init: Any, wait: Callable[[], None] | None = None) -> Carry:
+def started(setup: Setup, init: Any, begun: Ahead = Ahead()) -> Carry:  # noqa: B008
     """The carries of the chains of a share at their starts, which are checked, once the block is compiled."""
-    carries = starts(setup, init)
-    if wait is not None:
+    carries = starts(setup, init, begun)
+    if begun.blocks:
         constrained(setup.density, np.zeros((1, 1, setup.density.dim), dtype_of(Real())))  # compiled meanwhile
-        wait()
+        begun.wait()
     return spread(setup.kernel.mesh, share_of(setup, carries))
 
 
@@ -293,7 +294,7 @@ def share_of(setup: Setup, carries: Carry) -> Carry:
     return jax.tree.map(lambda leaf: leaf[setup.chains.start : setup.chains.stop], carries)
 
 
-def starts(setup: Setup, init: Any) -> Carry:
+def starts(setup: Setup, init: Any, begun: Ahead = Ahead()) -> Carry:  # noqa: B008
     """The carries of all chains of the run at their starts: one program, so that no bit depends on the share."""
     density, kernel = setup.density, setup.kernel
     target, chains, seed = density.target, setup.plan.chains, setup.plan.seed
@@ -302,6 +303,7 @@ def starts(setup: Setup, init: Any) -> Carry:
     given = x is not None
     if x is None:
         x = random_starts(seed, 0, target, chains)
+    begun.wait_for_starts()
     for attempt in range(1, TRIES + 1):
         try:
             carries, lp, smooth = start_chains(

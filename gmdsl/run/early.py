@@ -27,5 +27,5 @@ def import_early() -> threading.Thread | None:
 
 
 def _imported() -> None:
-    with contextlib.suppress(ImportError), uncollected():
+    with contextlib.suppress(ImportError), uncollected(modules=True):
         importlib.import_module(MODULE)

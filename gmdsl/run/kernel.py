@@ -156,8 +156,10 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
         return strong(carry), lp, jnp.isfinite(score).all()
 
     if kernel.mode == "tile" and not kernel.each and kernel.mesh is None:
-        return jax.lax.map(lambda at: one(*at, arrays), (keys, x), batch_size=tile_size(keys.shape[0]))
-    return jax.vmap(one, in_axes=(0, 0, 0 if kernel.each else None))(keys, x, arrays)
+        several = jax.vmap(lambda at: one(*at, arrays))
+        return in_tiles(several, (keys, x), tile_size(keys.shape[0]))
+    lanes = LANES if kernel.mode == "vmap" else None  # as in the block, so that the density is traced once for both
+    return jax.vmap(one, (0, 0, 0 if kernel.each else None), axis_name=lanes)(keys, x, arrays)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
@@ -187,43 +189,78 @@ def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tu
     leaves, hoisted, first, records, phases = shared
     target = FlatTarget(kernel.program, leaves, hoisted)
 
-    def one_chain(key: Array, carry: Carry) -> tuple[Carry, Record]:
-        step = jax.jit(lambda carry, i, phase: _step(kernel, target, as_keys(key), carry, first + i, phase))
-        shapes = jax.eval_shape(step, carry, first, phases[0])
-        empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
-        buffers = jax.tree.map(lambda a: jnp.zeros((kernel.capacity, *a.shape), a.dtype), empty)
+    def step(key: Array, carry: Carry, i: Array, phase: Array) -> Any:
+        return _step(kernel, target, as_keys(key), carry, first + i, phase)
 
-        def one_record(index: Array, at: Any) -> Any:
-            carry, buffers = at
-            base = index * kernel.thin
-
-            def again(j: Array, at: Any) -> Any:
-                carry, new = step(at[0], base + j, phases[base + j])
-                return carry, Record(new.position, _any(at[1].stats, new.stats))
-
-            if kernel.thin == 1:
-                carry, record = step(carry, base, phases[base])
-            else:  # one loop from 0 on, so that the step is in the program once
-                carry, record = jax.lax.fori_loop(0, kernel.thin, again, (carry, empty))
-            put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
-            return carry, jax.tree.map(lambda b, r: put(b, r), buffers, record)
-
-        zero = np.int32(0)  # of the type of `first`, so that the step is traced once
-        return jax.lax.fori_loop(zero, records, one_record, (carry, buffers))
-
+    abreast = jax.vmap(step, (0, 0, None, None), axis_name=LANES if kernel.mode == "vmap" else None)
+    one = functools.partial(_records, kernel, step, records, phases, 0)
+    several = functools.partial(_records, kernel, abreast, records, phases, 1)
     if kernel.mode == "vmap":
-        return jax.vmap(one_chain, axis_name=LANES)(keys, carries)
-    if keys.shape[0] == 1 and kernel.mode == "map":
-        only = one_chain(*jax.tree.map(lambda a: a[0], (keys, carries)))
+        return several((keys, carries))
+    if kernel.mode == "tile":
+        return in_tiles(several, (keys, carries), tile_size(keys.shape[0]))
+    if keys.shape[0] == 1:
+        only = one(jax.tree.map(lambda a: a[0], (keys, carries)))
         return jax.tree.map(lambda a: a[None], only)
-    tile = tile_size(keys.shape[0]) if kernel.mode == "tile" else None
-    return jax.lax.map(lambda args: one_chain(*args), (keys, carries), batch_size=tile)
+    return jax.lax.map(one, (keys, carries))
+
+
+def _records(kernel: Kernel, step: Any, records: Array, phases: Array, axis: int, chains: Any) -> tuple[Carry, Record]:
+    """The loop over the steps of a chain, or of several that are moved by `step` side by side.
+
+    It is around what moves the chains, not inside of it: batching a loop traces it once more.
+
+    Args:
+        kernel: the static half.
+        step: moves chains: from their keys, their carries, the index of the step and its phase.
+        records: how many records to make.
+        phases: phase of each step.
+        axis: the one of the buffers along which records lie.
+        chains: keys and carries.
+    """
+    (keys, carries), step = chains, jax.jit(step)  # for its shapes and for the loop, which trace it once
+    empty, buffers = _buffers(step, kernel.capacity, axis, keys, carries, phases[0])
+
+    def one_record(index: Array, at: Any) -> Any:
+        carries, buffers = at
+        base = index * kernel.thin
+
+        def again(j: Array, at: Any) -> Any:
+            carries, new = step(keys, at[0], base + j, phases[base + j])
+            return carries, Record(new.position, _any(at[1].stats, new.stats))
+
+        if kernel.thin == 1:
+            carries, record = step(keys, carries, base, phases[base])
+        else:  # one loop from 0 on, so that the step is in the program once
+            carries, record = jax.lax.fori_loop(0, kernel.thin, again, (carries, empty))
+        put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=axis)
+        return carries, jax.tree.map(lambda b, r: put(b, r), buffers, record)
+
+    return jax.lax.fori_loop(np.int32(0), records, one_record, (carries, buffers))
+
+
+def _buffers(step: Any, capacity: int, axis: int, keys: Array, carries: Carry, phase: Array) -> tuple[Record, Record]:
+    """An empty record, and the buffers of so many of them."""
+    shapes = jax.eval_shape(step, keys, carries, np.int32(0), phase)[1]
+    empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return empty, jax.tree.map(lambda s: jnp.zeros((*s.shape[:axis], capacity, *s.shape[axis:]), s.dtype), shapes)
 
 
 def _any(old: dict[str, Array], new: dict[str, Array]) -> dict[str, Array]:
     """Stats of a thinned record: flags of any step since the last one, numbers of the last step."""
     flags = {name for name in ("diverging", "nan_evaluations", "reached_max_treedepth") if name in new}
     return {name: old[name] | value if name in flags else value for name, value in new.items()}
+
+
+def in_tiles(several: Any, chains: Any, size: int) -> Any:
+    """What a function makes of so many chains at a time, and then of those that are left over."""
+    count = jax.tree.leaves(chains)[0].shape[0] // size
+    whole = jax.tree.map(lambda a: a[: count * size].reshape(count, size, *a.shape[1:]), chains)
+    found = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(several, whole))
+    if jax.tree.leaves(chains)[0].shape[0] == count * size:
+        return found
+    rest = several(jax.tree.map(lambda a: a[count * size :], chains))
+    return jax.tree.map(lambda a, b: jnp.concatenate((a, b)), found, rest)
 
 
 def tile_size(chains: int) -> int:

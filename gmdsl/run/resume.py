@@ -59,10 +59,9 @@ def sample_stored(
     if fresh:
         if place.index == 0 or not place.launched:
             unoccupied(path)
-        wait = ahead(setup)
-        carries = starts(setup, init)  # in every process, so that all of them refuse a start
-        if wait is not None:
-            wait()
+        begun = ahead(setup)
+        carries = starts(setup, init, begun)  # in every process, so that all of them refuse a start
+        begun.wait()
         place.agree(repr((str(path.resolve()), facts(setup, sampler))))
         if place.index == 0:
             Store.create(path, setup, facts(setup, sampler), carries, every, place.count)

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 import gmdsl as gm
+from gmdsl.compiler.program import Program
 from gmdsl.run import ahead
+from gmdsl.run.chains import RunPlan, prepared
 
 
 def bowl(scale):
@@ -16,19 +18,49 @@ def run(scale, **changes):
     return gm.sample(bowl(scale), gm.HMC(), **{"draws": 5, "warmup": 5, "progress": False, **changes})
 
 
-def test_the_block_is_compiled_by_another_thread_and_the_call_finds_it(compilations, monkeypatch):
-    seen = []
+def test_the_programs_are_compiled_by_other_threads_and_the_calls_find_them(compilations, monkeypatch):
+    seen, compiled = [], ahead._compiled
 
     def spied(lowered):
-        before = len(compilations)
-        lowered.compile()
-        seen.append((threading.current_thread().name, len(compilations) - before))
+        compiled(lowered)
+        seen.append((threading.current_thread().name, len(compilations)))
 
     monkeypatch.setattr(ahead, "_compiled", spied)
     before = len(compilations)
     run(0.501)
-    assert [name for name, _ in seen] == ["gmdsl compiles"]
-    assert len(compilations) - before == 2  # the starts and the block, each once
+    assert [name for name, _ in seen] == ["gmdsl compiles"] * 2
+    assert seen[-1][1] - before == len(compilations) - before == 2  # the starts and the block, each once
+
+
+def test_the_density_is_traced_once_for_the_starts_and_the_block(monkeypatch):
+    seen, decode = [], Program.decode
+    monkeypatch.setattr(Program, "decode", lambda *given: seen.append(1) or decode(*given))
+    for i, (sampler, chains) in enumerate(((gm.HMC(), 4), (gm.Langevin(), 100), (gm.NUTS(), 4))):
+        seen.clear()
+        gm.sample(bowl(0.51 + 0.001 * i), sampler, chains=chains, draws=5, warmup=0, progress=False)
+        assert len(seen) == 1
+
+
+def test_the_starts_are_waited_for_before_they_are_used(monkeypatch):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(lowered):
+        begun.set()
+        go.wait()
+
+    monkeypatch.setattr(ahead, "_compiled", slow)
+    setup = prepared(gm.compile(bowl(0.504)), gm.HMC(), RunPlan(4, 5, 5, 0, 1, "map"))
+    programs = setup.density.target, setup.arrays, setup.keys, 4
+    with_starts = ahead.compile_ahead([stage for stage, _ in setup.stages(0)], *programs)
+    waiting = threading.Thread(target=with_starts.wait_for_starts)
+    waiting.start()
+    waiting.join(0.05)
+    assert begun.is_set()
+    assert waiting.is_alive()
+    go.set()
+    waiting.join(10.0)
+    assert not waiting.is_alive()
+    with_starts.wait()
 
 
 def test_a_block_that_was_compiled_is_not_compiled_ahead_again(monkeypatch):
@@ -61,7 +93,7 @@ def test_a_compilation_that_fails_ahead_is_left_to_the_call(monkeypatch):
 
     monkeypatch.setattr(ahead, "_compiled", fails)
     tree = run(0.505)
-    assert len(failed) == 1
+    assert len(failed) == 2  # the starts and the block
     assert tree["posterior"].sizes["draw"] == 5
 
 
@@ -73,9 +105,9 @@ def test_garbage_is_searched_for_while_xla_works():
     gc.callbacks.append(count)
     try:
         thread.start()
-        ahead._wait([thread], None)
+        ahead.Ahead(None, (thread,)).wait()
         assert seen == [2]
-        ahead._wait([thread], None)
+        ahead.Ahead(None, (thread,)).wait()
         assert seen == [2]
     finally:
         gc.callbacks.remove(count)
