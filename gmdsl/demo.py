@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gmdsl.core.declare import joint
 from gmdsl.core.errors import SpecError
+from gmdsl.core.joint import joint
 from gmdsl.core.model import Model
 from gmdsl.core.node import data
 from gmdsl.core.sampler import Sampler

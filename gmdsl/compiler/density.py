@@ -17,11 +17,9 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.hoist import hoisted_of
 from gmdsl.compiler.program import FlatTarget, split
 from gmdsl.core.display import as_html, as_rich
-from gmdsl.core.empirical_factor import Empirical, no_density
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import describe
 
 if TYPE_CHECKING:
     from gmdsl.compiler.log_normalizer import LogNormalizer
@@ -213,7 +211,9 @@ def compile(model: Model) -> Density:
             f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint."
         )
     for factor in model.factors:
-        if isinstance(factor, Empirical):
+        if factor.atomic:
+            from gmdsl.core.empirical_factor import no_density
+
             raise no_density("compile(...)", factor)
     return Density(model)
 
@@ -227,7 +227,7 @@ def explain(density: Density) -> str:
     lines = [f"flat vector of length {steps.dim}"]
     for slot in steps.slots:
         source = f"support from {owners[slot.name]}" if slot.name in owners else "support from its declared space"
-        lines.append(f"  {slot.name}: [{slot.start}:{slot.stop}] {describe(slot.space)}, {source}")
+        lines.append(f"  {slot.name}: [{slot.start}:{slot.stop}] {slot.space.title}, {source}")
     lines.append("terms")
     for index in steps.order:
         when = "evaluated once per data" if index in steps.fixed else "evaluated at each point"

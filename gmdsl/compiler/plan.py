@@ -14,7 +14,7 @@ from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Factor
 from gmdsl.core.graph import cycle, ordered
-from gmdsl.core.space import Space, describe
+from gmdsl.core.space import Space
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plan(model: Any) -> Plan:
     for name in rooted:
         if model.spaces[name].dynamic:
             raise SpecError(
-                f"compile(...): {name} has the support {describe(model.spaces[name])}, whose bounds move, and more than"
+                f"compile(...): {name} has the support {model.spaces[name].title}, whose bounds move, and more than"
                 " one factor defines it. Give it a fixed support."
             )
     return Plan(_slots(model), rooted, tuple(order), owns, _fixed(model, factors, order))

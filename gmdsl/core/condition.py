@@ -15,7 +15,8 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.graph import ancestors
 from gmdsl.core.missing import check_gaps, missing_factor, with_gaps
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import Integer, Real, Space, Spin, contains, describe, dtype_of
+from gmdsl.core.space import Real, Space, dtype_of
+from gmdsl.core.spaces import Integer, Spin
 
 
 def condition(model: Any, values: Mapping[str, Any], missing: Any = None) -> Any:
@@ -77,14 +78,14 @@ def checked(operation: str, name: str, space: Space, value: Any) -> Any:
         whole = array.astype(np.int64)
         if not np.array_equal(whole, array):
             raise SpecError(
-                f"{operation}: the values are not whole numbers, but {name} was declared {describe(space)}. Round them."
+                f"{operation}: the values are not whole numbers, but {name} was declared {space.title}. Round them."
             )
         array = whole
     else:
         array = array.astype(np.float64) if array.dtype.kind in "biu" else array
-    if not contains(space, array):
+    if not space.contains(array):
         raise SpecError(
-            f"{operation}: {_outside(space, array)} lies outside the support; {name} was declared {describe(space)}."
+            f"{operation}: {_outside(space, array)} lies outside the support; {name} was declared {space.title}."
             " Check the data or the distribution."
         )
     return array

@@ -1,4 +1,4 @@
-"""Declaring models: `energy`, `joint`, `from_callable`.
+"""Declaring models by one function, `energy` and `from_callable`, and what `joint` shares with them.
 
 The parents of a node are the names of its function's arguments without defaults. Everything is
 probed with shapes when it is declared, so that mistakes appear here and not inside a sampler.
@@ -6,24 +6,20 @@ probed with shapes when it is declared, so that mistakes appear here and not ins
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from gmdsl.core.conditional import Distributed
 from gmdsl.core.errors import CaptureWarning, SpecError, unknown_name
-from gmdsl.core.factor import Call, Deterministic, Energy, Factor, call_by_name, call_by_order
+from gmdsl.core.factor import Call, Energy, call_by_name, call_by_order
 from gmdsl.core.function import Constant, Function, arguments, captured
-from gmdsl.core.graph import ordered
 from gmdsl.core.model import Model
-from gmdsl.core.names import RESERVED, check_name
+from gmdsl.core.names import check_name
 from gmdsl.core.node import Data, Given, Input, Param
-from gmdsl.core.probe import abstract, is_distribution, probe_energy, probe_node, probe_numbers
-from gmdsl.core.scan import Steps
-from gmdsl.core.series import Series, probe_series
+from gmdsl.core.probe import abstract, is_distribution, probe_energy
 from gmdsl.core.space import Space
 
 
@@ -71,43 +67,7 @@ def from_callable(function: Callable[..., Any], /, *, name: str | None = None, *
     return _energy(function, "from_callable", name, variables, 1.0)
 
 
-def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
-    """A directed joint density, one node per name.
-
-    A node is a NumPyro distribution, a function of other nodes (its argument names) that returns a
-    distribution or a value, a path (`gm.scan`), a module tied by `gm.given`, `gm.data`, `gm.param`, `gm.input`, or a
-    number.
-
-    Args:
-        nodes: nodes by name, for names that are not identifiers.
-        named: nodes by name; `dims` and `coords` are reserved for names of dimensions and their labels.
-
-    Raises:
-        SpecError: unknown or duplicate names, a cycle, shapes that do not fit, constants outside
-            their constraint.
-
-    >>> import gmdsl as gm, numpyro.distributions as dist
-    >>> model = gm.joint(mu=dist.Normal(0.0, 5.0), x=lambda mu: dist.Normal(mu, 1.0).expand([3]))
-    >>> model.spaces["x"]
-    Real(shape=(3,))
-    """
-    dims, coords = named.pop("dims", None), named.pop("coords", None)
-    twice = sorted(set(nodes or {}) & set(named))
-    if twice:
-        raise SpecError(
-            f"joint({twice[0]}=...): {twice[0]} is declared twice, in the dict and by keyword."
-            " Give each node a name of its own."
-        )
-    everything = {**(nodes or {}), **named}
-    calls: dict[str, Call | Steps] = {}
-    fixed = _Fixed()
-    for node, value in everything.items():
-        if not fixed.take(node, value):
-            calls[node] = _node_call(node, value, list(everything))
-    return _assemble(calls, fixed, dims, coords)
-
-
-class _Fixed:
+class Fixed:
     """The nodes that are not random, sorted by kind."""
 
     def __init__(self) -> None:
@@ -131,48 +91,14 @@ class _Fixed:
         return True
 
     def known(self) -> dict[str, Any]:
-        shapes = {n: jax.ShapeDtypeStruct(np.shape(v), _canonical(v)) for n, v in self.data.items()}
+        shapes = {n: jax.ShapeDtypeStruct(np.shape(v), canonical(v)) for n, v in self.data.items()}
         shapes |= {n: abstract(p.space) for n, p in self.params.items()}
         shapes |= {n: abstract(space) for n, space in self.inputs.items()}
         return {**shapes, **self.constants}
 
 
-def _assemble(calls: dict[str, Call | Steps], fixed: _Fixed, dims: Any, coords: Any) -> Model:
-    known = fixed.known()
-    spaces: dict[str, Space] = {}
-    factors: list[Factor] = []
-    for draft in ordered(Deterministic(name, call) for name, call in calls.items()):  # ty: ignore[invalid-argument-type]
-        name = draft.children[0]
-        call = calls[name]
-        if isinstance(call, Steps):
-            path = probe_series(name, call, known)
-            spaces[name], known[name] = path.space, abstract(path.space)
-            factors.append(path)
-            continue
-        space, random, proper = probe_node(name, call, known)
-        probe_numbers(name, call, known, fixed.data)
-        spaces[name], known[name] = space, abstract(space)
-        if not random and isinstance(call.function, Constant):
-            raise SpecError(f"{name}: a constant array is not a node. Wrap it, {name}=gm.data(...).")
-        factors.append(Distributed(name, call, proper) if random else Deterministic(name, call))
-    rank = {name: i for i, name in enumerate(calls)}
-    factors.sort(key=lambda factor: rank[factor.children[0]])
-    return Model(
-        factors=tuple(factors),
-        declared=tuple((name, spaces[name]) for name in calls),
-        data=fixed.data,
-        params=fixed.params,
-        inputs=tuple(fixed.inputs.items()),
-        constants=tuple(fixed.constants.items()),
-        dims=_checked_dims(
-            dims, coords, {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}
-        ),
-        coords=_checked_coords(coords),
-    )
-
-
 def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any], sign: float) -> Model:
-    fixed, spaces = _Fixed(), {}
+    fixed, spaces = Fixed(), {}
     for node, value in variables.items():
         check_name(node)
         if isinstance(value, Space):
@@ -182,7 +108,7 @@ def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any
     if not spaces:
         raise SpecError(f"{verb}(...): no variable was declared. Name one with its space, as in x=gm.Real(2).")
     label = name or _label(function, verb)
-    call = _call(verb, label, function, list(variables))
+    call = call_of(verb, label, function, list(variables))
     unused = [node for node in spaces if node not in call.variables]
     if unused:
         listed = ", ".join(call.variables) or "none"
@@ -201,16 +127,7 @@ def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any
     )
 
 
-def _node_call(node: str, value: Any, names: list[str]) -> Call | Steps:
-    """The calls behind a node of a joint."""
-    if not isinstance(value, Series):
-        return _call("joint", node, value, names)
-    _warn(node, value.captured())
-    _check_known("joint", node, value.steps.variables, names)
-    return value.steps
-
-
-def _call(verb: str, node: str, value: Any, names: list[str]) -> Call:
+def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
     """The call behind a node, with every argument known."""
     if isinstance(value, Given):
         call = call_by_order(value.function, value.variables)
@@ -223,18 +140,19 @@ def _call(verb: str, node: str, value: Any, names: list[str]) -> Call:
             raise SpecError(f'{node}: a module or builtin needs its parents. Write {node}=gm.given("parent", ...).')
         call = call_by_order(value, tuple(names))
     elif callable(value):
-        _warn(node, captured(value), 5)
+        warn_of_captured(node, captured(value), 5)
         call = call_by_name(value)
     else:
         raise SpecError(
             f"{node}: {type(value).__name__} is not a node. Use a distribution, a function of other nodes,"
             " gm.data(array), gm.param(init) or gm.input(space)."
         )
-    _check_known(verb, node, call.variables, names)
+    check_known(verb, node, call.variables, names)
     return call
 
 
-def _check_known(verb: str, node: str, variables: tuple[str, ...], names: list[str]) -> None:
+def check_known(verb: str, node: str, variables: tuple[str, ...], names: list[str]) -> None:
+    """Refuses arguments of a node that nothing was declared for."""
     for variable in variables:
         if variable not in names:
             others = [n for n in names if n != node]
@@ -242,7 +160,8 @@ def _check_known(verb: str, node: str, variables: tuple[str, ...], names: list[s
             raise unknown_name(f"{verb}({node}=...)", variable, others, "names declared here", fix)
 
 
-def _warn(node: str, found: list[tuple[str, str]], stacklevel: int = 5) -> None:
+def warn_of_captured(node: str, found: list[tuple[str, str]], stacklevel: int = 5) -> None:
+    """Warns of arrays and mutable objects that a function closes over."""
     if found:
         listed = ", ".join(f"'{name}' ({kind})" for name, kind in found)
         warnings.warn(
@@ -273,30 +192,6 @@ def _label(function: Any, verb: str) -> str:
     return ("energy" if verb == "energy" else "log_density") if label == "<lambda>" else label.lstrip("_")
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
+    """The dtype that JAX gives a value."""
     return jax.dtypes.canonicalize_dtype(np.asarray(value).dtype)
-
-
-def _checked_dims(dims: Any, coords: Any, shapes: dict[str, tuple[int, ...]]) -> tuple[tuple[str, Any], ...]:
-    for name, labels in (dims or {}).items():
-        clash = [label for label in labels if label in shapes or label in RESERVED]
-        if clash and not isinstance(labels, str):
-            raise SpecError(
-                f"joint(dims=...): the dimension {clash[0]!r} of {name} has the name of a variable. Rename it."
-            )
-        if name not in shapes:
-            raise unknown_name(f"joint(dims={{{name!r}: ...}})", name, shapes)
-        shape = shapes[name]
-        if isinstance(labels, str) or len(labels) > len(shape):
-            raise SpecError(f"joint(dims=...): {name} has shape {shape}, dims {labels!r}. Name one dimension per axis.")
-        for size, label in zip(shape, labels, strict=False):
-            if label in (coords or {}) and len(coords[label]) != size:
-                raise SpecError(
-                    f"joint(coords=...): {label} has {len(coords[label])} labels, but that axis of {name} has {size}."
-                    " Give one label per element."
-                )
-    return tuple((name, tuple(labels)) for name, labels in (dims or {}).items())
-
-
-def _checked_coords(coords: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, tuple(np.asarray(labels).tolist())) for name, labels in (coords or {}).items())

@@ -21,7 +21,7 @@ from gmdsl.core.marginalize import rule_for
 from gmdsl.core.probe import abstract
 from gmdsl.core.rule import Rule
 from gmdsl.core.rules.enumeration import MOST_STATES
-from gmdsl.core.space import Space, describe
+from gmdsl.core.space import Space
 from gmdsl.core.states import joint_states
 
 
@@ -120,7 +120,7 @@ def _check(operation: str, model: Any) -> dict[str, Space]:
     for name in model.free:
         if not model.spaces[name].discrete or model.spaces[name].cardinality is None:
             raise SpecError(
-                f"{operation}: {name} lives in {describe(model.spaces[name])}, so its states cannot be listed."
+                f"{operation}: {name} lives in {model.spaces[name].title}, so its states cannot be listed."
                 " Sums are over finite discrete variables."
             )
     return {name: model.spaces[name] for name in model.free}

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from gmdsl.core.graph import factor_graph
-from gmdsl.core.space import describe
 
 type Rows = list[tuple[str, ...]]
 
@@ -18,11 +17,11 @@ def text(model: Any) -> str:
     lines = [factor.name for factor in model.factors]
     for name, space in model.declared:
         role = "observed" if name in model.observed else "computed" if name in model.deterministic else "free"
-        lines.append(f"  {name}: {describe(space)}, {role}")
+        lines.append(f"  {name}: {space.title}, {role}")
     lines += [f"  {name}: data {getattr(value, 'shape', ())}" for name, value in model.data.items()]
     lines += [f"  {name}: {value}" for name, value in model.constants]
-    lines += [f"  {name}: parameter in {describe(p.space)}" for name, p in model.params.items()]
-    lines += [f"  {name}: input in {describe(space)}" for name, space in model.inputs]
+    lines += [f"  {name}: parameter in {p.space.title}" for name, p in model.params.items()]
+    lines += [f"  {name}: input in {space.title}" for name, space in model.inputs]
     return "Model\n" + "\n".join(lines)
 
 

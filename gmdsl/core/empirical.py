@@ -14,7 +14,8 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
 from gmdsl.core.names import check_name
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import Integer, Real, Space
+from gmdsl.core.space import Real, Space
+from gmdsl.core.spaces import Integer
 
 
 def empirical(values: Mapping[str, Any] | None = None, /, **named: Any) -> Model:

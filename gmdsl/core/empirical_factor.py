@@ -1,7 +1,7 @@
 r"""The factor of a data set, $\frac{1}{n} \sum_i \delta(x - x_i)$: rows that are drawn, and no density."""
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import equinox as eqx
 import jax
@@ -24,6 +24,7 @@ class Empirical(Conditional):
 
     rows: tuple[Any, ...]
     made: tuple[str, ...] = eqx.field(static=True)
+    atomic: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -84,7 +85,7 @@ class Empirical(Conditional):
         return Empirical(self.rows, tuple(names.get(name, name) for name in self.made))
 
 
-def no_density(operation: str, factor: Empirical) -> SpecError:
+def no_density(operation: str, factor: Any) -> SpecError:
     """The error for asking a data set for a density."""
     what = f"{factor.made[0]} is" if len(factor.made) == 1 else f"{', '.join(factor.made)} are"
     return SpecError(

@@ -7,7 +7,7 @@ kinds: an `Energy` (undirected), a `Conditional` (normalised over its children g
 
 import abc
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -63,7 +63,13 @@ def _own(module: eqx.Module) -> eqx.Module:
 
 
 class Factor(eqx.Module):
-    """One term of a log-density over named variables."""
+    """One term of a log-density over named variables.
+
+    Attributes:
+        atomic: whether it stands for points that have no density.
+    """
+
+    atomic: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.core.space import Space, Spin
+from gmdsl.core.space import Space
 from gmdsl.core.steps import Step, Steps
 
 AT_ONCE = 2**23  # numbers in memory at a time
@@ -52,7 +52,7 @@ def families(program: Steps, slots: Sequence[int], spaces: Mapping[str, Space]) 
     """The slots of a program, those with the same steps together.
 
     >>> from gmdsl.core.steps import traced
-    >>> from gmdsl.core.space import Spin
+    >>> from gmdsl.core.spaces import Spin
     >>> pair = traced(lambda v: jnp.exp(0.5 * v["a"]) + jnp.exp(0.2 * v["b"]), {"a": jnp.zeros(()), "b": jnp.zeros(())})
     >>> exponentials = [step.writes[0] for step in pair.steps if step.name == "exp"]
     >>> [family.members for family in families(pair, exponentials, {"a": Spin(), "b": Spin()})]
@@ -90,7 +90,7 @@ def runner(
         for name in first.inputs:
             space, slot, stop = spaces[name], program.inputs[name], start + math.prod(spaces[name].shape)
             own = numbers[start:stop].reshape(space.shape)
-            given[slot] = (2 * own - 1 if isinstance(space, Spin) else own).astype(program.avals[slot].dtype)
+            given[slot] = (space.first + space.gap * own).astype(program.avals[slot].dtype)
             start = stop
         return program.run(first.steps, given, first.slot).astype(dtype).reshape(-1)
 
@@ -123,7 +123,7 @@ def _part(program: Steps, slot: int, names: Mapping[int, str], spaces: Mapping[s
             aval = program.avals[read]
             if read in names:
                 inputs.append(names[read])
-                key.append((type(spaces[names[read]]) is Spin, aval.shape))
+                key.append((_values(spaces[names[read]]), aval.shape))
             else:
                 outside.append(read)
                 key.append((aval.shape, aval.dtype))
@@ -132,8 +132,12 @@ def _part(program: Steps, slot: int, names: Mapping[int, str], spaces: Mapping[s
         params = tuple((name, _comparable(value)) for name, value in sorted(step.equation.params.items()))
         key.append((step.equation.primitive, params, tuple(labels[read] for read in step.reads)))
     if not steps:  # the slot is a variable itself
-        inputs, key = [names[slot]], [(type(spaces[names[slot]]) is Spin, program.avals[slot].shape)]
+        inputs, key = [names[slot]], [(_values(spaces[names[slot]]), program.avals[slot].shape)]
     return Part(slot, steps, tuple(inputs), tuple(outside)), (tuple(key), labels.get(slot))
+
+
+def _values(space: Space) -> tuple[int, int]:
+    return space.first, space.gap
 
 
 def _comparable(value: Any) -> Any:

@@ -25,7 +25,7 @@ from gmdsl.core.gaussian import filled, propagated
 from gmdsl.core.graph import cycle, ordered
 from gmdsl.core.missing import Missing, marginal_log_density
 from gmdsl.core.rule import Shapes, reads_of
-from gmdsl.core.space import Real, describe
+from gmdsl.core.space import Real
 
 MOST_NUMBERS = 5000  # whose covariance is built and factorised at each evaluation
 
@@ -51,7 +51,7 @@ def component_count(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> int 
         return ""
     for name in hidden:
         if not isinstance(model.spaces[name], Real) or name in model.narrowed:
-            return f"{name} in {describe(model.spaces[name])} is not Gaussian"
+            return f"{name} in {model.spaces[name].title} is not Gaussian"
     if cycle(model.factors):
         return "the arrows form a cycle"
     above, below, _ = _sorted(model, hidden)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic, Factor, Undirected
-from gmdsl.core.space import describe
 
 if TYPE_CHECKING:
     import networkx
@@ -70,7 +69,7 @@ def factor_graph(model: Any) -> "networkx.DiGraph":
     graph = networkx.DiGraph()
     for name, space in model.declared:
         role = "deterministic" if name in model.deterministic else "observed" if name in model.observed else "free"
-        graph.add_node(name, kind="variable", role=role, space=describe(space), label=name)
+        graph.add_node(name, kind="variable", role=role, space=space.title, label=name)
     constants = [("data", model.data), ("constant", dict(model.constants))]
     for role, nodes in constants:
         for name, value in nodes.items():
@@ -78,7 +77,7 @@ def factor_graph(model: Any) -> "networkx.DiGraph":
             graph.add_node(name, kind="variable", role=role, space=f"{role}{list(shape) or ''}", label=name)
     for role, pairs in (("parameter", [(n, p.space) for n, p in model.params.items()]), ("input", model.inputs)):
         for name, space in pairs:
-            graph.add_node(name, kind="variable", role=role, space=describe(space), label=name)
+            graph.add_node(name, kind="variable", role=role, space=space.title, label=name)
     for factor, label in zip(model.factors, unique_names(model.factors), strict=True):
         graph.add_node(label, kind="factor", role=_role(factor), label=factor.name, capability=_capability(factor))
         graph.add_edges_from((parent, label) for parent in factor.parents)

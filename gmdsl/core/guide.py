@@ -12,12 +12,11 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.ancestral import complete
 from gmdsl.core.conditional import Conditional
-from gmdsl.core.declare import joint
 from gmdsl.core.errors import SpecError
 from gmdsl.core.evaluate import log_density
+from gmdsl.core.joint import joint
 from gmdsl.core.model import Model
 from gmdsl.core.node import Given, Input
-from gmdsl.core.space import describe
 
 
 class Guided(eqx.Module):
@@ -63,8 +62,8 @@ def as_guide(operation: str, guide: Any, model: Model) -> Model:
     for name in guide.free:
         if guide.spaces[name] != model.spaces[name]:
             raise SpecError(
-                f"{operation}: {name} lives in {describe(guide.spaces[name])} in the guide, in"
-                f" {describe(model.spaces[name])} in the model. Give the guide's distribution that support."
+                f"{operation}: {name} lives in {guide.spaces[name].title} in the guide, in"
+                f" {model.spaces[name].title} in the model. Give the guide's distribution that support."
             )
     return guide
 

@@ -20,7 +20,8 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.model import Model
 from gmdsl.core.names import check_name
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import Categorical, Interval, Space
+from gmdsl.core.space import Space
+from gmdsl.core.spaces import Categorical, Interval
 
 MOST_CELLS = 2**26
 DEFAULT = 10  # cells per continuous variable

@@ -28,7 +28,6 @@ from gmdsl.core.factor import Deterministic, Values
 from gmdsl.core.gaussian import factor_form
 from gmdsl.core.nested import Nested
 from gmdsl.core.probe import shapes_of
-from gmdsl.core.space import describe
 
 
 class Missing(Wrapped):
@@ -193,7 +192,7 @@ def _event_axes(operation: str, model: Any, maker: Conditional) -> int:
 
     jax.eval_shape(run, {n: known[n] for n in maker.parents if n not in numbers})
     if not found or found[0] is None:
-        space = describe(model.spaces[maker.children[0]])
+        space = model.spaces[maker.children[0]].title
         raise SpecError(f"{operation}: {maker.name} in {space} has no known marginals. {_FIX}")
     return found[0] if isinstance(found[0], int) else 0
 

@@ -27,7 +27,8 @@ from gmdsl.core.factor import Deterministic, Values
 from gmdsl.core.graph import ordered
 from gmdsl.core.nested import Nested, Pairs, chosen, fixed_space, repeated, title
 from gmdsl.core.node import Param, as_numbers
-from gmdsl.core.space import Simplex, Space, describe
+from gmdsl.core.space import Space
+from gmdsl.core.spaces import Simplex
 
 if TYPE_CHECKING:
     from gmdsl.core.model import Model
@@ -206,7 +207,7 @@ def _weights(weights: Any, count: int) -> tuple[dict[str, Param], np.ndarray | N
         if weights.space != Simplex(count):
             raise SpecError(
                 f"mixture(gm.param(...), ...): the weights of {count} parts live in Simplex({count}), not in"
-                f" {describe(weights.space)}. Write gm.param(init, gm.Simplex({count}))."
+                f" {weights.space.title}. Write gm.param(init, gm.Simplex({count}))."
             )
         return {WEIGHTS: weights}, None
     values = as_numbers("mixture(weights, ...)", weights).astype(float)
@@ -242,4 +243,4 @@ def _evidence(part: Any, inside: Values, given: list[str]) -> Float[Array, ""]:
 
 
 def _listed(spaces: dict[str, Space]) -> str:
-    return ", ".join(f"{name} in {describe(space)}" for name, space in spaces.items()) or "none"
+    return ", ".join(f"{name} in {space.title}" for name, space in spaces.items()) or "none"

@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from gmdsl.core.conditional import from_support, to_support
 from gmdsl.core.errors import SpecError
-from gmdsl.core.space import Real, Space, contains, describe
+from gmdsl.core.space import Real, Space
 
 
 class Data(eqx.Module):
@@ -73,9 +73,9 @@ def param(init: Any, space: Space | None = None) -> Param:
     value = as_numbers("param(...)", init).astype(float)
     space = Real(*value.shape) if space is None else space
     if value.shape != space.shape:
-        raise SpecError(f"param(...): shape {value.shape}, but the space is {describe(space)}. Give both one shape.")
-    if not contains(space, value):
-        raise SpecError(f"param(...): {value} is not in {describe(space)}. Start inside the space.")
+        raise SpecError(f"param(...): shape {value.shape}, but the space is {space.title}. Give both one shape.")
+    if not space.contains(value):
+        raise SpecError(f"param(...): {value} is not in {space.title}. Start inside the space.")
     return Param(np.asarray(from_support(space.constraint, value)), space)
 
 

@@ -17,7 +17,7 @@ from gmdsl.core.noised import Noised
 from gmdsl.core.process import Process
 from gmdsl.core.sources.empirical import EmpiricalSource
 from gmdsl.core.sources.mixture import MixtureSource
-from gmdsl.core.space import Real, describe
+from gmdsl.core.space import Real
 
 
 def noise(model: Any, process: Process, *, variables: Any = None) -> Noised:
@@ -45,7 +45,7 @@ def noise(model: Any, process: Process, *, variables: Any = None) -> Noised:
     for name in model.free:
         if not isinstance(model.spaces[name], Real):
             raise SpecError(
-                f"noise(...): {name} lives in {describe(model.spaces[name])}; noise is added to real variables only."
+                f"noise(...): {name} lives in {model.spaces[name].title}; noise is added to real variables only."
                 f" Noise the others, variables=[...], or declare {name} on the real line."
             )
     found = gaussian_mixture(model)

@@ -22,7 +22,7 @@ from gmdsl.core.model import Model
 from gmdsl.core.process import Process, Scalar
 from gmdsl.core.skeleton import Skeleton, strip
 from gmdsl.core.source import Source
-from gmdsl.core.space import Space, describe
+from gmdsl.core.space import Space
 
 
 class FlatFamily(eqx.Module):
@@ -167,7 +167,7 @@ class Noised(eqx.Module):
 
     def __repr__(self) -> str:
         lines = [f"Noised by {self.process}, score {self.source.kind}"]
-        return "\n".join(lines + [f"  {name}: {describe(space)}" for name, space in self.declared])
+        return "\n".join(lines + [f"  {name}: {space.title}" for name, space in self.declared])
 
     def _vector(self, operation: str, x: Any) -> Array:
         """The flat vector of a point given as an array or a dict."""

@@ -19,7 +19,6 @@ from jax.core import Tracer
 from gmdsl.core.errors import RankWarning, SpecError
 from gmdsl.core.factor import Call
 from gmdsl.core.space import Real, Space, dtype_of
-from gmdsl.core.support import space_of
 
 type Abstract = dict[str, Any]
 
@@ -39,6 +38,8 @@ def shapes_of(model: Any) -> Abstract:
 
 def probe_node(name: str, call: Any, known: Abstract) -> tuple[Space, bool, bool]:
     """What a node of a joint is: its space, whether it is random, whether it is proper."""
+    from gmdsl.core.support import space_of  # with all spaces, which an energy need not have
+
     found: dict[str, Any] = {}
 
     def run(values: Abstract) -> Any:

@@ -14,7 +14,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.factor import Deterministic
 from gmdsl.core.function import fingerprint
 from gmdsl.core.missing import check_readers
-from gmdsl.core.space import Real, Space, contains, describe
+from gmdsl.core.space import Real, Space
 from gmdsl.core.support import smaller
 
 
@@ -33,8 +33,8 @@ def product(first: Any, second: Any) -> Any:
     factors = first.factors + tuple(f for f in second.factors if not _already(f, first.factors))
     observed = _merged("observed value", first.observed, second.observed)
     for name, value in observed.items():
-        if name in narrowed and not contains(spaces[name], np.asarray(value)):
-            raise SpecError(f"product: the observed {name} lies outside {describe(spaces[name])}. Mend one.")
+        if name in narrowed and not spaces[name].contains(np.asarray(value)):
+            raise SpecError(f"product: the observed {name} lies outside {spaces[name].title}. Mend one.")
     bound = {*spaces, *data, *params, *constants}
     inputs = _unify_inputs(dict(first.inputs), dict(second.inputs))
     computed = {*first.deterministic, *second.deterministic}
@@ -72,7 +72,7 @@ def _unify_spaces(first: Any, second: Any) -> tuple[dict[str, Space], list[str]]
             raise SpecError(f"product: {name} is computed, so no space can restrict it. Declare it Real.")
         if inner is None:
             raise SpecError(
-                f"product: {name} lives in {describe(spaces[name])} on the left and in {describe(space)} on the right,"
+                f"product: {name} lives in {spaces[name].title} on the left and in {space.title} on the right,"
                 f" and neither lies in the other. Declare one space, or .rename({name}=...) on one side."
             )
         spaces[name] = inner
@@ -142,8 +142,8 @@ def _unify_inputs(first: dict[str, Space], second: dict[str, Space]) -> dict[str
         inner = smaller(first[name], second[name])
         if inner is None:
             raise SpecError(
-                f"product: the input {name} was declared {describe(first[name])} on the left and"
-                f" {describe(second[name])} on the right. Declare one space."
+                f"product: the input {name} was declared {first[name].title} on the left and"
+                f" {second[name].title} on the right. Declare one space."
             )
         inputs[name] = inner
     return inputs
@@ -154,11 +154,11 @@ def _check_bound(name: str, wanted: Space, space: Space | None, value: Any, comp
     fits = space is None or (space.shape == wanted.shape if computed else smaller(space, wanted) == space)
     if space is not None and not fits:
         raise SpecError(
-            f"product: the input {name} was declared {describe(wanted)}, but the other side gives it {describe(space)}."
+            f"product: the input {name} was declared {wanted.title}, but the other side gives it {space.title}."
             " Declare the input with that space."
         )
-    if value is not None and (np.shape(value) != wanted.shape or not contains(wanted, np.asarray(value))):
+    if value is not None and (np.shape(value) != wanted.shape or not wanted.contains(np.asarray(value))):
         raise SpecError(
-            f"product: the input {name} was declared {describe(wanted)}, but the other side gives it a value of shape"
+            f"product: the input {name} was declared {wanted.title}, but the other side gives it a value of shape"
             f" {np.shape(value)} that does not lie there. Mend the value or the declaration."
         )

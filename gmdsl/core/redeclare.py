@@ -21,7 +21,8 @@ from gmdsl.core.power import Power
 from gmdsl.core.probe import abstract, probe_energy, probe_node, shapes_of
 from gmdsl.core.scan import Scan
 from gmdsl.core.series import probe_series
-from gmdsl.core.space import Integer, Space, Spin, contains, describe
+from gmdsl.core.space import Space
+from gmdsl.core.spaces import Integer, Spin
 from gmdsl.core.support import space_of
 
 
@@ -122,8 +123,8 @@ def _array(operation: str, model: Any, name: str, value: Any) -> Any:
     if not np.array_equal(cast, array):
         raise SpecError(f"{where}: the values are {array.dtype}, but {name} was declared {old.dtype}. Convert them.")
     space = dict(model.bound).get(name)
-    if space is not None and not contains(_resized(space, array.shape), array):
-        raise SpecError(f"{where}: a value lies outside the support; {name} was declared {describe(space)}.")
+    if space is not None and not _resized(space, array.shape).contains(array):
+        raise SpecError(f"{where}: a value lies outside the support; {name} was declared {space.title}.")
     return cast
 
 

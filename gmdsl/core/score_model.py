@@ -11,7 +11,7 @@ from gmdsl.core.noised import Noised
 from gmdsl.core.prediction import Preconditioned, Prediction
 from gmdsl.core.process import Process
 from gmdsl.core.sources.learned import LearnedSource
-from gmdsl.core.space import Real, Space, describe, dtype_of
+from gmdsl.core.space import Real, Space, dtype_of
 
 
 def score_model(process: Process, network: Any, *, prediction: Prediction | None = None, **variables: Space) -> Noised:
@@ -41,7 +41,7 @@ def score_model(process: Process, network: Any, *, prediction: Prediction | None
         raise SpecError("score_model(...): no variable was declared. Name one with its space, as in x=gm.Real(2).")
     for name, space in variables.items():
         if not isinstance(space, Real):
-            given = describe(space) if isinstance(space, Space) else type(space).__name__
+            given = space.title if isinstance(space, Space) else type(space).__name__
             raise SpecError(f"score_model({name}={given}): noise is added to real variables. Declare gm.Real(...).")
     layout = tuple(variables.items())
     chosen = Preconditioned() if prediction is None else prediction

@@ -13,7 +13,7 @@ from gmdsl.core.function import Constant, Function, arguments, captured
 from gmdsl.core.node import Given
 from gmdsl.core.probe import Abstract, abstract, evaluated, is_distribution, probe_node
 from gmdsl.core.scan import CARRY, PREVIOUS, Scan, Steps
-from gmdsl.core.space import Space, describe
+from gmdsl.core.space import Space
 from gmdsl.core.support import space_of
 
 
@@ -106,12 +106,12 @@ def probe_series(name: str, steps: Steps, known: Abstract) -> Scan:
     other, still = _probed(name, "step", call, rows)
     if one != other:
         raise SpecError(
-            f"{name}: its first value lives in {describe(one)}, the following in {describe(other)}."
+            f"{name}: its first value lives in {one.title}, the following in {other.title}."
             " Give both one shape and one support."
         )
     if one.dynamic:
         raise SpecError(
-            f"{name}: the bounds of its values ({describe(one)}) move. Give every value of a path one fixed support."
+            f"{name}: the bounds of its values ({one.title}) move. Give every value of a path one fixed support."
         )
     space = _path_space(name, call, rows, length, one)
     return Scan(name, steps, space, length, proper and still)

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.core.space import Space, Spin
+from gmdsl.core.space import Space
 
 
 def states_per_element(space: Space) -> int | None:
     """How many values one element has; None when it is not discrete or has infinitely many.
 
-    >>> from gmdsl.core.space import Categorical, Integer
+    >>> from gmdsl.core.spaces import Categorical, Integer
     >>> states_per_element(Categorical(3, 10)), states_per_element(Integer())
     (3, None)
     """
@@ -23,18 +23,19 @@ def states_per_element(space: Space) -> int | None:
 def states_of(space: Space) -> tuple[int, float, float] | None:
     """How many values an element of a discrete space has, the first, and the gap between two; None for other spaces.
 
-    >>> from gmdsl.core.space import Categorical, Real, Spin
+    >>> from gmdsl.core.space import Real
+    >>> from gmdsl.core.spaces import Categorical, Spin
     >>> states_of(Categorical(3)), states_of(Spin(2)), states_of(Real())
     ((3, 0.0, 1.0), (2, -1.0, 2.0), None)
     """
     count = states_per_element(space)
-    return None if count is None else (count, -1.0, 2.0) if isinstance(space, Spin) else (count, 0.0, 1.0)
+    return None if count is None else (count, float(space.first), float(space.gap))
 
 
 def joint_states(spaces: Mapping[str, Space], most: int) -> dict[str, Array] | None:
     """Every joint state of some variables, one per row; None when there are more than `most`.
 
-    >>> from gmdsl.core.space import Binary, Spin
+    >>> from gmdsl.core.spaces import Binary, Spin
     >>> {name: rows.tolist() for name, rows in joint_states({"a": Binary(), "s": Spin()}, 10).items()}
     {'a': [0, 0, 1, 1], 's': [-1, 1, -1, 1]}
     """
@@ -54,7 +55,7 @@ def joint_states(spaces: Mapping[str, Space], most: int) -> dict[str, Array] | N
 def element_states(spaces: Mapping[str, Space]) -> dict[str, Array]:
     """Every joint state of one element of some finite discrete variables, one per row.
 
-    >>> from gmdsl.core.space import Categorical
+    >>> from gmdsl.core.spaces import Categorical
     >>> element_states({"k": Categorical(3, 50)})["k"].tolist()
     [0, 1, 2]
     """
@@ -65,4 +66,4 @@ def element_states(spaces: Mapping[str, Space]) -> dict[str, Array]:
 
 def labelled(space: Space, numbers: np.ndarray) -> Array:
     """The values of a space from their numbers 0, 1, ...: a spin counts -1, +1."""
-    return jnp.asarray(2 * numbers - 1 if isinstance(space, Spin) else numbers)
+    return jnp.asarray(space.first + space.gap * numbers)

@@ -7,7 +7,8 @@ import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.function import Constant
-from gmdsl.core.space import (
+from gmdsl.core.space import Real, Space
+from gmdsl.core.spaces import (
     Binary,
     Categorical,
     Circle,
@@ -18,9 +19,7 @@ from gmdsl.core.space import (
     Ordered,
     Positive,
     PositiveDefinite,
-    Real,
     Simplex,
-    Space,
     Spin,
     Support,
 )

@@ -10,7 +10,6 @@ Reference:
 from gmdsl.core.errors import SpecError
 from gmdsl.core.model import Model
 from gmdsl.core.path import Path
-from gmdsl.core.space import describe
 
 
 def temper(target: Model, reference: Model) -> Path:
@@ -46,7 +45,7 @@ def temper(target: Model, reference: Model) -> Path:
             raise SpecError(f"temper(...): {name} is discrete; paths move real numbers only.")
         if mine != other:
             raise SpecError(
-                f"temper(...): {name} lives in {describe(mine)} in the target, in {describe(other)} in the reference."
+                f"temper(...): {name} lives in {mine.title} in the target, in {other.title} in the reference."
                 " Give both one space."
             )
     return Path(target, reference)

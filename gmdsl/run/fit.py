@@ -20,7 +20,7 @@ from gmdsl.core.node import as_numbers
 from gmdsl.core.noised import Noised
 from gmdsl.core.objective import ROWS, Batch, Objective, rows
 from gmdsl.core.skeleton import Skeleton, strip
-from gmdsl.core.space import contains, describe, dtype_of
+from gmdsl.core.space import dtype_of
 from gmdsl.core.subset import subset
 from gmdsl.run.progress import Progress
 
@@ -246,8 +246,8 @@ def _checked(model: Any, data: Batch, operation: str) -> dict[str, jax.Array]:
                 f"{operation}: {name} has shape {array.shape}, but one datum was declared {space.shape}."
                 f" Pass shape (n, {', '.join(map(str, space.shape))})."
             )
-        if not contains(space, array):
-            raise SpecError(f"{operation}: a value of {name} lies outside {describe(space)}. Check the data.")
+        if not space.contains(array):
+            raise SpecError(f"{operation}: a value of {name} lies outside {space.title}. Check the data.")
         arrays[name], lengths[name] = jnp.asarray(array, dtype_of(space)), len(array)
     if len(set(lengths.values())) > 1:
         raise SpecError(f"{operation}: the lengths differ, {lengths}. Give each variable one row per datum.")

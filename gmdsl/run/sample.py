@@ -11,7 +11,6 @@ from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.generator import Generator
 from gmdsl.core.model import Model
 from gmdsl.core.sampler import Sampler
-from gmdsl.core.space import describe
 from gmdsl.core.uncollected import uncollected
 from gmdsl.diagnose.arviz_tree import build_tree
 from gmdsl.diagnose.moves import RARE
@@ -215,7 +214,7 @@ def _check_continuous(density: Density, sampler: Sampler) -> None:
     discrete = [v for v in density.free if density.program.spaces[v].discrete]
     if discrete and not sampler.moves_discrete:
         raise SpecError(
-            f"sample(..., {name}()): {discrete[0]} was declared {describe(density.program.spaces[discrete[0]])},"
+            f"sample(..., {name}()): {discrete[0]} was declared {density.program.spaces[discrete[0]].title},"
             f" discrete, and {name} moves real numbers only. Sum it out, model.marginalize({discrete[0]!r}), or give it"
             f" a block of its own, gm.blocks({{{discrete[0]!r}: gm.Gibbs(), ...}})."
         )

@@ -14,7 +14,7 @@ from gmdsl.core.generator import Generator
 from gmdsl.core.graph import ancestors, unique_names
 from gmdsl.core.model import Model
 from gmdsl.core.node import as_numbers
-from gmdsl.core.space import Real, contains, describe, dtype_of
+from gmdsl.core.space import Real, dtype_of
 
 TRIES = 100
 FAR_TRIES = 10  # of those, in which a start is also refused for being too far out
@@ -161,10 +161,9 @@ def _per_chain(density: Density, name: str, value: Any, chains: int) -> np.ndarr
             f"{operation}: shape {array.shape}, but {name} was declared {space.shape}."
             f" Give {space.shape}, or {(chains, *space.shape)} for one start per chain."
         )
-    if not contains(space, array):
+    if not space.contains(array):
         raise SpecError(
-            f"{operation}: {_short(value)} lies outside the support; {name} was declared {describe(space)}."
-            " Start inside."
+            f"{operation}: {_short(value)} lies outside the support; {name} was declared {space.title}. Start inside."
         )
     return array
 

@@ -14,7 +14,6 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import LowRank
 from gmdsl.core.sampler import Sampler, Stats
 from gmdsl.core.tree import named_numbers, with_numbers
 from gmdsl.run.kernel import started_sampler
@@ -61,6 +60,8 @@ class Tuned(Sampler):
         Numbers above zero, such as step sizes, are averaged in the logarithm, arrays, such as variances, as they are.
         A low-rank metric has no mean; it is that of the chain with the median scales.
         """
+        from gmdsl.core.metric import LowRank
+
         return jax.tree.map(_mean, self.sampler, is_leaf=lambda node: isinstance(node, LowRank))
 
     def bound(self, density: Any) -> "Tuned":
@@ -117,6 +118,8 @@ def tuned(tree: Any, sampler: Sampler) -> Tuned:
 
 
 def _mean(node: Any) -> Any:
+    from gmdsl.core.metric import LowRank
+
     if isinstance(node, LowRank):
         size = jnp.mean(jnp.log(node.scales), axis=1)
         middle = int(jnp.argsort(size)[len(size) // 2])

@@ -4,7 +4,7 @@ import numpy as np
 
 import gmdsl as gm
 from gmdsl.core.counted import Counted, Grid, counted_in, grid_of
-from gmdsl.core.space import Categorical, Interval
+from gmdsl.core.spaces import Categorical, Interval
 
 EDGES = np.array([0.0, 1.0, 3.0, 4.0])
 COUNTS = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 0.0]])  # given k = 1 nothing was seen

@@ -5,7 +5,7 @@ import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
-from gmdsl.core.space import IntegerSupport, Support
+from gmdsl.core.spaces import IntegerSupport, Support
 from gmdsl.core.support import smaller, space_of
 
 

@@ -19,7 +19,6 @@ from gmdsl.core.elimination import log_sum_exp, planned
 from gmdsl.core.evaluate import log_density
 from gmdsl.core.factor import Values
 from gmdsl.core.rule import Rule, Shapes
-from gmdsl.core.space import describe
 from gmdsl.core.states import states_per_element
 from gmdsl.core.tables import cards_of
 
@@ -61,7 +60,7 @@ def elimination(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | s
     spaces = {name: model.spaces[name] for name in hidden}
     for name, space in spaces.items():
         if states_per_element(space) is None:
-            return f"{name} in {describe(space)} has infinitely many values" if space.discrete else ""
+            return f"{name} in {space.title} has infinitely many values" if space.discrete else ""
     numbers = {name: value for name, value in shapes.items() if not isinstance(value, jax.ShapeDtypeStruct)}
     arrays = {name: value for name, value in shapes.items() if name not in numbers}
     found: list[Any] = []

@@ -21,7 +21,6 @@ from gmdsl.core.factor import Deterministic, Factor, Values
 from gmdsl.core.gaussian import filled
 from gmdsl.core.missing import Missing
 from gmdsl.core.rule import Rule, Shapes
-from gmdsl.core.space import describe
 from gmdsl.core.states import element_states, joint_states, states_per_element
 
 MOST_STATES = 4096
@@ -77,7 +76,7 @@ def enumeration(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | s
     spaces = {name: model.spaces[name] for name in hidden}
     for name, space in spaces.items():
         if states_per_element(space) is None:
-            return f"{name} in {describe(space)} has infinitely many values" if space.discrete else ""
+            return f"{name} in {space.title} has infinitely many values" if space.discrete else ""
     axes = _proved_axes(model, hidden, shapes)
     if axes is not None:
         count = math.prod(states_per_element(space) or 1 for space in spaces.values())

@@ -9,7 +9,7 @@ variables: dependent ones of unlike numbers of values.
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from gmdsl.core.declare import joint
+from gmdsl.core.joint import joint
 from gmdsl.core.mixture import mixture
 from gmdsl.core.model import Model
 
