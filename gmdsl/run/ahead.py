@@ -68,7 +68,7 @@ def compile_ahead(stages: list[Stage], target: FlatTarget, arrays: Any, keys: An
     fresh = [name for name in names if name not in _begun]
     _begun.update(fresh)
     if not fresh:
-        return Ahead()
+        return Ahead(importing=import_early())
     try:
         found, carries = _starts(stages[0].kernel, target, arrays, keys, chains)
         starting = _thread(found)  # first: the blocks are still traced while XLA works on it

@@ -111,3 +111,10 @@ def test_garbage_is_searched_for_while_xla_works():
         assert seen == [2]
     finally:
         gc.callbacks.remove(count)
+
+
+def test_what_the_end_needs_is_imported_early_where_nothing_is_compiled_ahead(monkeypatch):
+    begun = []
+    monkeypatch.setattr(ahead, "import_early", lambda: begun.append(1))
+    run(0.506, mesh=gm.mesh())
+    assert begun == [1]
