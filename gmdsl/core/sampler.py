@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
+from gmdsl.core.keys import step_key
 from gmdsl.core.threefry import uniforms
 
 type Stats = dict[str, Any]
@@ -64,6 +65,33 @@ class Sampler(eqx.Module):
     def refresh(self, key: Array, target: Target, state: Any) -> Any:
         """The state after the target has changed: nothing that was cached may survive."""
         return self.init(key, target, self.position(state))
+
+    def advance(
+        self, key: Array, target: Target, x: Float[Array, " dim"], steps: int
+    ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
+        """Where a chain ends after some steps with the settings as they are, and its mean acceptance rate.
+
+        Learning by chains needs no more than that. By default the steps are made one after the other; a sampler that
+        gets there with fewer evaluations of the density says how.
+
+        Args:
+            key: a random key of which nothing else is made.
+            target: the density.
+            x: where the chain is.
+            steps: how many steps.
+
+        Returns:
+            The position, and the rate: NaN where no step reports one.
+        """
+
+        def step(i: Array, at: Any) -> Any:
+            state, total = at
+            state, stats = self.step(step_key(key, i + 1), target, state)
+            return state, total + stats.get("acceptance_rate", jnp.nan)
+
+        start = (self.init(step_key(key, jnp.int32(0)), target, x), jnp.zeros((), x.dtype))
+        state, total = jax.lax.fori_loop(0, steps, step, start)
+        return self.position(state), total / max(steps, 1)
 
 
 def check_step(sampler: Any) -> None:

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.adapter import adapters_of
 from gmdsl.core.density import Target
-from gmdsl.core.keys import step_key
 from gmdsl.core.sampler import Sampler
 
 
@@ -27,12 +24,4 @@ def transitions(
     assert isinstance(sampler, Sampler)
     for adapter in adapters_of(sampler):
         _, sampler = adapter.start(sampler, target.dim)
-
-    def step(i: Array, at: Any) -> Any:
-        state, total = at
-        state, stats = sampler.step(step_key(key, i + 1), target, state)
-        return state, total + stats.get("acceptance_rate", jnp.nan)
-
-    start = (sampler.init(step_key(key, jnp.int32(0)), target, x), jnp.zeros((), x.dtype))
-    state, total = jax.lax.fori_loop(0, steps, step, start)
-    return sampler.position(state), total / max(steps, 1)
+    return sampler.advance(key, target, x, steps)

@@ -11,10 +11,12 @@ Reference:
 
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gmdsl.core.density import Target
+from gmdsl.core.keys import step_key
 from gmdsl.core.normal import standard_normal
 from gmdsl.core.point import ScoredPoint, choose, is_nan, scored_point
 from gmdsl.core.sampler import Sampler, Stats, check_step
@@ -40,10 +42,37 @@ class Langevin(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        x = state.position
-        noise = standard_normal(key, x.shape, x.dtype)
-        proposal = scored_point(target, x + 0.5 * self.step_size * state.score + jnp.sqrt(self.step_size) * noise)
-        lost = jnp.isnan(proposal.log_density) | jnp.isnan(proposal.score).any()
+        proposal = scored_point(target, self._moved(key, state))
+        lost = _lost(proposal)
         new = choose(lost, state, proposal)
         diverging = lost | ~jnp.isfinite(proposal.log_density)
         return new, {"lp": new.log_density, "diverging": diverging, "nan_evaluations": is_nan(proposal)}
+
+    def advance(
+        self, key: Array, target: Target, x: Float[Array, " dim"], steps: int
+    ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
+        """The same steps with one evaluation each, at their beginning: nothing is asked of the score at the end.
+
+        The last step is checked by the log-density alone, half an evaluation, and is not made where that is not
+        finite. From a start without a score the noise alone moves.
+        """
+
+        def step(i: Array, at: tuple[Float[Array, " dim"], ScoredPoint]) -> tuple[Float[Array, " dim"], ScoredPoint]:
+            here = scored_point(target, at[0])
+            point = choose(_lost(here), at[1], here)
+            return self._moved(step_key(key, i + 1), point), point
+
+        start = ScoredPoint(x, jnp.zeros((), x.dtype), jnp.zeros_like(x))
+        end, point = jax.lax.fori_loop(0, steps, step, (x, start))
+        return jnp.where(jnp.isfinite(target.log_density(end)), end, point.position), jnp.full((), jnp.nan, x.dtype)
+
+    def _moved(self, key: Array, point: ScoredPoint) -> Float[Array, " dim"]:
+        """Where the equation leads from a point."""
+        x = point.position
+        noise = standard_normal(key, x.shape, x.dtype)
+        return x + 0.5 * self.step_size * point.score + jnp.sqrt(self.step_size) * noise
+
+
+def _lost(point: ScoredPoint) -> Bool[Array, ""]:
+    """Whether a move to this point is not made."""
+    return jnp.isnan(point.log_density) | jnp.isnan(point.score).any()

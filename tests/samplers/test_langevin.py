@@ -1,7 +1,10 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gmdsl as gm
+from gmdsl.core.sampler import Sampler
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +37,58 @@ def test_a_step_beyond_stability_is_found_out():
 def test_a_step_is_positive():
     with pytest.raises(gm.SpecError, match="a step is above zero"):
         gm.Langevin(0.0)
+
+
+def ends(model, sampler, start, steps=7, advance=gm.Langevin.advance):
+    """Where chains from these starts end."""
+    target, keys = gm.compile(model).target, jax.random.split(jax.random.key(1), len(start))
+    return np.asarray(jax.vmap(lambda key, x: advance(sampler, key, target, x, steps)[0])(keys, jnp.asarray(start)))
+
+
+def test_an_advance_is_the_same_steps_one_after_the_other(x64):
+    model = gm.energy(lambda x: 0.25 * jnp.sum(x**4) + jnp.sum(x), x=gm.Real(3))
+    start = np.random.default_rng(0).normal(size=(20, 3))
+    found = ends(model, gm.Langevin(0.1), start)
+    np.testing.assert_allclose(found, ends(model, gm.Langevin(0.1), start, advance=Sampler.advance), rtol=1e-10)
+    assert np.abs(found - start).min() > 1e-5
+    np.testing.assert_array_equal(ends(model, gm.Langevin(0.1), start, steps=0), start)
+
+
+def test_an_advance_makes_no_move_out_of_the_support_either(x64):
+    """An exponential law on the positive numbers, whose score is NaN outside of them: the same chains as by steps."""
+    model = gm.energy(lambda x: jnp.where(x > 0, x - 0.0 * jnp.sqrt(x), jnp.inf), x=gm.Real())
+    start = np.full((300, 1), 0.3)
+    for steps in (1, 9):
+        found = ends(model, gm.Langevin(0.2), start, steps)
+        np.testing.assert_allclose(found, ends(model, gm.Langevin(0.2), start, steps, Sampler.advance), rtol=1e-10)
+        assert (found > 0).all()
+    stayed = ends(model, gm.Langevin(0.2), start, 1) == start
+    assert 0.1 < stayed.mean() < 0.6  # P(0.3 - 0.1 + sqrt(0.2) e < 0) is 0.33
+
+
+def test_an_advance_leaves_a_start_without_a_score_by_noise(x64):
+    """The score of |x| by a root of its square is NaN at zero: after a step the law is that of the noise."""
+    model = gm.energy(lambda x: jnp.sqrt(jnp.sum(x**2)), x=gm.Real(2))
+    found = ends(model, gm.Langevin(0.1), np.zeros((400, 2)), steps=1)
+    assert np.isfinite(found).all()
+    assert abs((found**2).mean() / 0.1 - 1.0) < 4.5 * np.sqrt(2.0 / 800)  # false alarms 7e-6
+
+
+def test_an_advance_costs_a_gradient_a_step(x64):
+    slopes = []
+
+    @jax.custom_vjp
+    def energy(x):
+        return 0.5 * jnp.sum(x**2)
+
+    def backward(x, g):
+        jax.debug.callback(lambda _: slopes.append(1), x)
+        return (g * x,)
+
+    energy.defvjp(lambda x: (energy(x), x), backward)
+    target = gm.compile(gm.energy(lambda x: energy(x), x=gm.Real(2))).target
+    for advance, count in ((gm.Langevin.advance, 5), (Sampler.advance, 6)):
+        jax.block_until_ready(advance(gm.Langevin(0.1), jax.random.key(0), target, jnp.ones(2), 5))
+        jax.effects_barrier()
+        assert len(slopes) == count
+        slopes.clear()
