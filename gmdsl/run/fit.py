@@ -185,7 +185,7 @@ def train_block(
         put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
         return carry, jax.tree.map(lambda b, r: put(b, r), at[1], record)
 
-    carry, buffers = jax.lax.fori_loop(0, count, one, (carry, buffers))
+    carry, buffers = jax.lax.fori_loop(jnp.int32(0), count, one, (carry, buffers))  # a strong type: traced once
     return carry, buffers, jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in carry[0]]))
 
 

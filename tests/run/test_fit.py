@@ -119,6 +119,13 @@ def test_the_same_fit_again_compiles_nothing(normal, compilations):
     assert max(compilations, default=0.0) < 0.2
 
 
+def test_the_objective_is_traced_once(normal, monkeypatch):
+    traced, loss = [], gm.MaximumLikelihood.loss
+    monkeypatch.setattr(gm.MaximumLikelihood, "loss", lambda *args: (traced.append(1), loss(*args))[1])
+    gm.fit(normal, {"x": X[:3]}, gm.MaximumLikelihood(), optimizer=optax.adam(0.02), steps=2, progress=False)
+    assert len(traced) == 1
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
