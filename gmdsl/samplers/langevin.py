@@ -56,6 +56,8 @@ class Langevin(Sampler):
         The last step is checked by the log-density alone, half an evaluation, and is not made where that is not
         finite. From a start without a score the noise alone moves.
         """
+        if type(self) is not Langevin:  # a subclass may step otherwise
+            return super().advance(key, target, x, steps)
 
         def step(i: Array, at: tuple[Float[Array, " dim"], ScoredPoint]) -> tuple[Float[Array, " dim"], ScoredPoint]:
             here = scored_point(target, at[0])

@@ -74,6 +74,16 @@ def test_an_advance_leaves_a_start_without_a_score_by_noise(x64):
     assert abs((found**2).mean() / 0.1 - 1.0) < 4.5 * np.sqrt(2.0 / 800)  # false alarms 7e-6
 
 
+class Drifting(gm.Langevin):
+    def step(self, key, target, state):
+        return state._replace(position=state.position + 1.0), {}
+
+
+def test_a_subclass_advances_by_its_own_step():
+    model = gm.energy(lambda x: 0.5 * jnp.sum(x**2), x=gm.Real(2))
+    np.testing.assert_array_equal(ends(model, Drifting(0.1), np.zeros((3, 2)), steps=4), np.full((3, 2), 4.0))
+
+
 def test_an_advance_costs_a_gradient_a_step(x64):
     slopes = []
 
