@@ -21,8 +21,8 @@ def declare(case):
     return getattr(models, case.meta["id"])(case.meta["data"])
 
 
-def run(model, sampler, draws, seed=0):
-    return gm.sample(model, sampler, chains=4, draws=draws, warmup=1000, seed=seed, progress=False)
+def run(model, sampler, draws, seed=0, chains=4):
+    return gm.sample(model, sampler, chains=chains, draws=draws, warmup=1000, seed=seed, progress=False)
 
 
 def judge(case, tree):
@@ -84,6 +84,15 @@ def test_nuts_recovers_the_moments_in_double_precision(name):
     case = load("posterior", name)
     sampler, draws, seed = LONG[name]
     score = judge(case, run(declare(case), sampler, draws, seed))
+    assert score.passed, score
+
+
+@pytest.mark.parametrize("name", ["pdb_eight_schools_noncentered", "pdb_arK", "pdb_garch11"])
+def test_chees_hmc_recovers_the_exact_moments_too(name):
+    """Thirty-two chains in single precision; R-hat and the size of the sample are asked for by `score_moments`."""
+    case = load("posterior", name)
+    sampler = gm.ChEESHMC() if "schools" in name else gm.ChEESHMC(metric=gm.adapt.DenseMetric())
+    score = judge(case, run(declare(case), sampler, 1000, chains=32))
     assert score.passed, score
 
 

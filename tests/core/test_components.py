@@ -49,9 +49,10 @@ def test_a_mean_that_bends_or_a_covariance_that_moves_is_no_extension():
 
 
 def test_mixtures_are_mixed_by_weight(x64):
-    one = pair().marginal(np.array([0]))
-    both = mixed(jnp.log(jnp.array([0.25, 0.75])), [one, one])
-    np.testing.assert_allclose(both.log_density(jnp.array([0.4])), one.log_density(jnp.array([0.4])), rtol=1e-12)
+    one, other = (pair().marginal(np.array([i])) for i in (0, 1))
+    both, x = mixed(jnp.log(jnp.array([0.25, 0.75])), [one, other]), jnp.array([0.4])
+    exact = 0.25 * np.exp(one.log_density(x)) + 0.75 * np.exp(other.log_density(x))
+    np.testing.assert_allclose(both.log_density(x), np.log(exact), rtol=1e-12)
     assert nothing().means.shape == (1, 0)
 
 
