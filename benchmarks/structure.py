@@ -14,11 +14,11 @@ import numpyro.distributions as dist
 
 import gmdsl as gm
 from gmdsl.compiler.program import Program
-from gmdsl.core.keys import as_keys, chain_words, step_key
-from gmdsl.core.normal import standard_normal
-from gmdsl.run import chains as engine
-from gmdsl.run.kernel import WIDEST, tile_size
-from gmdsl.run.modes import choose_mode
+from gmdsl.core.random.keys import as_keys, chain_words, step_key
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.run.chains import loop as engine
+from gmdsl.run.chains.batching import choose_mode
+from gmdsl.run.chains.kernel import WIDEST, tile_size
 
 ANGLES = np.arange(8) * 2 * np.pi / 8
 CENTRES = 4.0 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1).astype("float32")

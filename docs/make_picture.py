@@ -9,7 +9,7 @@ import numpy as np
 
 import gmdsl as gm
 from gmdsl.demo import eight_schools
-from gmdsl.diagnose.render import draw_graph
+from gmdsl.models.render import draw_graph
 
 ring = gm.energy(lambda x: 4.0 * (jnp.linalg.norm(x) - 2.0) ** 2 + x[0], x=gm.Real(2))
 density = gm.compile(ring)

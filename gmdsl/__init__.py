@@ -5,8 +5,8 @@ The public names are listed in `__init__.pyi` and imported when they are first u
 
 import lazy_loader
 
-from gmdsl.core.fork import watch as _watch
-from gmdsl.core.uncollected import uncollected as _uncollected
+from gmdsl.core.runtime.fork import watch as _watch
+from gmdsl.core.runtime.garbage import uncollected as _uncollected
 
 _found, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

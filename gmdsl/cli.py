@@ -51,7 +51,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _launch(options: argparse.Namespace) -> int:
-    from gmdsl.run.launch import Job, launch
+    from gmdsl.run.parallel.launch import Job, launch
 
     names = ("script", "arguments", "processes", "restarts", "devices", "distributed", "logs")
     return launch(Job(**{name: getattr(options, name) for name in names}))

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.joint import joint
-from gmdsl.core.model import Model
-from gmdsl.core.node import data
-from gmdsl.core.sampler import Sampler
 from gmdsl.diagnose.check import check
-from gmdsl.diagnose.render import render
-from gmdsl.run.predict import predict
+from gmdsl.graph.nodes import data
+from gmdsl.inference.sampler import Sampler
+from gmdsl.models.declare.joint import joint
+from gmdsl.models.model import Model
+from gmdsl.models.render import render
+from gmdsl.run.predictive.predict import predict
 from gmdsl.run.sample import sample
 from gmdsl.samplers.nuts import NUTS
 

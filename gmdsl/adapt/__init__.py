@@ -1,4 +1,4 @@
-"""Adapters: rules that tune a sampler during warm-up. See `gmdsl.core.adapter` for the contract."""
+"""Adapters: rules that tune a sampler during warm-up. See `gmdsl.inference.adapter` for the contract."""
 
 import lazy_loader
 

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gmdsl.core.across import all_chains, mean_over_chains
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace, setting
+from gmdsl.core.pytrees.fields import replace, setting
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.collectives import all_chains, mean_over_chains
+from gmdsl.inference.sampler import Sampler, Stats
 
 MEMORY = 0.9  # of the running mean of a chain's acceptance rate
 STUCK = 0.1  # a chain whose running mean is below this does not move

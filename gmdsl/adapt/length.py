@@ -15,11 +15,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.welford import Moments, add, empty
-from gmdsl.core.adapter import Adapter
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import LowRank, trace_in_units_of
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace, setting
+from gmdsl.core.pytrees.fields import replace, setting
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.metric import LowRank, trace_in_units_of
+from gmdsl.inference.sampler import Sampler, Stats
 
 
 class Length(Adapter):

@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.adapter import Adapter
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import LowRank
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace, setting
+from gmdsl.core.pytrees.fields import replace, setting
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.metric import LowRank
+from gmdsl.inference.sampler import Sampler, Stats
 
 
 class Recent(NamedTuple):

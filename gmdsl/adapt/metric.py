@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from equinox import AbstractClassVar
 
 from gmdsl.adapt.welford import Moments, add, add_all, covariance, empty
-from gmdsl.core.adapter import Adapter
 from gmdsl.core.errors import SpecError
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace, setting
+from gmdsl.core.pytrees.fields import replace, setting
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.sampler import Sampler, Stats
 
 
 class Metric(Adapter):

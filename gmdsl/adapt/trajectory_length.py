@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gmdsl.core.across import mean_over_chains
-from gmdsl.core.adapter import Adapter
 from gmdsl.core.errors import SpecError
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace, setting
+from gmdsl.core.pytrees.fields import replace, setting
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.collectives import mean_over_chains
+from gmdsl.inference.sampler import Sampler, Stats
 
 EARLY = 8  # leapfrog steps in a trajectory at most, until the first window of warm-up
 

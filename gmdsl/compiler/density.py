@@ -16,14 +16,14 @@ from jaxtyping import Array, Float
 
 from gmdsl.compiler.hoist import hoisted_of
 from gmdsl.compiler.program import FlatTarget, split
-from gmdsl.core.display import as_html, as_rich
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.core.model import Model
-from gmdsl.core.node import as_numbers
+from gmdsl.graph.nodes import as_numbers
+from gmdsl.models.display import as_html, as_rich
+from gmdsl.models.model import Model
 
 if TYPE_CHECKING:
-    from gmdsl.compiler.log_normalizer import LogNormalizer
-    from gmdsl.compiler.quadrature import Quadrature
+    from gmdsl.compiler.integrals.log_normalizer import LogNormalizer
+    from gmdsl.compiler.integrals.quadrature import Quadrature
 
 
 class Density:
@@ -106,7 +106,7 @@ class Density:
 
     def log_normalizer(self, method: "Quadrature | None" = None) -> "LogNormalizer":
         """The log of the integral of the density, exactly or by quadrature (`gm.log_normalizer`)."""
-        from gmdsl.compiler.log_normalizer import log_normalizer
+        from gmdsl.compiler.integrals.log_normalizer import log_normalizer
 
         return log_normalizer(self.model, method)
 
@@ -116,7 +116,7 @@ class Density:
         Raises:
             SpecError: a name that is neither data nor observed, or another shape.
         """
-        from gmdsl.core.condition import checked, checked_observation
+        from gmdsl.models.operators.condition import checked, checked_observation
 
         data, observed = dict(self.model.data), dict(self.model.observed)
         for name, value in {**(values or {}), **named}.items():
@@ -212,7 +212,7 @@ def compile(model: Model) -> Density:
         )
     for factor in model.factors:
         if factor.atomic:
-            from gmdsl.core.empirical_factor import no_density
+            from gmdsl.graph.factors.empirical import no_density
 
             raise no_density("compile(...)", factor)
     return Density(model)
@@ -220,7 +220,7 @@ def compile(model: Model) -> Density:
 
 def explain(density: Density) -> str:
     """The text of `Density.explain`."""
-    from gmdsl.core.marginal import accounts
+    from gmdsl.exact.marginal import accounts
 
     program, steps = density.program, density.program.plan
     owners = {name: program.factor_names[i] for i, names in enumerate(steps.owns) for name in names}

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.program import INVERSES, Hoisted, Leaves, Program
-from gmdsl.compiler.solves import LARGEST, inverted
-from gmdsl.core.steps import is_known
+from gmdsl.compiler.rewrites.triangular_solves import LARGEST, inverted
+from gmdsl.core.jaxprs.tape import is_known
 
 
 def hoisted_of(program: Program, leaves: Leaves) -> Hoisted:

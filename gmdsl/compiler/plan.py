@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Deterministic, Factor
-from gmdsl.core.graph import cycle, ordered
-from gmdsl.core.space import Space
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.order import cycle, ordered
+from gmdsl.spaces.space import Space
 
 
 @dataclass(frozen=True)

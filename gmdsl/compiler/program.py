@@ -16,28 +16,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.convolutions import as_product, has_kernels
-from gmdsl.compiler.cumulative import by_doubling
-from gmdsl.compiler.folded import folded
-from gmdsl.compiler.matrices import by_columns, tall
 from gmdsl.compiler.plan import Plan, plan
-from gmdsl.compiler.rewrite import Rule, rewritten
-from gmdsl.compiler.solves import by_inverse, by_inverses, fixed_solves, may_solve
-from gmdsl.core.ancestral import known
-from gmdsl.core.conditional import Conditional
-from gmdsl.core.density import States, Target
+from gmdsl.compiler.rewrites.constant_folding import folded
+from gmdsl.compiler.rewrites.convolutions import as_product, has_kernels
+from gmdsl.compiler.rewrites.cumulative_sums import by_doubling
+from gmdsl.compiler.rewrites.rewrite import Rule, rewritten
+from gmdsl.compiler.rewrites.transposed_matrices import by_columns, tall
+from gmdsl.compiler.rewrites.triangular_solves import by_inverse, by_inverses, fixed_solves, may_solve
 from gmdsl.core.errors import SpecError
-from gmdsl.core.evaluate import decoded, encoded
-from gmdsl.core.factor import Deterministic, Undirected
-from gmdsl.core.fork import refuse_fork
-from gmdsl.core.full_precision import full_precision
-from gmdsl.core.function import ARRAYS
-from gmdsl.core.graph import unique_names
-from gmdsl.core.kept_programs import keep_programs
-from gmdsl.core.recent import Recent
-from gmdsl.core.space import Real, Space, dtype_of
-from gmdsl.core.states import states_of
-from gmdsl.core.steps import Step, Steps
+from gmdsl.core.jaxprs.tape import Step, Steps
+from gmdsl.core.lru import Recent
+from gmdsl.core.pytrees.function import ARRAYS
+from gmdsl.core.runtime.compilation_cache import keep_programs
+from gmdsl.core.runtime.fork import refuse_fork
+from gmdsl.core.runtime.precision import full_precision
+from gmdsl.graph.ancestral import known
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.evaluate import decoded, encoded
+from gmdsl.graph.factor import Deterministic, Undirected
+from gmdsl.graph.order import unique_names
+from gmdsl.inference.target import States, Target
+from gmdsl.spaces.space import Real, Space, dtype_of
+from gmdsl.spaces.states import states_of
 
 type Leaves = tuple[Any, ...]
 type Hoisted = dict[str, Any]

@@ -1,1 +1,1 @@
-"""The nouns: spaces, factors, models, targets, samplers and adapters. Imports nothing of gmdsl above it."""
+"""What everything stands on, and nothing about models: pytrees, random numbers, traced programs, runtime."""

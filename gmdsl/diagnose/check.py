@@ -17,20 +17,20 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
-from gmdsl.core.model import Model
-from gmdsl.core.noised import Noised
-from gmdsl.core.path import Path
-from gmdsl.diagnose import draws, moves
-from gmdsl.diagnose.approximation import approximation
-from gmdsl.diagnose.by_arviz import by_arviz
-from gmdsl.diagnose.drift import drift
-from gmdsl.diagnose.gradient import gradient
-from gmdsl.diagnose.modes import modes
+from gmdsl.diagnose.checks import draws, sampler_stats
+from gmdsl.diagnose.checks.approximation import approximation
+from gmdsl.diagnose.checks.by_arviz import by_arviz
+from gmdsl.diagnose.checks.drift import drift
+from gmdsl.diagnose.checks.gradient import gradient
+from gmdsl.diagnose.checks.modes import modes
+from gmdsl.diagnose.checks.stein import stein
+from gmdsl.diagnose.checks.weights import weights
+from gmdsl.diagnose.lint_rules.improper import improper
 from gmdsl.diagnose.positions import positions
 from gmdsl.diagnose.report import Finding, Report, report
-from gmdsl.diagnose.rules.improper import improper
-from gmdsl.diagnose.stein import stein
-from gmdsl.diagnose.weights import weights
+from gmdsl.diffusion.noised import Noised
+from gmdsl.inference.path import Path
+from gmdsl.models.model import Model
 
 
 def check(tree: Any, model: Model | Path | Noised | None = None, reference: Model | None = None) -> Report:
@@ -67,7 +67,7 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     if "approximation" in tree.children:
         found += approximation(tree)
     elif "particles" in tree.children:
-        found += [weights(tree["particles"]["log_weight"].values), moves.bias(tree["posterior"])]
+        found += [weights(tree["particles"]["log_weight"].values), sampler_stats.bias(tree["posterior"])]
     else:
         found += _chains(tree, moving, broken=_broken(found))
     return report([*found, *_with_model(tree, moving, model, reference, broken=_broken(found))])
@@ -76,8 +76,12 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
 def _chains(tree: Any, moving: Any, *, broken: bool) -> list[Finding | None]:
     """What the statistics of the sampler and the agreement of the chains tell."""
     stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
-    found = [moves.divergences(stats), moves.depth(stats), moves.nan_evaluations(stats)]
-    found += [moves.acceptance(stats, tree["posterior"].attrs), moves.energies(stats), moves.bias(tree["posterior"])]
+    found = [sampler_stats.divergences(stats), sampler_stats.depth(stats), sampler_stats.nan_evaluations(stats)]
+    found += [
+        sampler_stats.acceptance(stats, tree["posterior"].attrs),
+        sampler_stats.energies(stats),
+        sampler_stats.bias(tree["posterior"]),
+    ]
     if broken:
         return found
     found += [draws.enough(moving), draws.rhat(moving), *draws.sizes(moving)]

@@ -1,24 +1,24 @@
 """`gm.lint`: what looks wrong in a model before it is sampled.
 
-Two kinds of rules, one file each in `gmdsl.diagnose.rules`. Some read the model: nodes that are declared and used by
-nothing, arrays that change their rank unasked, captured state, discrete variables. Others evaluate it at a few
-hundred points: starts, lines that lead far away, the edges of branches, in both precisions. Nothing is
-sampled; a second or two on a small model.
+Two kinds of rules, one file each in `gmdsl.diagnose.lint_rules`. Some read the model: nodes that are declared and used
+by nothing, arrays that change their rank unasked, captured state, discrete variables. Others evaluate it at a few
+hundred points: starts, lines that lead far away, the edges of branches, in both precisions. Nothing is sampled; a
+second or two on a small model.
 """
 
 from collections.abc import Callable
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.model import Model
+from gmdsl.diagnose.lint_rules.broadcasting import broadcasting
+from gmdsl.diagnose.lint_rules.capture import capture
+from gmdsl.diagnose.lint_rules.derivative import derivative
+from gmdsl.diagnose.lint_rules.discrete import discrete
+from gmdsl.diagnose.lint_rules.improper import improper
+from gmdsl.diagnose.lint_rules.precision import precision
+from gmdsl.diagnose.lint_rules.start import start
+from gmdsl.diagnose.lint_rules.unused import unused
 from gmdsl.diagnose.report import Finding, Report, report
-from gmdsl.diagnose.rules.broadcasting import broadcasting
-from gmdsl.diagnose.rules.capture import capture
-from gmdsl.diagnose.rules.derivative import derivative
-from gmdsl.diagnose.rules.discrete import discrete
-from gmdsl.diagnose.rules.improper import improper
-from gmdsl.diagnose.rules.precision import precision
-from gmdsl.diagnose.rules.start import start
-from gmdsl.diagnose.rules.unused import unused
+from gmdsl.models.model import Model
 
 READ = (unused, broadcasting, capture, discrete)
 EVALUATED = (start, improper, derivative, precision)

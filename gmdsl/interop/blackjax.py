@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.function import Constant
-from gmdsl.core.sampler import Stats
+from gmdsl.core.pytrees.function import Constant
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.sampler import Stats
+from gmdsl.inference.target import Target
 from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
 
 THEIRS = {"step_size": "step_size", "inverse_mass": "inverse_mass_matrix", "length": "L"}

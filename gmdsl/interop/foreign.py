@@ -12,9 +12,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.function import Constant, Function
-from gmdsl.core.sampler import Sampler, Stats
+from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.sampler import Sampler, Stats
 
 ARVIZ = {
     "accept_prob": "acceptance_rate",

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.conditional import Conditional, from_support, to_support
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Call, Deterministic, Values
-from gmdsl.core.function import ARRAYS, Function
-from gmdsl.core.model import Model
-from gmdsl.core.node import as_numbers
-from gmdsl.core.space import Real, Space
-from gmdsl.core.support import space_of
+from gmdsl.core.pytrees.function import ARRAYS, Function
+from gmdsl.graph.conditional import Conditional, from_support, to_support
+from gmdsl.graph.factor import Call, Deterministic, Values
+from gmdsl.graph.nodes import as_numbers
+from gmdsl.models.model import Model
+from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.space import Real, Space
 
 
 class Traced(eqx.Module):

@@ -24,10 +24,10 @@ from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DenseMetric, DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.function import Constant
-from gmdsl.core.sampler import Stats
+from gmdsl.core.pytrees.function import Constant
+from gmdsl.inference.sampler import Stats
+from gmdsl.inference.target import Target
 from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
 
 INNER = ("i", "potential_energy", "mean_accept_prob", "trajectory_length")  # fields of a state that are no statistics

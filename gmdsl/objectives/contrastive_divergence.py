@@ -20,9 +20,9 @@ from jaxtyping import Array, Float
 
 from gmdsl.compiler.program import FlatTarget, split
 from gmdsl.core.errors import SpecError
-from gmdsl.core.objective import Batch, Metrics, Objective, rows
-from gmdsl.core.sampler import Sampler
-from gmdsl.core.transitions import transitions
+from gmdsl.inference.kernels.transitions import transitions
+from gmdsl.inference.sampler import Sampler
+from gmdsl.learning.objective import Batch, Metrics, Objective, rows
 
 
 class ContrastiveDivergence(Objective):

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.layout import flatten
-from gmdsl.core.noised import Noised
-from gmdsl.core.objective import Batch, Metrics, Objective, rows
+from gmdsl.diffusion.noised import Noised
+from gmdsl.learning.objective import Batch, Metrics, Objective, rows
+from gmdsl.spaces.layout import flatten
 
 
 class DenoisingScoreMatching(Objective):

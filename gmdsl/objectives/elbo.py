@@ -16,10 +16,10 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.factor import Deterministic, Undirected
-from gmdsl.core.guide import Guided, as_guide, log_ratio, reparametrised
-from gmdsl.core.learnable import learnable
-from gmdsl.core.objective import Batch, Metrics, Objective, rows
+from gmdsl.graph.factor import Deterministic, Undirected
+from gmdsl.learning.guide import Guided, as_guide, log_ratio, reparametrised
+from gmdsl.learning.learnable import learnable
+from gmdsl.learning.objective import Batch, Metrics, Objective, rows
 
 
 class ELBO(Objective):

@@ -24,13 +24,13 @@ from jaxtyping import Array, Float
 
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.compiler.program import FlatTarget, split
-from gmdsl.core.adapter import adapters_of
-from gmdsl.core.conditional import Conditional
 from gmdsl.core.errors import SpecError
-from gmdsl.core.objective import ROWS, Batch, Metrics, Objective, rows
-from gmdsl.core.sampler import Sampler
-from gmdsl.core.transitions import transitions
-from gmdsl.core.tree import replace, setting, stopped
+from gmdsl.core.pytrees.fields import replace, setting, stopped
+from gmdsl.graph.conditional import Conditional
+from gmdsl.inference.adapter import adapters_of
+from gmdsl.inference.kernels.transitions import transitions
+from gmdsl.inference.sampler import Sampler
+from gmdsl.learning.objective import ROWS, Batch, Metrics, Objective, rows
 
 TUNING = 0.1  # how fast the step follows the acceptance rate, per update
 WARMUP_STEPS = 10  # transitions between two tunings of the step before the first update

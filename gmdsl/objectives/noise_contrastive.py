@@ -18,9 +18,9 @@ from jaxtyping import Array, Float
 
 from gmdsl.compiler.program import split
 from gmdsl.core.errors import SpecError
-from gmdsl.core.model import Model
-from gmdsl.core.node import Param, param
-from gmdsl.core.objective import Batch, Metrics, Objective, rows
+from gmdsl.graph.nodes import Param, param
+from gmdsl.learning.objective import Batch, Metrics, Objective, rows
+from gmdsl.models.model import Model
 
 LOG_Z = "log_z"
 

@@ -19,11 +19,11 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.adapter import adapters_of
 from gmdsl.core.errors import SpecError
-from gmdsl.core.path import PathSampler, PathTarget, Population
-from gmdsl.core.sampler import Sampler
-from gmdsl.core.tree import replace, setting
+from gmdsl.core.pytrees.fields import replace, setting
+from gmdsl.inference.adapter import adapters_of
+from gmdsl.inference.path import PathSampler, PathTarget, Population
+from gmdsl.inference.sampler import Sampler
 
 
 class AIS(PathSampler):

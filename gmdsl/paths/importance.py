@@ -13,7 +13,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.path import PathSampler, PathTarget, Population
+from gmdsl.inference.path import PathSampler, PathTarget, Population
 
 
 class ImportanceSampling(PathSampler):

@@ -8,8 +8,8 @@ Reference:
 """
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.model import Model
-from gmdsl.core.path import Path
+from gmdsl.inference.path import Path
+from gmdsl.models.model import Model
 
 
 def temper(target: Model, reference: Model) -> Path:

@@ -6,7 +6,7 @@ $dx = \sigma\, dB$: the signal keeps its size, the variance of the noise grows l
 import jax.numpy as jnp
 
 from gmdsl.core.errors import check_positive
-from gmdsl.core.process import Process, Scalar
+from gmdsl.diffusion.process import Process, Scalar
 
 
 class Brownian(Process):

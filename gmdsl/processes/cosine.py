@@ -9,7 +9,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.process import Process, Scalar
+from gmdsl.diffusion.process import Process, Scalar
 
 
 class Cosine(Process):

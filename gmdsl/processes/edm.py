@@ -7,7 +7,7 @@ Reference:
 import jax.numpy as jnp
 
 from gmdsl.core.errors import check_positive
-from gmdsl.core.process import Process, Scalar
+from gmdsl.diffusion.process import Process, Scalar
 
 
 class EDM(Process):

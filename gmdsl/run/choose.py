@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.model import Model
-from gmdsl.core.noised import Noised
-from gmdsl.core.path import Path
+from gmdsl.diffusion.noised import Noised
+from gmdsl.inference.path import Path
+from gmdsl.models.model import Model
 from gmdsl.paths.ais import AIS
 from gmdsl.samplers.blocks import blocks
 from gmdsl.samplers.chees_hmc import ChEESHMC

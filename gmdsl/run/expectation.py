@@ -14,21 +14,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.compiler.log_normalizer import integrated
-from gmdsl.compiler.quadrature import MOST_DIMENSIONS, Quadrature, integrals
-from gmdsl.core.ancestral import known
-from gmdsl.core.counted import counted_in, grid_of
-from gmdsl.core.discrete import expectation_of
+from gmdsl.compiler.integrals.log_normalizer import integrated
+from gmdsl.compiler.integrals.quadrature import MOST_DIMENSIONS, Quadrature, integrals
 from gmdsl.core.errors import SpecError, check_positive, unknown_name
-from gmdsl.core.evaluate import completed, log_density
-from gmdsl.core.factor import Deterministic
-from gmdsl.core.function import Function
-from gmdsl.core.graph import ancestors
-from gmdsl.core.marginal import accounts
-from gmdsl.core.model import Model
-from gmdsl.core.probe import abstract
-from gmdsl.core.states import joint_states
+from gmdsl.core.pytrees.function import Function
+from gmdsl.exact.discrete_sums import expectation_of
+from gmdsl.exact.marginal import accounts
+from gmdsl.graph.ancestral import known
+from gmdsl.graph.evaluate import completed, log_density
+from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factors.histogram import counted_in, grid_of
+from gmdsl.graph.order import ancestors
+from gmdsl.models.model import Model
+from gmdsl.models.probe.shapes import abstract
 from gmdsl.run.sample import sample
+from gmdsl.spaces.states import joint_states
 
 NODES = 5  # in each cell of a counted density: exact for polynomials of degree 9
 MOST_POINTS = 2**20

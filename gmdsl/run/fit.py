@@ -13,16 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.core.errors import FitError, SpecError
-from gmdsl.core.function import Constant
-from gmdsl.core.learnable import learnable
-from gmdsl.core.model import Model
-from gmdsl.core.node import as_numbers
-from gmdsl.core.noised import Noised
-from gmdsl.core.objective import ROWS, Batch, Objective, rows
-from gmdsl.core.skeleton import Skeleton, strip
-from gmdsl.core.space import dtype_of
-from gmdsl.core.subset import subset
+from gmdsl.core.pytrees.function import Constant
+from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.core.random.subset import subset
+from gmdsl.diffusion.noised import Noised
+from gmdsl.graph.nodes import as_numbers
+from gmdsl.learning.learnable import learnable
+from gmdsl.learning.objective import ROWS, Batch, Objective, rows
+from gmdsl.models.model import Model
 from gmdsl.run.progress import Progress
+from gmdsl.spaces.space import dtype_of
 
 BLOCK = 100  # optimiser steps in a compiled block
 

@@ -22,19 +22,19 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
-from gmdsl.core.model import Model
-from gmdsl.core.sampler import Sampler
-from gmdsl.core.space import Real, dtype_of
-from gmdsl.core.tree import named_numbers
-from gmdsl.diagnose.arviz_tree import model_digest, run_attributes, settings_text
-from gmdsl.run import commit
-from gmdsl.run.chains import Outcome, Run, RunPlan, Setup, advance, ahead, prepared, starts
-from gmdsl.run.cores import cores_here
-from gmdsl.run.kernel import Carry, start_chains
-from gmdsl.run.lock import locked
-from gmdsl.run.mesh import check_mesh, local, spread
-from gmdsl.run.share import ALONE, Place, Share, place
-from gmdsl.run.store import STATE, Store, all_done, described, folder, lengthen, opened, shares, unoccupied
+from gmdsl.core.pytrees.fields import named_numbers
+from gmdsl.inference.sampler import Sampler
+from gmdsl.models.model import Model
+from gmdsl.results.tree import model_digest, run_attributes, settings_text
+from gmdsl.run.chains.cores import cores_here
+from gmdsl.run.chains.kernel import Carry, start_chains
+from gmdsl.run.chains.loop import Outcome, Run, RunPlan, Setup, advance, ahead, prepared, starts
+from gmdsl.run.parallel.mesh import check_mesh, local, spread
+from gmdsl.run.parallel.placement import ALONE, Place, Share, place
+from gmdsl.run.storage import checkpoint
+from gmdsl.run.storage.lock import locked
+from gmdsl.run.storage.store import STATE, Store, all_done, described, folder, lengthen, opened, shares, unoccupied
+from gmdsl.spaces.space import Real, dtype_of
 
 WAIT = 0.1  # seconds between two looks at what other processes have done
 
@@ -68,7 +68,7 @@ def sample_stored(
         while not shares(path):
             time.sleep(WAIT)
     else:
-        state = commit.newest(folder(path, Share(0, shares(path))))
+        state = checkpoint.newest(folder(path, Share(0, shares(path))))
         _same(path, _settings(state.facts["plan"]), _settings(dataclasses.asdict(plan)))
     return _run(path, setup, sampler, every, place, progress, began, fresh, cores)
 
@@ -119,7 +119,7 @@ def resume(
     began, path, here = time.perf_counter(), pathlib.Path(store), place(mesh)
     if not (path / STATE).is_dir():
         raise SpecError(f"resume({str(path)!r}): there is no run at that path. Start one by gm.sample(store=...).")
-    state = commit.newest(folder(path, Share(0, shares(path) or 1)))
+    state = checkpoint.newest(folder(path, Share(0, shares(path) or 1)))
     plan = RunPlan(**state.facts["plan"])
     asked = plan.draws if draws is None else draws
     if not isinstance(asked, int) or asked < plan.draws:
@@ -171,7 +171,7 @@ def _run_share(
     """Runs the chains of one share from their newest state to the end."""
     mesh = whole.kernel.mesh
     setup = prepared(whole.density, sampler, whole.plan, mesh, share, cores)
-    state = commit.newest(folder(path, share))
+    state = checkpoint.newest(folder(path, share))
     _same(path, state.facts, digests(setup.density.model, sampler, mesh))
     store = Store(path, setup, facts(setup, sampler), every)
     store.safe = store.done = state.done
@@ -201,7 +201,7 @@ def _tuned(path: pathlib.Path, whole: Setup, count: int) -> dict[str, Any]:
     """The settings of all chains, from the newest states of the shares; nothing where nothing is tuned."""
     if not whole.kernel.adapters:
         return {}
-    states = [commit.newest(folder(path, Share(index, count))).arrays for index in range(count)]
+    states = [checkpoint.newest(folder(path, Share(index, count))).arrays for index in range(count)]
     parts = [_restored(whole, state).sampler for state in states]
     arrays = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *parts)
     return named_numbers(whole.kernel.started.sampler(arrays))

@@ -8,22 +8,22 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import NaNWarning, SpecError
-from gmdsl.core.generator import Generator
-from gmdsl.core.model import Model
-from gmdsl.core.sampler import Sampler
-from gmdsl.core.uncollected import uncollected
-from gmdsl.diagnose.arviz_tree import build_tree
-from gmdsl.diagnose.moves import RARE
-from gmdsl.run.chains import RunPlan
-from gmdsl.run.cores import check_cores
-from gmdsl.run.gather import alone, run_together
-from gmdsl.run.mesh import check_mesh, spans
-from gmdsl.run.modes import choose_mode
-from gmdsl.run.share import place
+from gmdsl.core.runtime.garbage import uncollected
+from gmdsl.diagnose.checks.sampler_stats import RARE
+from gmdsl.inference.generator import Generator
+from gmdsl.inference.sampler import Sampler
+from gmdsl.models.model import Model
+from gmdsl.results.tree import build_tree
+from gmdsl.run.chains.batching import choose_mode
+from gmdsl.run.chains.cores import check_cores
+from gmdsl.run.chains.loop import RunPlan
+from gmdsl.run.in_memory import alone, run_together
+from gmdsl.run.parallel.mesh import check_mesh, spans
+from gmdsl.run.parallel.placement import place
 
 if TYPE_CHECKING:
-    from gmdsl.core.noised import Noised
-    from gmdsl.core.path import Path, PathSampler
+    from gmdsl.diffusion.noised import Noised
+    from gmdsl.inference.path import Path, PathSampler
 
 
 def sample(
@@ -110,23 +110,23 @@ def _sampled(
     tree = _run(density, sampler, plan, store, checkpoint_every, **how)
     if not log_likelihood:
         return tree
-    from gmdsl.run.log_likelihood import log_likelihood as add_log_likelihood
+    from gmdsl.run.predictive.log_likelihood import log_likelihood as add_log_likelihood
 
     return add_log_likelihood(model, tree)
 
 
 def _by_others(model: Any, sampler: Any, draws: int, seed: int, init: Any, progress: bool) -> Any:
     """Draws that are made without chains: by generators and samplers of paths; anything else is refused."""
-    from gmdsl.core.noised import Noised
-    from gmdsl.core.path import Path, PathSampler
+    from gmdsl.diffusion.noised import Noised
+    from gmdsl.inference.path import Path, PathSampler
 
     if isinstance(sampler, Generator):
-        from gmdsl.run.generate import sample_generator
+        from gmdsl.run.populations.generators import sample_generator
 
         _check_counts(("draws", draws, 1), seed=seed)
         return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
-        from gmdsl.run.population import sample_path
+        from gmdsl.run.populations.log_z import sample_path
 
         return sample_path(model, sampler, seed=seed)
     if isinstance(model, Noised):

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.adapter import Adapter, adapters_of
-from gmdsl.core.density import States, Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.tree import replace
+from gmdsl.core.pytrees.fields import replace
+from gmdsl.inference.adapter import Adapter, adapters_of
+from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.target import States, Target
 
 type Names = tuple[str, ...]
 

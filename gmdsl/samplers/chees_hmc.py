@@ -19,16 +19,16 @@ from gmdsl.adapt.cross_chain import CrossChain
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.adapt.trajectory_length import TrajectoryLength
-from gmdsl.core.across import max_over_lanes
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
-from gmdsl.core.hamiltonian import accepted, trajectory
-from gmdsl.core.metric import root, unscaled
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.point import ScoredPoint, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.collectives import max_over_lanes
+from gmdsl.inference.kernels.hamiltonian import accepted, trajectory
+from gmdsl.inference.kernels.metric import root, unscaled
+from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
+from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.target import Target
 
 # The middles of 16 equal parts of (0, 1), each far from the one before: the parts by their binary digits reversed.
 TIMES = tuple((int(f"{part:04b}"[::-1], 2) + 0.5) / 16 for part in range(16))

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.target import Target
 
 
 class Gibbs(Sampler):

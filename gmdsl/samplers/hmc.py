@@ -15,15 +15,15 @@ from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.hamiltonian import accepted, trajectory
-from gmdsl.core.metric import root
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.point import ScoredPoint, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.hamiltonian import accepted, trajectory
+from gmdsl.inference.kernels.metric import root
+from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
+from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.target import Target
 
 
 class HMC(Sampler):

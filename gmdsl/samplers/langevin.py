@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gmdsl.core.density import Target
-from gmdsl.core.keys import step_key
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.point import ScoredPoint, choose, is_nan, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step
+from gmdsl.core.random.keys import step_key
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.inference.kernels.scored_point import ScoredPoint, choose, is_nan, scored_point
+from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.target import Target
 
 
 class Langevin(Sampler):

@@ -35,15 +35,15 @@ from gmdsl.adapt.energy_error import EnergyError
 from gmdsl.adapt.length import Length
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import Root, root, scaled, scaled_score
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.phase import Phase, bounced, phase, point_of
-from gmdsl.core.point import is_nan, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.metric import Root, root, scaled, scaled_score
+from gmdsl.inference.kernels.phase_space import Phase, bounced, phase, point_of
+from gmdsl.inference.kernels.scored_point import is_nan, scored_point
+from gmdsl.inference.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.inference.target import Target
 
 DIVERGENCE = 1000.0  # energy error above which a path is called divergent, as in Stan
 OUTER = 0.1931833275037836  # share of a step in its first and last turn, for the least error

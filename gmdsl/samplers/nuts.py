@@ -1,4 +1,4 @@
-"""The No-U-Turn sampler: HMC that doubles its trajectory until it turns back (`gmdsl.core.doubling`).
+"""The No-U-Turn sampler: HMC that doubles its trajectory until it turns back (`gmdsl.inference.kernels.no_u_turn`).
 
 Reference:
     Hoffman and Gelman, *The No-U-Turn Sampler*, JMLR 15, 2014; Betancourt, *A conceptual introduction
@@ -13,15 +13,15 @@ from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
-from gmdsl.core.doubling import doubled
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import kinetic, root
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.point import ScoredPoint, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.metric import kinetic, root
+from gmdsl.inference.kernels.no_u_turn import doubled
+from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
+from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.target import Target
 
 
 class NUTS(Sampler):

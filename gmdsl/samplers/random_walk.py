@@ -12,12 +12,12 @@ from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
-from gmdsl.core.metric import root, scaled
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.metric import root, scaled
+from gmdsl.inference.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.inference.target import Target
 
 
 class WalkState(NamedTuple):

@@ -19,12 +19,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gmdsl.compiler.minibatch import Minibatches, as_names, bound, check_batch, seen
-from gmdsl.core.density import Target
+from gmdsl.compiler.minibatch.batches import Minibatches, as_names, bound, check_batch, seen
 from gmdsl.core.errors import SpecError, check_positive
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.sampler import Sampler, Stats, check_step
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.target import Target
 
 
 class Moving(NamedTuple):

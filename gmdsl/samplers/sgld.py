@@ -25,12 +25,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.minibatch import Minibatches, as_names, bound, check_batch, seen
-from gmdsl.core.density import Target
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.point import ScoredPoint, choose, is_nan, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step
-from gmdsl.core.threefry import split
+from gmdsl.compiler.minibatch.batches import Minibatches, as_names, bound, check_batch, seen
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.kernels.scored_point import ScoredPoint, choose, is_nan, scored_point
+from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.target import Target
 
 
 class SGLD(Sampler):

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.metric import DiagonalMetric
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError, check_positive
-from gmdsl.core.metric import root, scaled
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.sampler import Sampler, Stats
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.metric import root, scaled
+from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.target import Target
 
 SHRINKS = 100  # after so many the interval is as narrow as rounding
 

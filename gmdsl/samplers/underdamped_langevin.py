@@ -24,15 +24,15 @@ from jaxtyping import Array, Float
 from gmdsl.adapt.energy_error import EnergyError
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.core.adapter import Adapter
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.metric import root, scaled, scaled_score
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.phase import Phase, bounced, phase, point_of, turned
-from gmdsl.core.point import is_nan, scored_point
-from gmdsl.core.sampler import Sampler, Stats, check_step, metropolis
-from gmdsl.core.threefry import split
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.core.random.threefry import split
+from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.metric import root, scaled, scaled_score
+from gmdsl.inference.kernels.phase_space import Phase, bounced, phase, point_of, turned
+from gmdsl.inference.kernels.scored_point import is_nan, scored_point
+from gmdsl.inference.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.inference.target import Target
 
 DIVERGENCE = 1000.0  # energy error above which a step is called divergent, as in Stan
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.tree import replace
+from gmdsl.core.pytrees.fields import replace
 
 DIM, CONSTANT = 7, 0.02  # E[error^2] = DIM * CONSTANT * step^6
 

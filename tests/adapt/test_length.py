@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.tree import replace
+from gmdsl.core.pytrees.fields import replace
 
 COVARIANCE = np.array([[4.0, 1.2], [1.2, 0.5]])
 

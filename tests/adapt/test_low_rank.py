@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.metric import root, unscaled
+from gmdsl.inference.kernels.metric import root, unscaled
 from tests.samplers.laws import assert_exact, target
 
 DIM = 40

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.tree import replace
+from gmdsl.core.pytrees.fields import replace
 
 
 class Toy(gm.Sampler):

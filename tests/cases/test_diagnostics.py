@@ -4,7 +4,7 @@ import arviz as az
 import numpy as np
 import pytest
 
-from .scoring import load
+from tests.cases.scoring import load
 
 CASE = load("diagnostics", "diag_golden")
 MEASURES = {

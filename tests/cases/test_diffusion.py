@@ -10,10 +10,9 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.noised import FlatFamily
-from gmdsl.core.solver import Solver
-
-from .scoring import load, threshold
+from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.solver import Solver
+from tests.cases.scoring import load, threshold
 
 MIXTURES = ["gmm1d_ve", "gmm1d_vp", "gmm2d_ve", "gmm2d_vp", "gmm5d_ve"]
 STEPS = load("diffusion", "gauss_reverse_steps").meta

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.discrete import expectation_of, log_sum
-
-from .scoring import load
+from gmdsl.exact.discrete_sums import expectation_of, log_sum
+from tests.cases.scoring import load
 
 ISING, GLASS, MACHINE = (load("discrete", name) for name in ("ising_4x4", "spin_glass_12", "rbm_10x8"))
 

@@ -6,8 +6,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-
-from .scoring import load, quantities, score_moments
+from tests.cases.scoring import load, quantities, score_moments
 
 
 def brownian():

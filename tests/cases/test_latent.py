@@ -9,9 +9,8 @@ import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
-from gmdsl.core.gaussian import gaussian_mixture
-
-from .scoring import load
+from gmdsl.exact.gaussian.from_model import gaussian_mixture
+from tests.cases.scoring import load
 
 
 def factor_analysis(arrays):

@@ -8,9 +8,8 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-
-from . import models
-from .scoring import DATA, load, quantities, score_moments
+from tests.cases import models
+from tests.cases.scoring import DATA, load, quantities, score_moments
 
 CASES = sorted(folder.name for folder in (DATA / "posterior").iterdir())
 DENSE = gm.NUTS(metric=gm.adapt.DenseMetric())

@@ -7,11 +7,10 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.hamiltonian import leapfrog
-from gmdsl.core.metric import kinetic, root
-from gmdsl.core.point import scored_point
-
-from .scoring import load
+from gmdsl.inference.kernels.hamiltonian import leapfrog
+from gmdsl.inference.kernels.metric import kinetic, root
+from gmdsl.inference.kernels.scored_point import scored_point
+from tests.cases.scoring import load
 
 LANGEVIN = load("samplers", "ula_gauss").meta
 MU, VARIANCE = LANGEVIN["params"]["mu"], LANGEVIN["params"]["s2"]

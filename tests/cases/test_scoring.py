@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray
 
-from .scoring import quantities, score_moments, threshold
+from tests.cases.scoring import quantities, score_moments, threshold
 
 NAMES = ("a", "b", "c")
 TRUTH = dict.fromkeys(NAMES, (1.0, 2.0, 0.0, 0.0))

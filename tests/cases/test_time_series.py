@@ -7,9 +7,8 @@ import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
-
-from .models import flat
-from .scoring import load, quantities, score_moments
+from tests.cases.models import flat
+from tests.cases.scoring import load, quantities, score_moments
 
 
 def garch(data):

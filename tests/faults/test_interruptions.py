@@ -11,9 +11,9 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.run.commit import files
+from gmdsl.run.storage.checkpoint import files
+from tests.run.storage.test_store import equal, model, run
 from tests.run.test_resume import stopped
-from tests.run.test_store import equal, model, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 WORKER = """
@@ -21,9 +21,9 @@ import sys
 sys.path.insert(0, sys.argv[2])
 import tests.conftest
 import gmdsl as gm
-import gmdsl.run.chains as chains
+import gmdsl.run.chains.loop as chains
 from gmdsl.run.progress import Progress
-from tests.run.test_store import model
+from tests.run.storage.test_store import model
 
 chains.CAPACITY = 25
 advance = Progress.advance
@@ -119,7 +119,7 @@ def test_chains_side_by_side_and_one_after_the_other_give_the_same_draws(x64, sa
 def test_chains_in_processes_of_their_own_give_the_same_draws(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); import tests.conftest, gmdsl as gm\n"
-        "from tests.run.test_store import run\n"
+        "from tests.run.storage.test_store import run\n"
         "run(sys.argv[1], draws=50, warmup=50)"
     )
     path = tmp_path / "run.zarr"

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.run.commit import done
-from gmdsl.run.share import Share
-from gmdsl.run.store import folder, opened, shares
+from gmdsl.run.parallel.placement import Share
+from gmdsl.run.storage.checkpoint import done
+from gmdsl.run.storage.store import folder, opened, shares
 from tests.faults import walk
-from tests.run.test_store import equal
+from tests.run.storage.test_store import equal
 
 ROOT = str(pathlib.Path(__file__).parent.parent.parent)
 TOTAL = walk.WARMUP + walk.DRAWS
 LAUNCH = """
 import sys
-import gmdsl.run.launch as launch
+import gmdsl.run.parallel.launch as launch
 from gmdsl.cli import main
 
 launch.PAUSE = 0.05

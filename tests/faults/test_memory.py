@@ -8,7 +8,7 @@ CODE = """
 import pathlib, re, sys
 import tests.conftest
 import gmdsl as gm
-import gmdsl.run.store as store
+import gmdsl.run.storage.store as store
 from tests.faults.walk import RandomWalk
 
 store.HELD = 2**19  # so that even the shortest run fills what may be held between two commits

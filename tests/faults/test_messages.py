@@ -101,7 +101,7 @@ MODULES = {
     "declaration": "tests.faults.test_declaration_faults",
     "sampling": "tests.faults.test_sampling_faults",
     "interruptions": "tests.faults.test_interruptions",
-    "fork": "tests.core.test_fork",
+    "fork": "tests.core.runtime.test_fork",
 }
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 import gmdsl as gm
-import gmdsl.run.chains as chains
+import gmdsl.run.chains.loop as chains
 import tests.conftest  # noqa: F401  one thread, compiled programs kept
 from gmdsl.run.progress import Progress
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.keys import chain_keys, step_key
+from gmdsl.core.random.keys import chain_keys, step_key
 from tests.samplers.laws import assert_exact, target
 
 TUNED = (gm.adapt.DiagonalMetric(), gm.adapt.StepSize(0.8))

@@ -6,7 +6,7 @@ import pytest
 from numpyro import infer
 
 import gmdsl as gm
-from gmdsl.core.keys import chain_keys, step_key
+from gmdsl.core.random.keys import chain_keys, step_key
 from tests.samplers.laws import assert_exact, target
 
 MASS = np.array([0.5, 2.0])

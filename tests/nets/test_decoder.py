@@ -6,7 +6,7 @@ import optax
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.learnable import learnable
+from gmdsl.learning.learnable import learnable
 
 
 def swish(a):

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import gmdsl as gm
-from gmdsl.core.learnable import learnable
+from gmdsl.learning.learnable import learnable
 
 
 def network(encoder, x):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.learnable import learnable
+from gmdsl.learning.learnable import learnable
 
 
 def test_the_embedding_is_sines_then_cosines_at_geometric_frequencies():

@@ -6,8 +6,7 @@ import optax
 import pytest
 
 import gmdsl as gm
-
-from ..cases.scoring import load
+from tests.cases.scoring import load
 
 CASE = load("diffusion", "gmm1d_vp")
 

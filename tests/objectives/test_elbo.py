@@ -11,10 +11,9 @@ import optax
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.guide import Guided, as_guide, log_ratio
-
-from ..cases.scoring import load
-from ..cases.test_latent import factor_analysis
+from gmdsl.learning.guide import Guided, as_guide, log_ratio
+from tests.cases.scoring import load
+from tests.cases.test_latent import factor_analysis
 
 each_case = pytest.mark.parametrize("name", ["ppca_5x2", "factor_4x2"])
 

@@ -6,9 +6,8 @@ import optax
 import pytest
 
 import gmdsl as gm
-
-from ..cases.scoring import load
-from ..cases.test_learning import DATA, ERROR, MLE, energy, parameters
+from tests.cases.scoring import load
+from tests.cases.test_learning import DATA, ERROR, MLE, energy, parameters
 
 
 def test_the_loss_is_the_mean_negative_log_density(x64):

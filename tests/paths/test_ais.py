@@ -5,7 +5,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.compiler.path import compile_path
+from gmdsl.compiler.flat_path import compile_path
 
 
 @pytest.fixture

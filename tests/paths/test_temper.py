@@ -27,7 +27,7 @@ def test_an_energy_times_its_reference_tempers_the_energy(x64):
     import jax.numpy as jnp
     import numpy as np
 
-    from gmdsl.compiler.path import compile_path
+    from gmdsl.compiler.flat_path import compile_path
 
     energy = gm.energy(lambda x: x**4, x=gm.Real())
     path = compile_path(gm.temper(energy * real(), real()))

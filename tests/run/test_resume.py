@@ -7,7 +7,7 @@ import zarr
 
 import gmdsl as gm
 from gmdsl.run.progress import Progress
-from tests.run.test_store import equal, model, run
+from tests.run.storage.test_store import equal, model, run
 
 
 def stopped(monkeypatch, path, blocks, sample=run, **settings):
@@ -21,8 +21,10 @@ def stopped(monkeypatch, path, blocks, sample=run, **settings):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("gmdsl.run.chains.CAPACITY", 30)
-        patched.setattr("gmdsl.run.pace.SECONDS", 1e9)  # so that blocks are full, however slow the machine
+        patched.setattr("gmdsl.run.chains.loop.CAPACITY", 30)
+        patched.setattr(
+            "gmdsl.run.chains.block_length.SECONDS", 1e9
+        )  # so that blocks are full, however slow the machine
         patched.setattr(Progress, "advance", interrupted)
         return sample(path, **settings)
 
@@ -180,7 +182,7 @@ def test_a_run_that_was_not_begun_whole_is_begun_anew(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("gmdsl.run.commit.write", torn)
+        patched.setattr("gmdsl.run.storage.checkpoint.write", torn)
         with pytest.raises(KeyboardInterrupt):
             run(path, **settings)
     assert not path.exists()

@@ -8,8 +8,8 @@ import pytest
 import gmdsl as gm
 from gmdsl.compiler.program import target_of
 from gmdsl.samplers.blocks import BlockTarget
+from tests.run.storage.test_store import equal
 from tests.run.test_resume import stopped
-from tests.run.test_store import equal
 
 RHO, SCALE = 0.8, 50.0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.sampler import Sampler
+from gmdsl.inference.sampler import Sampler
 
 
 @pytest.fixture(scope="module")

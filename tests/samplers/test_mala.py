@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from tests.run.buggy_samplers import NoHastings
+from tests.diagnose.buggy_samplers import NoHastings
 from tests.samplers.laws import LIMIT, assert_exact, target, z_scores
 
 

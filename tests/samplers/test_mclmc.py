@@ -7,8 +7,8 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.metric import root
-from gmdsl.core.phase import Phase
+from gmdsl.inference.kernels.metric import root
+from gmdsl.inference.kernels.phase_space import Phase
 from gmdsl.samplers.mclmc import turn
 from tests.samplers.laws import assert_exact, target
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.phase import Phase
+from gmdsl.inference.kernels.phase_space import Phase
 from tests.samplers.laws import assert_exact, target
 
 SCALE = 1.5

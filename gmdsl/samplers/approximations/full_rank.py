@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from gmdsl.samplers.approximations.gaussian_fit import GaussianFit
-from gmdsl.samplers.approximations.gaussians import Dense
-from gmdsl.samplers.approximations.variational import Frame
+from gmdsl.samplers.approximations.fitting.gaussian_fit import GaussianFit
+from gmdsl.samplers.approximations.fitting.gaussians import Dense
+from gmdsl.samplers.approximations.fitting.variational import Frame
 
 
 class FullRank(GaussianFit):

@@ -20,11 +20,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.generator import Generator, Stats
-from gmdsl.core.skeleton import Skeleton, strip
-from gmdsl.samplers.approximations.climb import Climb, check_counts, climb, elsewhere, highest, no_start, starts
-from gmdsl.samplers.approximations.gaussians import Dense, weighed
-from gmdsl.samplers.approximations.labels import labels, largest
+from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.inference.generator import Generator, Stats
+from gmdsl.samplers.approximations.fitting.climb import Climb, check_counts, climb, elsewhere, highest, no_start, starts
+from gmdsl.samplers.approximations.fitting.gaussians import Dense, weighed
+from gmdsl.samplers.approximations.fitting.labels import labels, largest
 
 NEWTON = 2  # steps that mend what single precision leaves of the way to the mode
 

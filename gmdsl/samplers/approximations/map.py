@@ -18,12 +18,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.program import FlatTarget
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.generator import Generator, Stats
-from gmdsl.core.skeleton import Skeleton, strip
-from gmdsl.samplers.approximations.climb import Climb, check_counts, climb, elsewhere, highest, no_start, starts
-from gmdsl.samplers.approximations.labels import labels, largest
+from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.target import Target
+from gmdsl.samplers.approximations.fitting.climb import Climb, check_counts, climb, elsewhere, highest, no_start, starts
+from gmdsl.samplers.approximations.fitting.labels import labels, largest
 
 
 class MAP(Generator):

@@ -20,14 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.generator import Generator, Stats
-from gmdsl.core.skeleton import Skeleton, strip
-from gmdsl.samplers.approximations.climb import Climb, check_counts, climb, no_start, starts
-from gmdsl.samplers.approximations.gaussians import weight
-from gmdsl.samplers.approximations.labels import labels
-from gmdsl.samplers.approximations.low_rank import LowRank, forgotten, gaussian, remembered
+from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.target import Target
+from gmdsl.samplers.approximations.fitting.climb import Climb, check_counts, climb, no_start, starts
+from gmdsl.samplers.approximations.fitting.gaussians import weight
+from gmdsl.samplers.approximations.fitting.labels import labels
+from gmdsl.samplers.approximations.fitting.low_rank import LowRank, forgotten, gaussian, remembered
 
 
 class Pathfinder(Generator):

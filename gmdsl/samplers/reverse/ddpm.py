@@ -12,11 +12,11 @@ from typing import ClassVar
 import jax
 from jaxtyping import Array, Float
 
-from gmdsl.core.generator import Generator, Stats
-from gmdsl.core.grid import check_grid, reverse_grid
-from gmdsl.core.noised import FlatFamily
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.tree import setting
+from gmdsl.core.pytrees.fields import setting
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.time_grid import check_grid, reverse_grid
+from gmdsl.inference.generator import Generator, Stats
 
 
 class DDPM(Generator):

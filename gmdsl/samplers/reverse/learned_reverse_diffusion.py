@@ -23,15 +23,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.density import Target
 from gmdsl.core.errors import SpecError
-from gmdsl.core.generator import Generator, Stats
-from gmdsl.core.normal import standard_normal
-from gmdsl.core.prediction import Preconditioned
-from gmdsl.core.process import Process
-from gmdsl.core.skeleton import Skeleton, strip
-from gmdsl.core.tree import replace
-from gmdsl.samplers.reverse.energy_matching import Weighted, effective_size, joined, picked, posterior_mean
+from gmdsl.core.pytrees.fields import replace
+from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.core.random.normal import standard_normal
+from gmdsl.diffusion.energy_matching import Weighted, effective_size, joined, picked, posterior_mean
+from gmdsl.diffusion.prediction import Preconditioned
+from gmdsl.diffusion.process import Process
+from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.target import Target
 
 BLOCK = 100  # updates in a compiled block
 SEEN = 1024  # points of the population that a block of updates sees

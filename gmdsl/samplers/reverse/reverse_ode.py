@@ -13,11 +13,11 @@ import jax
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.generator import Generator, Stats
-from gmdsl.core.grid import check_grid, reverse_grid
-from gmdsl.core.noised import FlatFamily
-from gmdsl.core.solver import Solver
-from gmdsl.core.tree import setting
+from gmdsl.core.pytrees.fields import setting
+from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.solver import Solver
+from gmdsl.diffusion.time_grid import check_grid, reverse_grid
+from gmdsl.inference.generator import Generator, Stats
 from gmdsl.samplers.reverse.solvers.heun import Heun
 
 

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.noised import FlatFamily
-from gmdsl.core.process import Scalar
-from gmdsl.core.solver import Solver
+from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.process import Scalar
+from gmdsl.diffusion.solver import Solver
 
 
 class Memory(NamedTuple):

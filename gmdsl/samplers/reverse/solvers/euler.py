@@ -4,9 +4,9 @@ from typing import Any
 
 from jaxtyping import Array
 
-from gmdsl.core.noised import FlatFamily
-from gmdsl.core.process import Scalar
-from gmdsl.core.solver import Solver
+from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.process import Scalar
+from gmdsl.diffusion.solver import Solver
 
 
 class Euler(Solver):

@@ -1,0 +1,1 @@
+"""Integrals by quadrature: of densities, and of functions under them."""

@@ -1,0 +1,64 @@
+"""Functions with some of their operations written in another way.
+
+A function is traced once and run equation by equation; what a rule knows a better way for is done that
+way, and derivatives follow. Loops, branches and functions with derivatives of their own are not entered.
+To trace a function and to take the derivative of its equations is no slower than to do both at once.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from jax.extend import core
+from jaxtyping import Array
+
+from gmdsl.core.jaxprs.tape import bound
+
+type Rule = Callable[[Any, list[Any]], Any]
+"""From an equation and its operands to its result, or None where the equation stays as it is."""
+
+
+def rewritten(function: Callable[[Any], Any], rules: Mapping[str, Rule]) -> Callable[[Any], Any]:
+    """The same function by other operations.
+
+    Args:
+        function: of one array, to a pytree of arrays.
+        rules: by name of the primitive, of one result each.
+    """
+
+    def other(x: Array) -> Any:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(x)
+        return jax.tree.unflatten(jax.tree.structure(shape), _evaluated(closed, [x], rules))
+
+    return other
+
+
+def _found(jaxpr: Any, rules: Mapping[str, Rule]) -> bool:
+    """Whether a program has an operation of which a rule may know."""
+    inner = (called for eqn in jaxpr.eqns if (called := _called(eqn)) is not None)
+    return any(eqn.primitive.name in rules for eqn in jaxpr.eqns) or any(_found(c.jaxpr, rules) for c in inner)
+
+
+def _called(eqn: Any) -> Any:
+    """The program that an equation merely calls; None for all others."""
+    return eqn.params.get("jaxpr") if eqn.primitive.name in ("jit", "pjit", "closed_call") else None
+
+
+def _evaluated(closed: Any, arguments: list[Any], rules: Mapping[str, Rule]) -> list[Any]:
+    """The values of a program, equation by equation."""
+    jaxpr = closed.jaxpr
+    values: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+    values |= dict(zip(jaxpr.invars, arguments, strict=True))
+    read = lambda atom: atom.val if isinstance(atom, core.Literal) else values[atom]  # noqa: E731
+    for eqn in jaxpr.eqns:
+        given, called = [read(atom) for atom in eqn.invars], _called(eqn)
+        rule = rules.get(eqn.primitive.name)
+        result = None if rule is None else rule(eqn, given)
+        if result is not None:
+            made = [result]
+        elif called is not None and _found(called.jaxpr, rules):
+            made = _evaluated(called, given, rules)
+        else:
+            made = bound(eqn, given)
+        values |= dict(zip(eqn.outvars, made, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]

@@ -1,0 +1,1 @@
+"""Reading traced programs (jaxprs): what depends on what, what is affine, what acts element by element."""

@@ -1,0 +1,61 @@
+r"""Whether a function is affine, $f(z) = A z + b$, proved from its traced program."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from gmdsl.core.jaxprs.dataflow import CONSTANT, UNKNOWN, output_states
+
+AFFINE = "affine"
+
+
+def affinity(function: Callable[[Any], Any], z: Any) -> Any:
+    """For each output `CONSTANT` or `AFFINE` in z where that is proved, else `UNKNOWN`.
+
+    >>> affinity(lambda z: (2.0 * z + 1.0, z * z, jnp.ones(3), jnp.sign(z)), jnp.zeros(3))
+    ('affine', 'unknown', 'constant', 'unknown')
+    """
+    return output_states(function, [z], [AFFINE], _rule)
+
+
+def _rule(equation: Any, states: list[Any]) -> str:
+    name = equation.primitive.name
+    moving = [index for index, state in enumerate(states) if state != CONSTANT]
+    if name == "convert_element_type":
+        floats = [jnp.issubdtype(v.aval.dtype, jnp.floating) for v in (*equation.invars, *equation.outvars)]
+        return AFFINE if all(floats) else UNKNOWN
+    if name in _LINEAR or (name in _BILINEAR and len(moving) == 1):
+        return AFFINE
+    if name == "select_n":
+        return UNKNOWN if 0 in moving else AFFINE
+    return AFFINE if set(moving) <= _LINEAR_IN.get(name, set()) else UNKNOWN
+
+
+_LINEAR = {
+    *("add", "sub", "neg", "add_any", "reduce_sum", "cumsum", "copy", "copy_p", "stop_gradient"),
+    *(
+        "reshape",
+        "broadcast_in_dim",
+        "transpose",
+        "squeeze",
+        "expand_dims",
+        "slice",
+        "concatenate",
+        "split",
+        "rev",
+        "stack",
+        "tile",
+    ),
+    "pad",
+}
+_BILINEAR = {"mul", "dot_general", "conv_general_dilated"}
+_LINEAR_IN = {  # which operands an operation is linear in, given the others (a denominator, indices, a matrix)
+    "div": {0},
+    "gather": {0},
+    "scatter": {0, 2},
+    "scatter-add": {0, 2},
+    "dynamic_slice": {0},
+    "dynamic_update_slice": {0, 1},
+    "triangular_solve": {1},
+}

@@ -1,0 +1,1 @@
+"""Random numbers: keys, Threefry, normal numbers, subsets."""

@@ -1,1 +1,0 @@
-"""Exact rules of marginalisation, one per file."""

@@ -1,0 +1,1 @@
+"""The running process: kept programs, precision, forks, garbage, version."""

@@ -1,1 +1,0 @@
-"""Sources of scores, one per file: Gaussian mixtures, data sets, networks."""

@@ -1,0 +1,1 @@
+"""What `gm.certify` asks of a sampler, one question a file."""

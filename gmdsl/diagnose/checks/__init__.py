@@ -1,0 +1,1 @@
+"""What `gm.check` looks at, one check a file."""

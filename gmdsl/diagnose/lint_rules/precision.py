@@ -1,0 +1,74 @@
+r"""Is single precision enough? The log-density in float32 against float64, where chains will be.
+
+What matters to a sampler is a difference of log-densities, so both are centred before they are compared: $10^8 + x^2$
+is exact to eight digits and useless. Points are starts that have walked uphill for a while, since far from the mode
+a log-density is large and nobody needs its digits.
+"""
+
+import jax
+import numpy as np
+
+from gmdsl.compiler.density import Density
+from gmdsl.diagnose.probe_points import log_densities, scores, starts
+from gmdsl.diagnose.report import Finding
+from gmdsl.models.model import Model
+
+NAME = "single precision"
+POINTS = 16
+WALK = 100  # steps uphill
+ERROR = 0.1  # of a log-density: what changes an acceptance rate by a tenth
+SCORE_ERROR = 0.02  # relative
+
+
+def precision(model: Model) -> Finding:
+    """The finding "single precision"."""
+    if jax.config.jax_enable_x64:
+        return Finding(NAME, "ok", "double precision is on")
+    x = _spread(model, _uphill(model, starts(Density(model).dim, POINTS)))
+    if len(x) < 4:
+        return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", "See the starts.")
+    x = x.astype(np.float32).astype(float)
+    fine, fine_score = scores(model, x)
+    coarse, coarse_score = scores(model, x, double=False)
+    with np.errstate(invalid="ignore"):
+        gap = np.abs((coarse - np.median(coarse)) - (fine - np.median(fine)))
+        lost = np.linalg.norm(coarse_score - fine_score, axis=1) / (np.linalg.norm(fine_score, axis=1) + 1.0)
+    error, slope = _usual(gap), _usual(lost)
+    evidence = f"float32 is off by {error:.1g} in the log-density, by {100 * slope:.1g} % in the score"
+    if error <= ERROR and slope <= SCORE_ERROR:
+        return Finding(NAME, "ok", evidence)
+    advice = "Terms that are large cancel: subtract constants, use logsumexp or log1p, or jax_enable_x64."
+    return Finding(NAME, "suspect", evidence, advice)
+
+
+def _uphill(model: Model, x: np.ndarray) -> np.ndarray:
+    """Points after steps of fixed and then falling length along the score."""
+    x = x[np.isfinite(log_densities(model, x))]
+    if not len(x):
+        return x
+    for step in np.geomspace(0.1, 0.01, WALK):
+        score = scores(model, x)[1]
+        size = np.linalg.norm(score, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            moved = x + step * np.sqrt(x.shape[1]) * score / size
+        x = np.where(np.isfinite(moved).all(axis=1, keepdims=True), moved, x)
+    return x[np.isfinite(scores(model, x)[1]).all(axis=1)]
+
+
+def _spread(model: Model, x: np.ndarray) -> np.ndarray:
+    """Points moved sideways until the log-density has fallen by about as much as it varies under a sampler."""
+    if not len(x):
+        return x
+    rng, moved = np.random.default_rng(1), x.copy()
+    top, fall = log_densities(model, x), 0.5 * x.shape[1] + 2.0
+    direction = rng.normal(size=x.shape)
+    for power in range(-20, 6):
+        further = x + 2.0**power * direction
+        near = log_densities(model, further) > top - fall
+        moved = np.where(near[:, None], further, moved)
+    return moved
+
+
+def _usual(values: np.ndarray) -> float:
+    """The upper quartile; infinite where a value is not finite."""
+    return float(np.quantile(values, 0.75)) if np.isfinite(values).all() else float("inf")

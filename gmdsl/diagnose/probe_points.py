@@ -1,0 +1,50 @@
+"""Points at which a model is tried before it is sampled: random starts, and lines that lead away from them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from gmdsl.compiler.density import Density
+from gmdsl.compiler.program import FlatTarget
+from gmdsl.models.model import Model
+
+RADIUS = 2.0  # as the starts of gm.sample
+BATCH = 128  # points that are evaluated together at most
+
+
+def starts(dim: int, count: int, seed: int = 0) -> Float[np.ndarray, "count dim"]:
+    """Random unconstrained points, where `gm.sample` would start its chains."""
+    return np.random.default_rng([seed, dim]).uniform(-RADIUS, RADIUS, (count, dim))
+
+
+def log_densities(model: Model, x: np.ndarray, *, double: bool = True) -> np.ndarray:
+    """Flat log-densities at points, (points, dim), in double or single precision."""
+    return _evaluated(_values, model, x, double)
+
+
+def scores(model: Model, x: np.ndarray, *, double: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Flat log-densities and scores at points."""
+    return _evaluated(_scores, model, x, double)
+
+
+def _evaluated(function: Any, model: Model, x: np.ndarray, double: bool) -> Any:
+    """A function of flat points in batches of few sizes, so that it compiles few times."""
+    size = min(BATCH, 2 ** int(np.ceil(np.log2(max(len(x), 16)))))
+    padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % size, axis=0)])
+    with jax.enable_x64(double):
+        target, dtype = Density(model).target, np.float64 if double else np.float32
+        parts = [function(target, jnp.asarray(padded[i : i + size], dtype)) for i in range(0, len(padded), size)]
+    return jax.tree.map(lambda *p: np.concatenate([np.asarray(a, float) for a in p])[: len(x)], *parts)
+
+
+@jax.jit
+def _values(target: FlatTarget, x: Any) -> Any:
+    return jax.vmap(target.log_density)(x)
+
+
+@jax.jit
+def _scores(target: FlatTarget, x: Any) -> Any:
+    return jax.vmap(target.log_density_and_score)(x)

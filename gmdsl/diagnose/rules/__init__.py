@@ -1,1 +1,0 @@
-"""Rules of `gm.lint`, one mistake per file; none imports another."""

@@ -1,0 +1,1 @@
+"""Noising and the way back: processes, denoisers, noised families, score models, solvers."""

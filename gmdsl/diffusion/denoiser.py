@@ -1,0 +1,49 @@
+"""Where the score of a noised family comes from: a closed form, or a network.
+
+A source works on one flat vector; the family around it knows names and shapes.
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+from gmdsl.diffusion.process import Process, Scalar
+
+
+class Source(eqx.Module):
+    """Denoiser, score and (where it is known) density of data under a process of noising.
+
+    Class attributes:
+        kind: how the score comes about, for capabilities: "exact" or "learned".
+    """
+
+    kind: ClassVar[str] = "exact"
+
+    @property
+    def zero_is_finite(self) -> bool:
+        """Whether score and density are finite at t = 0, where a data set has no density."""
+        return False
+
+    @abc.abstractmethod
+    def denoise(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The expected clean datum given a noised one."""
+
+    @abc.abstractmethod
+    def score(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The gradient of the log-density of the noised data."""
+
+    def log_density(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Scalar | None:
+        """The log-density of the noised data; None when only the score is known."""
+        del process, x, t
+
+    def divergence(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Scalar:
+        """The trace of the Jacobian of the score: the Laplacian of the log-density."""
+        jacobian = jax.jacfwd(lambda x: self.score(process, x, t))(x)
+        return jacobian.trace()
+
+    def frozen(self, process: Process, t: Scalar, declared: Any) -> Any:
+        """The factor of the noised variables at one time; None when the density is not known."""
+        del process, t, declared

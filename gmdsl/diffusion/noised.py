@@ -1,0 +1,219 @@
+r"""A noised family: the laws $p_t$ of data under a forward process, for t from 0 (data) to `t_max` (noise).
+
+Its score is exact where a closed form exists (Gaussian mixtures, linear-Gaussian models, data sets) and
+learned otherwise. Reverse samplers and the probability-flow likelihood read the family as one flat vector.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.process import Process, Scalar
+from gmdsl.graph.capability import Capabilities
+from gmdsl.models.model import Model
+from gmdsl.spaces.layout import Layout, flatten, size, unflatten
+from gmdsl.spaces.space import Space
+
+
+class FlatFamily(eqx.Module):
+    """A noised family on flat vectors: what a reverse sampler sees.
+
+    Attributes:
+        process: the forward process.
+        source: where scores come from.
+        layout: the variables and their spaces.
+        begin: a model whose draws start the way back; None for the Gaussian of the process.
+    """
+
+    process: Process
+    source: Source
+    layout: Layout = eqx.field(static=True)
+    begin: Any = None
+
+    @property
+    def dim(self) -> int:
+        """Length of the vector."""
+        return size(self.layout)
+
+    @property
+    def first(self) -> float:
+        """The first time at which the score is finite: 0 where it is, else the `t_min` of the process."""
+        return 0.0 if self.source.zero_is_finite else self.process.t_min
+
+    def score(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The score at time t."""
+        return self.source.score(self.process, x, t)
+
+    def denoise(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The expected clean datum."""
+        return self.source.denoise(self.process, x, t)
+
+    def velocity(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The velocity of the probability flow."""
+        return self.process.velocity(x, self.score(x, t), t)
+
+    def start(self, key: Array) -> Float[Array, " dim"]:
+        """A draw at the noisy end."""
+        if self.begin is not None:
+            return flatten(self.layout, self.begin.sample(key))
+        return self.process.prior_scale * jax.random.normal(key, (self.dim,))
+
+
+class Noised(eqx.Module):
+    """A family of densities over time. Made by `gm.noise` and `gm.score_model`.
+
+    Points are arrays of the declared shape where there is one variable, dicts by name otherwise; one point at
+    a time (use `jax.vmap`).
+
+    Attributes:
+        process: the forward process.
+        source: where scores come from.
+        declared: pairs (variable, space), all real.
+        model: what the family is at t = 0; None for a data set or a network.
+    """
+
+    process: Process
+    source: Source
+    declared: Layout = eqx.field(static=True)
+    model: Any = None
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """Space of every variable."""
+        return dict(self.declared)
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the variables, in the order of the flat vector."""
+        return tuple(name for name, _ in self.declared)
+
+    @property
+    def dims(self) -> Any:
+        return () if self.model is None else self.model.dims
+
+    @property
+    def coords(self) -> Any:
+        return () if self.model is None else self.model.coords
+
+    @property
+    def flat(self) -> FlatFamily:
+        """The family on flat vectors."""
+        return FlatFamily(self.process, self.source, self.declared)
+
+    def log_density(self, x: Any, t: Any) -> Scalar:
+        r"""$\log p_t(x)$, where it is known in closed form.
+
+        Raises:
+            SpecError: the score is learned; `gm.log_likelihood` integrates it.
+        """
+        if self.source.kind == "learned":
+            raise SpecError(
+                "log_density(x, t): the score is learned, and its density is not known pointwise."
+                " Integrate it by gm.log_likelihood(family, x)."
+            )
+        return _call("log_density", self, self._vector("log_density", x), self._time("log_density", t))
+
+    def score(self, x: Any, t: Any) -> Any:
+        r"""$\nabla_x \log p_t(x)$, in the shape of x."""
+        return self._like(x, _call("score", self, self._vector("score", x), self._time("score", t)))
+
+    def denoise(self, x: Any, t: Any) -> Any:
+        r"""$E[x_0 \mid x_t = x]$, in the shape of x.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> noised = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.Brownian(1.0))
+        >>> float(noised.denoise(1.0, 1.0))
+        0.5
+        """
+        return self._like(x, _call("denoise", self, self._vector("denoise", x), self._time("denoise", t)))
+
+    def velocity(self, x: Any, t: Any) -> Any:
+        """The velocity of the probability flow, in the shape of x."""
+        return self._like(x, _call("velocity", self, self._vector("velocity", x), self._time("velocity", t)))
+
+    def divergence(self, x: Any, t: Any) -> Scalar:
+        r"""$\nabla \cdot \nabla \log p_t(x)$, the trace of the Jacobian of the score."""
+        return _call("divergence", self, self._vector("divergence", x), self._time("divergence", t))
+
+    def at(self, t: float) -> Model:
+        """The model at one time; at t = 0 the model itself.
+
+        Raises:
+            SpecError: the density is not known (a learned score; a data set at t = 0).
+        """
+        moment = self._time("at", t)
+        if float(t) == 0.0 and self.model is not None:
+            return self.model
+        if float(t) == 0.0 and not self.source.zero_is_finite:
+            raise SpecError("at(0): a data set has no density. Take a time above 0.")
+        factor = self.source.frozen(self.process, moment, self.declared)
+        if factor is None:
+            raise SpecError("at(t): the score is learned, and its density is not known. Sample by gm.ReverseSDE().")
+        return Model(factors=(factor,), declared=self.declared, dims=self.dims, coords=self.coords)
+
+    def capabilities(self) -> Capabilities:
+        """What the family offers."""
+        return Capabilities(normalized=True, drawable=True, score=self.source.kind)
+
+    def __repr__(self) -> str:
+        lines = [f"Noised by {self.process}, score {self.source.kind}"]
+        return "\n".join(lines + [f"  {name}: {space.title}" for name, space in self.declared])
+
+    def _vector(self, operation: str, x: Any) -> Array:
+        """The flat vector of a point given as an array or a dict."""
+        named = x if isinstance(x, Mapping) else {self.free[0]: x} if len(self.declared) == 1 else None
+        if named is None or set(named) != set(self.free):
+            given = f"a {type(x).__name__}" if named is None else ", ".join(map(str, named))
+            raise SpecError(f"{operation}(x, t): {given}, but the variables are {', '.join(self.free)}. Pass a dict.")
+        for name, space in self.declared:
+            if np.shape(named[name]) != space.shape:
+                raise SpecError(
+                    f"{operation}(x, t): {name} has shape {np.shape(named[name])}, but was declared {space.shape}."
+                    " Pass one point; for many, use jax.vmap."
+                )
+        return flatten(self.declared, named)
+
+    def _time(self, operation: str, t: Any) -> Array:
+        if np.shape(t) != ():
+            raise SpecError(f"{operation}(x, t): t has shape {np.shape(t)}, one time is needed. Use jax.vmap.")
+        if isinstance(t, Tracer) or isinstance(self.process.t_max, Tracer):
+            return jnp.asarray(t, float)
+        if not 0.0 <= float(t) <= self.process.t_max * (1 + 1e-6):
+            raise SpecError(f"{operation}(x, t={float(t)}): time runs from 0 (data) to {self.process.t_max} (noise).")
+        blurred = self.source.zero_is_finite or float(self.process.sigma(jnp.zeros(()))) > 0
+        if float(t) == 0.0 and operation != "at" and not blurred:
+            raise SpecError(f"{operation}(x, t=0): without noise there is no density here. Take a time above 0.")
+        return jnp.asarray(t, float)
+
+    def _like(self, x: Any, vector: Array) -> Any:
+        named = unflatten(self.declared, vector)
+        return named if isinstance(x, Mapping) else named[self.free[0]]
+
+
+def same_variables(model: Model, family: Noised) -> bool:
+    """Whether a model has just the variables of a family, in its spaces."""
+    return set(model.free) == set(family.free) and all(model.spaces[name] == space for name, space in family.declared)
+
+
+def _call(what: str, family: Noised, x: Array, t: Array) -> Array:
+    """One method of the source, compiled once per structure."""
+    skeleton, arrays = strip((family.process, family.source))
+    return _compiled(what, skeleton, arrays, x, t)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _compiled(what: str, skeleton: Skeleton, arrays: Any, x: Array, t: Array) -> Array:
+    process, source = skeleton.fill(arrays)
+    if what == "velocity":
+        return process.velocity(x, source.score(process, x, t), t)
+    return getattr(source, what)(process, x, t)

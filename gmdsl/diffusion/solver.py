@@ -1,0 +1,31 @@
+"""The solver contract: one step of the probability flow from time t to an earlier time s."""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.process import Scalar
+
+
+class Solver(eqx.Module):
+    """Moves a point along the probability flow. Subclasses give `step`; what they remember goes in `memory`.
+
+    Class attributes:
+        power: the grid that suits it, times `t_max (k / steps) ** power`.
+    """
+
+    power: ClassVar[float] = 1.0
+
+    def init(self, family: FlatFamily, x: Float[Array, " dim"]) -> Any:
+        """What is remembered before the first step; by default nothing."""
+        del family, x
+        return ()
+
+    @abc.abstractmethod
+    def step(
+        self, family: FlatFamily, x: Float[Array, " dim"], t: Scalar, s: Scalar, memory: Any
+    ) -> tuple[Float[Array, " dim"], Any]:
+        """The point at time s < t, and what is remembered."""

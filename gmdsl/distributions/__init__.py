@@ -1,0 +1,1 @@
+"""Distributions on top of NumPyro's: truncated, censored, tails."""

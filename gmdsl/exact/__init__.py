@@ -1,0 +1,1 @@
+"""Exact inference: hidden variables that are summed or integrated out by a rule."""

@@ -1,0 +1,1 @@
+"""Variable elimination of discrete variables: terms, tables, the order, the sums."""

@@ -1,0 +1,1 @@
+"""Gaussian mixtures: their algebra, and what is recognised as one."""

@@ -1,0 +1,137 @@
+r"""The factors of marginals, $p(x) = \int p(x, z)\, dz$: models with hidden variables inside.
+
+What `Model.marginalize` replaces factors by; a rule (`gmdsl.exact.rules`) integrates at each evaluation.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.core.errors import SpecError
+from gmdsl.exact.rule import Rule
+from gmdsl.graph.ancestral import complete
+from gmdsl.graph.capability import capabilities
+from gmdsl.graph.conditional import unwrapped
+from gmdsl.graph.factor import Undirected, Values
+from gmdsl.graph.factors.submodel import Nested, Pairs, repeated, title
+from gmdsl.spaces.space import Space
+
+type Names = tuple[str, ...]
+
+
+class Marginal(Nested):
+    """A conditional with hidden variables inside.
+
+    Attributes:
+        parts: one model, with every factor that touches a hidden variable.
+        hidden: the hidden variables, named as inside.
+        rule: how they are integrated out.
+    """
+
+    parts: tuple[Any, ...]
+    rule: Rule
+    hidden: Names = eqx.field(static=True)
+    made: Pairs = eqx.field(static=True)
+    read: Pairs = eqx.field(static=True)
+    spaces: tuple[Space, ...] = eqx.field(static=True)
+
+    @property
+    def name(self) -> str:
+        return title(self.children, self.parents)
+
+    @property
+    def normalized(self) -> bool:
+        return capabilities(_closed(self.parts[0])).normalized
+
+    @property
+    def drawable(self) -> bool:
+        return capabilities(_closed(self.parts[0])).drawable
+
+    @property
+    def account(self) -> Names:
+        """What was done to the hidden variables, one line each."""
+        return _account(self.parts[0], self.hidden, self.rule)
+
+    def log_weights(self, inside: Values) -> Float[Array, " 1"]:
+        del inside
+        return jnp.zeros(1)
+
+    def log_density(self, values: Values) -> Float[Array, ""]:
+        return self.rule.log_density(self.parts[0], self.hidden, self.inside(values))
+
+    def observations(self, values: Values) -> Array:
+        return self.rule.observations(self.parts[0], self.hidden, self.inside(values))
+
+    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
+        given = [outer for _, outer in self.made if outer in values]
+        if given:
+            raise SpecError(
+                f"{self.name}: the rest cannot be drawn given {', '.join(given)}, because {', '.join(self.hidden)} was"
+                " marginalised. Draw from the model from before."
+            )
+        inside = self.inside(values)
+
+        def one(key: Array) -> dict[str, Any]:
+            have = complete(_closed(self.parts[0]), key, inside)
+            return {outer: have[inner] for inner, outer in self.made}
+
+        return repeated(one, key, shape)
+
+
+class MarginalEnergy(Undirected):
+    """An undirected term with hidden variables inside.
+
+    Attributes:
+        model: every factor that touches a hidden variable.
+        rule: how they are integrated out.
+        hidden: the hidden variables, named as inside.
+        read: pairs (inside, outside) of the other variables.
+    """
+
+    model: Any
+    rule: Rule
+    hidden: Names = eqx.field(static=True)
+    read: Pairs = eqx.field(static=True)
+
+    @property
+    def name(self) -> str:
+        return f"marginal({', '.join(self.parents)})"
+
+    @property
+    def parents(self) -> Names:
+        return tuple(dict.fromkeys(outside for _, outside in self.read))
+
+    @property
+    def account(self) -> Names:
+        """What was done to the hidden variables, one line each."""
+        return _account(self.model, self.hidden, self.rule)
+
+    def log_density(self, values: Values) -> Float[Array, ""]:
+        inside = {inner: values[outer] for inner, outer in self.read}
+        return self.rule.log_density(self.model, self.hidden, inside)
+
+    def rename(self, names: Mapping[str, str]) -> "MarginalEnergy":
+        return dataclasses.replace(self, read=tuple((inner, names.get(outer, outer)) for inner, outer in self.read))
+
+
+def accounts(model: Any) -> Names:
+    """What was done to each hidden variable of a model, one line each, as in "z: integrated out, linear-Gaussian"."""
+    factors = [unwrapped(factor) for factor in model.factors]
+    return tuple(line for f in factors if isinstance(f, Marginal | MarginalEnergy) for line in f.account)
+
+
+def _closed(model: Any) -> Any:
+    """The model as it is once its inputs have values."""
+    return dataclasses.replace(model, inputs=())
+
+
+def _account(model: Any, hidden: Names, rule: Rule) -> Names:
+    inside = [
+        line for factor in model.factors if isinstance(factor, Marginal | MarginalEnergy) for line in factor.account
+    ]
+    names = hidden if len(hidden) <= 8 else (*hidden[:3], "...", hidden[-1])
+    return (f"{', '.join(names)}: {rule.account}", *inside)

@@ -1,0 +1,54 @@
+r"""The contract of exact marginalisation rules, $p(x) = \int p(x, z)\, dz$.
+
+A rule looks at a model and at the variables to be hidden once, when `marginalize` is called, and
+says what it can do or why not. It may prove, never guess: what it cannot prove it refuses, with an
+empty reason where the variables are not of its kind at all.
+"""
+
+import abc
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from gmdsl.graph.factor import Deterministic, Values
+
+type Shapes = Mapping[str, Any]
+
+
+class Rule(eqx.Module):
+    """How the hidden variables of a model are integrated out at each evaluation."""
+
+    @property
+    @abc.abstractmethod
+    def account(self) -> str:
+        """What was done, as in "integrated out, linear-Gaussian"."""
+
+    @property
+    @abc.abstractmethod
+    def evaluations(self) -> int:
+        """How many evaluations of terms of the density it takes: of two rules that apply, the cheaper one is used."""
+
+    @abc.abstractmethod
+    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+        """The log-density of the model with the hidden variables integrated out.
+
+        Args:
+            model: all factors that touch a hidden variable.
+            hidden: the variables that have no value.
+            values: every other variable that the model reads or defines.
+        """
+
+    @abc.abstractmethod
+    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+        """The same log-density, kept apart where it is a sum over independent observations."""
+
+
+def reads_of(model: Any, names: tuple[str, ...]) -> set[str]:
+    """The names, and everything that is computed from them."""
+    found, size = set(names), -1
+    while size < len(found):
+        size = len(found)
+        found |= {f.child for f in model.factors if isinstance(f, Deterministic) and found & set(f.parents)}
+    return found

@@ -1,0 +1,1 @@
+"""Rules of marginalisation, one a file."""

@@ -1,0 +1,151 @@
+r"""A conditional density by counting, $p(y \mid x) = \frac{n(x, y) / n(x)}{\Delta y}$.
+
+Cells of the parents and of the child hold counts; within a cell the density is constant. Where the parents fall into
+a cell without data nothing is known, and the density is zero.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.evaluate import decoded, encoded
+from gmdsl.graph.factor import Factor, Values
+from gmdsl.graph.factors.power import Power
+from gmdsl.graph.factors.submodel import title
+from gmdsl.spaces.space import Space
+
+
+class Grid(eqx.Module):
+    """The cells of one variable: between edges, or the values 0, 1, ... themselves.
+
+    Attributes:
+        edges: increasing, one more than there are cells; None when each value is a cell.
+        cells: how many there are.
+    """
+
+    edges: Any
+    cells: int = eqx.field(static=True)
+
+    def cell(self, value: Any) -> tuple[Int[Array, ""], Array]:
+        """The cell of a value, and whether it lies in any; the last edge belongs to the last cell."""
+        if self.edges is None:
+            index = jnp.asarray(value)
+            return jnp.clip(index, 0, self.cells - 1), (index >= 0) & (index < self.cells)
+        edges = jnp.asarray(self.edges)
+        index = jnp.searchsorted(edges, value, side="right") - 1
+        return jnp.clip(index, 0, self.cells - 1), (value >= edges[0]) & (value <= edges[-1])
+
+    def points(self, unit: Array) -> Array:
+        """Values at a share of the way through each cell: (shares, cells)."""
+        if self.edges is None:
+            return jnp.broadcast_to(jnp.arange(self.cells), (unit.shape[0], self.cells))
+        edges = jnp.asarray(self.edges)
+        return edges[:-1] + unit[:, None] * self.widths
+
+    @property
+    def widths(self) -> Float[Array, " cells"]:
+        """Widths of the cells; one where each value is a cell."""
+        return jnp.ones(self.cells) if self.edges is None else jnp.diff(jnp.asarray(self.edges))
+
+
+class Counted(Conditional):
+    """A child whose density given its parents is a table of counts.
+
+    Attributes:
+        child: the variable.
+        above: its parents.
+        space: where the child lives.
+        grids: the cells of the parents and, last, of the child.
+        counts: one axis per parent and, last, one for the child.
+    """
+
+    child: str = eqx.field(static=True)
+    above: tuple[str, ...] = eqx.field(static=True)
+    space: Space = eqx.field(static=True)
+    grids: tuple[Grid, ...]
+    counts: Any
+
+    @property
+    def name(self) -> str:
+        return title(self.children, self.parents)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return self.above
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        return (self.child,)
+
+    @property
+    def normalized(self) -> bool:
+        return True
+
+    @property
+    def drawable(self) -> bool:
+        return True
+
+    def log_density(self, values: Values) -> Float[Array, ""]:
+        row, inside = self._row(values)
+        cell, here = self.grids[-1].cell(values[self.child])
+        share = row[cell] / jnp.maximum(jnp.sum(row), jnp.finfo(row.dtype).tiny)
+        density = share / self.grids[-1].widths[cell]
+        known = inside & here & (density > 0)
+        return jnp.where(known, jnp.log(jnp.where(known, density, 1.0)), -jnp.inf)
+
+    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
+        key_cell, key_place = jax.random.split(key)
+        grid = self.grids[-1]
+        cell = jax.random.categorical(key_cell, jnp.log(self._row(values)[0]), shape=shape)
+        if grid.edges is None:
+            return {self.child: cell}
+        return {
+            self.child: jnp.asarray(grid.edges)[cell] + grid.widths[cell] * jax.random.uniform(key_place, cell.shape)
+        }
+
+    def pointwise(self, values: Values) -> dict[str, Array]:
+        return {self.child: self.log_density(values)}
+
+    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
+        if self.child not in free:
+            return {}, self.log_density(values)
+        value, jacobian = decoded(self.space, free[self.child])
+        density = self.log_density({**values, self.child: value})
+        return {self.child: value}, density if jacobian is None else density + jacobian
+
+    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
+        return {self.child: encoded(self.space, values[self.child])} if self.child in children else {}
+
+    def rename(self, names: Mapping[str, str]) -> "Counted":
+        above = tuple(names.get(name, name) for name in self.above)
+        return dataclasses.replace(self, child=names.get(self.child, self.child), above=above)
+
+    def _row(self, values: Values) -> tuple[Array, Array]:
+        """The counts of the child in the cell of the parents, and whether the parents lie in any."""
+        row, inside = jnp.asarray(self.counts, float), jnp.asarray(True)
+        for name, grid in zip(self.above, self.grids, strict=False):
+            cell, here = grid.cell(values[name])
+            row, inside = row[cell], inside & here
+        return row, inside
+
+
+def grid_of(model: Any, name: str) -> Grid | None:
+    """The cells of a variable that is defined by counting; None for any other."""
+    for factor in model.factors:
+        counted = counted_in(factor)
+        if counted is not None and counted.child == name:
+            return counted.grids[-1]
+    return None
+
+
+def counted_in(factor: Factor) -> Counted | None:
+    """The counted density whose power a factor is; None where it is no such thing."""
+    while isinstance(factor, Power):
+        factor = factor.factor
+    return factor if isinstance(factor, Counted) else None

@@ -1,0 +1,1 @@
+"""The contracts of sampling: target, sampler, adapter, generator, path. Nothing here samples."""

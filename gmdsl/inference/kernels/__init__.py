@@ -1,0 +1,1 @@
+"""What Markov kernels share: the Metropolis rule, metrics, Hamiltonian steps, the No-U-Turn tree."""

@@ -1,0 +1,1 @@
+"""The contract of learning, and what objectives share."""

@@ -1,0 +1,59 @@
+"""What a fit may change: declared parameters, and the float arrays of modules in a model.
+
+Data, observations, constants and the numbers of distributions are never learned.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from gmdsl.graph.factor import Call
+from gmdsl.graph.nodes import Param
+
+
+class Frozen(eqx.Module):
+    """A module that is called as before and never learned."""
+
+    module: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+
+def freeze(module: Any) -> Frozen:
+    """Takes a module out of what `gm.fit` learns.
+
+    Args:
+        module: any callable module given to `gm.energy` or `gm.given`.
+
+    >>> import equinox as eqx, jax, gmdsl as gm
+    >>> net = gm.freeze(eqx.nn.MLP(2, "scalar", 8, 1, key=jax.random.key(0)))
+    >>> sum(jax.tree.leaves(learnable(gm.energy(net, x=gm.Real(2)))))
+    0
+    """
+    return Frozen(module)
+
+
+def learnable(tree: Any) -> Any:
+    """A tree like the given one with True at the leaves that a fit may change.
+
+    Those are the parameters (`gm.param`) and the float arrays of the modules that are called, wherever they
+    sit: in a factor, in a part of a mixture, in the guide of a bound.
+    """
+    return jax.tree.map(_mark, tree, is_leaf=lambda node: isinstance(node, Call | Param))
+
+
+def _mark(node: Any) -> Any:
+    if isinstance(node, Param):
+        return jax.tree.map(lambda _: True, node)
+    if isinstance(node, Call):
+        return jax.tree.map(_of_module, node, is_leaf=lambda part: isinstance(part, Frozen))
+    return False
+
+
+def _of_module(leaf: Any) -> Any:
+    if isinstance(leaf, Frozen):
+        return jax.tree.map(lambda _: False, leaf)
+    return eqx.is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)

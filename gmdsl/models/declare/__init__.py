@@ -1,0 +1,1 @@
+"""Functions that declare models, one a file."""

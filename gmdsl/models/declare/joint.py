@@ -1,0 +1,123 @@
+"""Declaring a directed joint density: `gm.joint`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.pytrees.function import Constant
+from gmdsl.graph.conditional import Distributed
+from gmdsl.graph.factor import Call, Deterministic, Factor
+from gmdsl.graph.factors.time_series import Steps
+from gmdsl.graph.names import RESERVED
+from gmdsl.graph.order import ordered
+from gmdsl.models.declare.energy import Fixed, call_of, check_known, warn_of_captured
+from gmdsl.models.declare.scan import Series, probe_series
+from gmdsl.models.model import Model
+from gmdsl.models.probe.shapes import abstract, probe_node, probe_numbers
+from gmdsl.spaces.space import Space
+
+
+def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
+    """A directed joint density, one node per name.
+
+    A node is a NumPyro distribution, a function of other nodes (its argument names) that returns a
+    distribution or a value, a path (`gm.scan`), a module tied by `gm.given`, `gm.data`, `gm.param`, `gm.input`, or a
+    number.
+
+    Args:
+        nodes: nodes by name, for names that are not identifiers.
+        named: nodes by name; `dims` and `coords` are reserved for names of dimensions and their labels.
+
+    Raises:
+        SpecError: unknown or duplicate names, a cycle, shapes that do not fit, constants outside
+            their constraint.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> model = gm.joint(mu=dist.Normal(0.0, 5.0), x=lambda mu: dist.Normal(mu, 1.0).expand([3]))
+    >>> model.spaces["x"]
+    Real(shape=(3,))
+    """
+    dims, coords = named.pop("dims", None), named.pop("coords", None)
+    twice = sorted(set(nodes or {}) & set(named))
+    if twice:
+        raise SpecError(
+            f"joint({twice[0]}=...): {twice[0]} is declared twice, in the dict and by keyword."
+            " Give each node a name of its own."
+        )
+    everything = {**(nodes or {}), **named}
+    calls: dict[str, Call | Steps] = {}
+    fixed = Fixed()
+    for node, value in everything.items():
+        if not fixed.take(node, value):
+            calls[node] = _node_call(node, value, list(everything))
+    return _assemble(calls, fixed, dims, coords)
+
+
+def _assemble(calls: dict[str, Call | Steps], fixed: Fixed, dims: Any, coords: Any) -> Model:
+    known = fixed.known()
+    spaces: dict[str, Space] = {}
+    factors: list[Factor] = []
+    for draft in ordered(Deterministic(name, call) for name, call in calls.items()):  # ty: ignore[invalid-argument-type]
+        name = draft.children[0]
+        call = calls[name]
+        if isinstance(call, Steps):
+            path = probe_series(name, call, known)
+            spaces[name], known[name] = path.space, abstract(path.space)
+            factors.append(path)
+            continue
+        space, random, proper = probe_node(name, call, known)
+        probe_numbers(name, call, known, fixed.data)
+        spaces[name], known[name] = space, abstract(space)
+        if not random and isinstance(call.function, Constant):
+            raise SpecError(f"{name}: a constant array is not a node. Wrap it, {name}=gm.data(...).")
+        factors.append(Distributed(name, call, proper) if random else Deterministic(name, call))
+    rank = {name: i for i, name in enumerate(calls)}
+    factors.sort(key=lambda factor: rank[factor.children[0]])
+    return Model(
+        factors=tuple(factors),
+        declared=tuple((name, spaces[name]) for name in calls),
+        data=fixed.data,
+        params=fixed.params,
+        inputs=tuple(fixed.inputs.items()),
+        constants=tuple(fixed.constants.items()),
+        dims=_checked_dims(
+            dims, coords, {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}
+        ),
+        coords=_checked_coords(coords),
+    )
+
+
+def _node_call(node: str, value: Any, names: list[str]) -> Call | Steps:
+    """The calls behind a node of a joint."""
+    if not isinstance(value, Series):
+        return call_of("joint", node, value, names)
+    warn_of_captured(node, value.captured())
+    check_known("joint", node, value.steps.variables, names)
+    return value.steps
+
+
+def _checked_dims(dims: Any, coords: Any, shapes: dict[str, tuple[int, ...]]) -> tuple[tuple[str, Any], ...]:
+    for name, labels in (dims or {}).items():
+        clash = [label for label in labels if label in shapes or label in RESERVED]
+        if clash and not isinstance(labels, str):
+            raise SpecError(
+                f"joint(dims=...): the dimension {clash[0]!r} of {name} has the name of a variable. Rename it."
+            )
+        if name not in shapes:
+            raise unknown_name(f"joint(dims={{{name!r}: ...}})", name, shapes)
+        shape = shapes[name]
+        if isinstance(labels, str) or len(labels) > len(shape):
+            raise SpecError(f"joint(dims=...): {name} has shape {shape}, dims {labels!r}. Name one dimension per axis.")
+        for size, label in zip(shape, labels, strict=False):
+            if label in (coords or {}) and len(coords[label]) != size:
+                raise SpecError(
+                    f"joint(coords=...): {label} has {len(coords[label])} labels, but that axis of {name} has {size}."
+                    " Give one label per element."
+                )
+    return tuple((name, tuple(labels)) for name, labels in (dims or {}).items())
+
+
+def _checked_coords(coords: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, tuple(np.asarray(labels).tolist())) for name, labels in (coords or {}).items())

@@ -1,0 +1,206 @@
+"""Declaring a path: `gm.scan`, and the probe that finds where the path lives."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.function import Constant, Function, arguments, captured
+from gmdsl.graph.factor import Call, call_by_name, call_by_order
+from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Scan, Steps
+from gmdsl.graph.nodes import Given
+from gmdsl.models.probe.shapes import Abstract, abstract, evaluated, is_distribution, probe_node
+from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.space import Space
+
+
+class Series:
+    """A path as it was declared; a node of `gm.joint`.
+
+    Attributes:
+        steps: its calls.
+        functions: the user's functions, to warn of what they close over.
+    """
+
+    def __init__(self, steps: Steps, functions: tuple[Any, ...]):
+        self.steps = steps
+        self.functions = functions
+
+    def captured(self) -> list[tuple[str, str]]:
+        """Arrays and mutable objects that the functions close over."""
+        return [found for function in self.functions for found in captured(function)]
+
+
+def scan(
+    step: Callable[..., Any] | Given,
+    *,
+    first: Any,
+    length: int | None = None,
+    each: tuple[str, ...] | list[str] = (),
+    carry: Any = None,
+) -> Series:
+    """A node of `gm.joint` over a whole path: each value has a distribution given the one before.
+
+    Args:
+        step: from the previous value and other nodes, by name, to the distribution of the next value. With `carry`
+            its second argument is the carry, and it returns the next carry and the distribution. A module takes its
+            parents by `gm.given`.
+        first: the distribution of the first value, or a function of nodes that returns it.
+        length: how many values; by default as many as the nodes in `each` have rows.
+        each: nodes of which step t reads row t; `first` reads row 0.
+        carry: the carry that the second value sees: a number, or a function of nodes. An array or a pytree of arrays
+            may be returned.
+
+    Returns:
+        A node. Its values have time as their first axis.
+
+    Raises:
+        SpecError: a step without an argument for the previous value, names in `each` that nothing reads.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> walk = gm.joint(x=gm.scan(lambda before: dist.Normal(before, 1.0), first=dist.Normal(0.0, 1.0), length=3))
+    >>> round(float(gm.compile(walk).log_density({"x": [0.0, 1.0, 1.0]})), 4)
+    -3.2568
+    """
+    if length is not None and (not isinstance(length, int | np.integer) or length < 1):
+        raise SpecError(f"scan(length={length!r}): a length is a whole number of at least 1.")
+    rows = (each,) if isinstance(each, str) else tuple(each)
+    if length is None and not rows:
+        raise SpecError("scan(...): the length is not known. Pass length=, or each= with nodes of one row per step.")
+    steps = Steps(
+        _step_call(step, carry is not None),
+        _call("first", first),
+        None if carry is None else _call("carry", carry),
+        rows,
+        None if length is None else int(length),
+    )
+    unread = [name for name in rows if name not in steps.variables]
+    if unread:
+        raise SpecError(f"scan(each={rows!r}): nothing reads {unread[0]}. Name an argument of the step so.")
+    return Series(steps, tuple(f for f in (step, first, carry) if callable(f)))
+
+
+def probe_series(name: str, steps: Steps, known: Abstract) -> Scan:
+    """The factor of a path.
+
+    Args:
+        name: the path.
+        steps: its calls.
+        known: shapes of everything that is read.
+
+    Raises:
+        SpecError: rows that do not fit, values that differ in shape or support along the path.
+    """
+    length = _length(name, steps, known)
+    rows = {v: _row(known[v]) if v in steps.each else known[v] for v in steps.variables}
+    one, proper = _probed(name, "first", steps.first, rows)
+    call: Any = steps.step
+    rows[PREVIOUS] = abstract(one)
+    if (carry := steps.carry) is not None:
+        rows[CARRY] = evaluated(name, lambda values: jax.tree.map(_float, carry(values)), carry, rows)
+        call = _Second(name, steps.step)
+        _check_carry(name, evaluated(name, call.carry, call, rows), rows[CARRY])
+    other, still = _probed(name, "step", call, rows)
+    if one != other:
+        raise SpecError(
+            f"{name}: its first value lives in {one.title}, the following in {other.title}."
+            " Give both one shape and one support."
+        )
+    if one.dynamic:
+        raise SpecError(
+            f"{name}: the bounds of its values ({one.title}) move. Give every value of a path one fixed support."
+        )
+    space = _path_space(name, call, rows, length, one)
+    return Scan(name, steps, space, length, proper and still)
+
+
+class _Second:
+    """A step with a carry, as the call of a distribution alone."""
+
+    def __init__(self, name: str, step: Call):
+        self.name, self.step, self.variables = name, step, step.variables
+
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        return self._both(values)[1]
+
+    def carry(self, values: Mapping[str, Any]) -> Any:
+        return jax.tree.map(_float, self._both(values)[0])
+
+    def _both(self, values: Mapping[str, Any]) -> Any:
+        found = self.step(values)
+        if not isinstance(found, tuple) or len(found) != 2 or not is_distribution(found[1]):
+            raise SpecError(
+                f"{self.name}: with carry=, a step returns (carry, distribution), not {type(found).__name__}."
+            )
+        return found
+
+
+def _check_carry(name: str, after: Any, start: Any) -> None:
+    shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (after, start)]
+    if shapes[0] != shapes[1]:
+        raise SpecError(f"{name}: the step makes a carry of shape {shapes[0]} from one of {shapes[1]}. Keep its shape.")
+
+
+def _probed(name: str, which: str, call: Any, known: Abstract) -> tuple[Space, bool]:
+    space, random, proper = probe_node(name, call, known)
+    if not random:
+        raise SpecError(f"{name}: its {which} returns no distribution. Return one, as in dist.Normal(previous, 1.0).")
+    return space, proper
+
+
+def _path_space(name: str, call: Any, known: Abstract, length: int, one: Space) -> Space:
+    """The space of a path whose values live in `one`."""
+    found: list[Space] = []
+
+    def run(values: Mapping[str, Any]) -> None:
+        found.append(space_of(call(values).support, (length, *one.shape)))
+
+    evaluated(name, run, call, known)
+    return found[0]
+
+
+def _length(name: str, steps: Steps, known: Abstract) -> int:
+    sizes = {v: (tuple(getattr(known[v], "shape", ())) or (0,))[0] for v in steps.each}
+    length = steps.length if steps.length is not None else next(iter(sizes.values()))
+    for variable, size in sizes.items():
+        if size != length:
+            raise SpecError(
+                f"{name}: {variable} has {size} rows, but the path has {length} steps. Give one row per step."
+            )
+    return length
+
+
+def _row(value: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(value.shape[1:], value.dtype)
+
+
+def _float(leaf: Any) -> Any:
+    return jnp.asarray(leaf, jnp.result_type(leaf, float))
+
+
+def _step_call(step: Any, carries: bool) -> Call:
+    """The call of a step, whose first arguments are the previous value and the carry."""
+    own = (PREVIOUS, CARRY) if carries else (PREVIOUS,)
+    if isinstance(step, Given):
+        return call_by_order(step.function, (*own, *step.variables))
+    if not callable(step) or is_distribution(step):
+        raise SpecError("scan(...): the step is a function of the previous value, as in lambda x: dist.Normal(x, 1.0).")
+    names = arguments(step)
+    if len(names) < len(own):
+        what = "the previous value and the carry" if carries else "the previous value"
+        raise SpecError(f"scan(...): the step has the arguments {', '.join(names) or 'none'}; it needs {what} first.")
+    return Call(Function(step), tuple(zip(names, (*own, *names[len(own) :]), strict=True)))
+
+
+def _call(which: str, value: Any) -> Call:
+    """The call of the first distribution or of the first carry."""
+    if isinstance(value, Given):
+        return call_by_order(value.function, value.variables)
+    if is_distribution(value) or (which == "carry" and isinstance(value, int | float)):
+        return call_by_name(Constant(value))
+    if callable(value) and not isinstance(value, type):
+        return call_by_name(value)
+    raise SpecError(f"scan({which}=...): a function of nodes is needed, not {type(value).__name__}.")

@@ -1,0 +1,1 @@
+"""Operators: models in, models out, one a file."""

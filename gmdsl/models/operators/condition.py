@@ -1,0 +1,151 @@
+r"""Conditioning: some variables are observed, some inputs are bound.
+
+$p(\theta \mid y) \propto p(\theta, y)$: the observed value takes the place of the variable in every
+factor; nothing is divided out.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jax.core import Tracer
+
+from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.exact.missing import check_gaps, missing_factor, with_gaps
+from gmdsl.graph.nodes import as_numbers
+from gmdsl.graph.order import ancestors
+from gmdsl.spaces.elementwise import Integer, Spin
+from gmdsl.spaces.space import Real, Space, dtype_of
+
+
+def condition(model: Any, values: Mapping[str, Any], missing: Any = None) -> Any:
+    """The model with `values` observed; see `Model.condition`."""
+    gaps = _integrates(missing)
+    spaces, inputs = model.spaces, dict(model.inputs)
+    observed, data, bound = dict(model.observed), dict(model.data), dict(model.bound)
+    for name, value in values.items():
+        operation = f"condition({name}=...)"
+        _refuse(model, name, operation)
+        if name in inputs:
+            bound[name] = inputs.pop(name)
+            data[name] = checked(operation, name, bound[name], value)
+        elif gaps:
+            operation = f"condition({name}=..., missing={missing!r})"
+            model = with_gaps(operation, model, name)
+            observed[name] = checked_observation(operation, model, name, value)
+        else:
+            observed[name] = checked(operation, name, spaces[name], value)
+    return dataclasses.replace(
+        model, observed=observed, data=data, inputs=tuple(inputs.items()), bound=tuple(bound.items())
+    )
+
+
+def checked_observation(operation: str, model: Any, name: str, value: Any) -> Any:
+    """A value for an observed variable; NaN where the model integrates gaps out.
+
+    Raises:
+        SpecError: another shape, kind of number or support, or gaps that the model does not integrate out.
+    """
+    factor = missing_factor(model, name)
+    space = model.spaces[name]
+    if factor is None or isinstance(value, Tracer):
+        return checked(operation, name, space, value)
+    array = as_numbers(operation, value, nan=True).astype(float)
+    _same_shape(operation, name, space, array.shape)
+    check_gaps(operation, name, factor, array)
+    gaps = np.isnan(array)
+    checked(operation, name, space, np.where(gaps, _somewhere(space), array))
+    if space.discrete and np.abs(array[~gaps]).max(initial=0) > 2 ** np.finfo(dtype_of(Real())).nmant:
+        raise SpecError(
+            f"{operation}: beside NaN {name} is held in floats, which round {np.nanmax(np.abs(array)):.0f}. Enable x64."
+        )
+    return array
+
+
+def checked(operation: str, name: str, space: Space, value: Any) -> Any:
+    """A value of exactly the declared shape, kind of number and support, as a private copy.
+
+    Raises:
+        SpecError: otherwise.
+    """
+    if isinstance(value, Tracer):
+        _same_shape(operation, name, space, value.shape)
+        return value
+    array = as_numbers(operation, value, fix=_GAPS if operation.startswith("condition") else None)
+    _same_shape(operation, name, space, array.shape)
+    if space.discrete:
+        whole = array.astype(np.int64)
+        if not np.array_equal(whole, array):
+            raise SpecError(
+                f"{operation}: the values are not whole numbers, but {name} was declared {space.title}. Round them."
+            )
+        array = whole
+    else:
+        array = array.astype(np.float64) if array.dtype.kind in "biu" else array
+    if not space.contains(array):
+        raise SpecError(
+            f"{operation}: {_outside(space, array)} lies outside the support; {name} was declared {space.title}."
+            " Check the data or the distribution."
+        )
+    return array
+
+
+def _integrates(missing: Any) -> bool:
+    """Whether NaN marks what is to be integrated out."""
+    if missing is None:
+        return False
+    if not isinstance(missing, str) or missing not in ("marginalise", "marginalize"):
+        shown = repr(missing) if isinstance(missing, str) else type(missing).__name__
+        raise SpecError(
+            f'condition(missing=...): {shown} was given, and the one choice is missing="marginalise". A variable of'
+            ' that name goes through a dict, .condition({"missing": ...}).'
+        )
+    return True
+
+
+def _somewhere(space: Space) -> Any:
+    """A value inside a space, to stand in for NaN while the rest is checked."""
+    if isinstance(space, Spin | Integer) or space.dynamic:
+        return np.ones(space.shape)
+    return np.asarray(space.constraint.feasible_like(np.zeros(space.shape)))
+
+
+def _same_shape(operation: str, name: str, space: Space, shape: tuple[int, ...]) -> None:
+    if shape != space.shape:
+        raise SpecError(
+            f"{operation}: shape {shape}, but {name} was declared {space.shape}. Pass an array of shape {space.shape}."
+        )
+
+
+def _refuse(model: Any, name: str, operation: str) -> None:
+    if name in model.deterministic:
+        above = sorted(set(model.random) & ancestors(model.factors, name))
+        raise SpecError(
+            f"{operation}: {name} is computed from {', '.join(above)}, it has no density of its own."
+            f" Condition on {above[0] if above else 'a random variable'}, or give {name} a distribution."
+        )
+    if name in model.data:
+        raise SpecError(f"{operation}: {name} is data. New values of data go through gm.compile(model).with_data(...).")
+    if name in dict(model.constants):
+        raise SpecError(f"{operation}: {name} is the constant {dict(model.constants)[name]}. Declare the model anew.")
+    if name in model.params:
+        raise SpecError(f"{operation}: {name} is a parameter, not a random variable. Give it a prior to observe it.")
+    if name in model.observed:
+        raise SpecError(f"{operation}: {name} is already observed. Condition the model from before, or use with_data.")
+    if name not in model.spaces and name not in dict(model.inputs):
+        raise unknown_name(operation, name, [*model.random, *dict(model.inputs)])
+
+
+def _outside(space: Space, array: np.ndarray) -> str:
+    try:
+        ok = np.asarray(space.constraint.check(array))
+    except SpecError:
+        ok = np.abs(array) == 1
+    if ok.shape != array.shape:
+        return "the value"
+    where = tuple(int(i) for i in np.argwhere(~ok)[0])
+    return f"{array[where]}" + (f" at {where}" if where else "")
+
+
+_GAPS = 'Integrate what is missing out, .condition(..., missing="marginalise"), or remove it.'

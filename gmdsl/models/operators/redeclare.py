@@ -1,0 +1,135 @@
+"""The same model for other data: every node is probed again with the new shapes.
+
+A model keeps the calls behind its nodes, so rows can be added or taken away after it was declared: prediction at
+new inputs, a training set of another size.
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gmdsl.core.errors import RankWarning, SpecError, unknown_name
+from gmdsl.graph.conditional import Distributed, Wrapped, unwrapped
+from gmdsl.graph.factor import Deterministic, Energy, Factor
+from gmdsl.graph.factors.power import Power
+from gmdsl.graph.factors.time_series import Scan
+from gmdsl.graph.nodes import as_numbers
+from gmdsl.graph.order import ordered
+from gmdsl.models.declare.scan import probe_series
+from gmdsl.models.operators.condition import checked_observation
+from gmdsl.models.probe.shapes import abstract, probe_energy, probe_node, shapes_of
+from gmdsl.spaces.elementwise import Integer, Spin
+from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.space import Space
+
+
+def redeclared(operation: str, model: Any, values: Mapping[str, Any], *, wrapped: bool = False) -> Any:
+    """The model with other values of its data, of any size; nothing is observed but what is given.
+
+    Args:
+        operation: what the user called, for messages.
+        model: what is declared anew.
+        values: new values of data, of bound inputs and of observed variables, which stay observed.
+        wrapped: whether conditionals keep their gaps and weights, which must fit the new shapes.
+
+    Raises:
+        SpecError: an unknown name, another rank or kind of number, a node that does not fit the new shapes.
+    """
+    for name in values:
+        if name not in model.data and name not in model.observed:
+            raise unknown_name(f"{operation}(data={{{name!r}: ...}})", name, [*model.data, *model.observed], "data")
+    data = {name: _array(operation, model, name, values.get(name, old)) for name, old in model.data.items()}
+    kept = model.factors if wrapped else tuple(unwrapped(f) for f in model.factors)
+    bare = dataclasses.replace(model, data=data, observed={}, factors=kept)
+    insides = [inside_of(factor) for factor in kept]
+    made = {name for factor in insides for name in factor.children}
+    rest = tuple((name, space) for name, space in model.declared if name not in made)
+    known = shapes_of(dataclasses.replace(bare, declared=rest))
+    spaces: dict[str, Space] = {}
+    again: dict[int, Factor] = {}
+    for factor in ordered(insides):
+        again[id(factor)] = _probed(operation, model, factor, known, spaces)
+        known |= {name: abstract(spaces[name]) for name in factor.children}
+    declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
+    bound = tuple((name, _resized(space, np.shape(data[name]))) for name, space in model.bound if name in data)
+    factors = tuple(_around(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
+    model = dataclasses.replace(bare, factors=factors, declared=declared, bound=bound)
+    observed = {
+        name: checked_observation(f"{operation}(data={{{name!r}: ...}})", model, name, value)
+        for name, value in values.items()
+        if name in spaces
+    }
+    return dataclasses.replace(model, observed=observed)
+
+
+def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any], spaces: dict[str, Space]) -> Factor:
+    """A factor at the new shapes; the spaces of its children are added."""
+    if isinstance(factor, Scan):
+        factor = probe_series(factor.child, factor.steps, dict(known))
+        spaces[factor.child] = factor.space
+        return factor
+    if isinstance(factor, Distributed | Deterministic):
+        spaces[factor.child], random, _ = probe_node(factor.child, factor.call, dict(known))
+        if random != isinstance(factor, Distributed):
+            raise SpecError(f"{operation}(data=...): {factor.child} is random for some shapes only. Declare it anew.")
+        return factor
+    if isinstance(factor, Energy):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RankWarning)  # said when it was declared
+            probe_energy(factor.label, factor.call, dict(known))
+        return factor
+    old = model.spaces
+    for name in factor.parents:
+        shape = old[name].shape if name in old else np.shape(model.data.get(name, 0.0))
+        if name in {**old, **model.data} and tuple(getattr(known.get(name), "shape", shape)) != shape:
+            raise SpecError(
+                f"{operation}(data=...): {factor.name} was built for {name} of shape {shape} and cannot be built anew."
+                " Declare the model with the new data."
+            )
+    spaces.update({name: old[name] for name in factor.children})
+    return factor
+
+
+def inside_of(factor: Factor) -> Factor:
+    """What a factor is made of, without powers, gaps and weights."""
+    while isinstance(factor, Power | Wrapped):
+        factor = factor.factor if isinstance(factor, Power) else factor.base
+    return factor
+
+
+def _around(factor: Factor, inside: Factor) -> Factor:
+    """A factor with something else inside its powers, gaps and weights."""
+    if isinstance(factor, Power):
+        return Power(_around(factor.factor, inside), factor.exponent)
+    if isinstance(factor, Wrapped):
+        return dataclasses.replace(factor, base=_around(factor.base, inside))
+    return inside
+
+
+def _array(operation: str, model: Any, name: str, value: Any) -> Any:
+    old = model.data[name]
+    if value is old:
+        return old
+    where = f"{operation}(data={{{name!r}: ...}})"
+    array = as_numbers(where, value)
+    if array.ndim != np.ndim(old):
+        raise SpecError(
+            f"{where}: shape {array.shape}, but {name} was declared {np.shape(old)}. Keep the number of axes."
+        )
+    cast = array.astype(old.dtype)
+    if not np.array_equal(cast, array):
+        raise SpecError(f"{where}: the values are {array.dtype}, but {name} was declared {old.dtype}. Convert them.")
+    space = dict(model.bound).get(name)
+    if space is not None and not _resized(space, array.shape).contains(array):
+        raise SpecError(f"{where}: a value lies outside the support; {name} was declared {space.title}.")
+    return cast
+
+
+def _resized(space: Space, shape: tuple[int, ...]) -> Space:
+    """The space of values of another shape."""
+    if space.shape == shape:
+        return space
+    return type(space)(*shape) if isinstance(space, Spin | Integer) else space_of(space.constraint, shape)

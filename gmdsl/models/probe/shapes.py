@@ -1,0 +1,204 @@
+"""Probing a function once, with shapes and no numbers, when a model is declared.
+
+`jax.eval_shape` runs the user's function on abstract values of the right shapes and dtypes. What
+comes back says whether the node is a distribution, a computed value or an energy, and every
+mistake that shapes can show is reported here, with the name of the node.
+"""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Generator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from gmdsl.core.errors import RankWarning, SpecError
+from gmdsl.graph.factor import Call
+from gmdsl.spaces.space import Real, Space, dtype_of
+
+type Abstract = dict[str, Any]
+
+
+def abstract(space: Space) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of a value of a space."""
+    return jax.ShapeDtypeStruct(space.shape, dtype_of(space))
+
+
+def shapes_of(model: Any) -> Abstract:
+    """Shapes of everything that the factors of a model may read; constants are numbers."""
+    data = {n: jax.ShapeDtypeStruct(np.shape(v), jax.dtypes.canonicalize_dtype(v.dtype)) for n, v in model.data.items()}
+    params = {name: abstract(param.space) for name, param in model.params.items()}
+    spaces = {name: abstract(space) for name, space in (*model.declared, *model.inputs)}
+    return {**data, **params, **spaces, **dict(model.constants)}
+
+
+def probe_node(name: str, call: Any, known: Abstract) -> tuple[Space, bool, bool]:
+    """What a node of a joint is: its space, whether it is random, whether it is proper."""
+    from gmdsl.spaces.from_constraint import space_of  # with all spaces, which an energy need not have
+
+    found: dict[str, Any] = {}
+
+    def run(values: Abstract) -> Any:
+        result = call(values)
+        if not is_distribution(result):
+            found["space"] = None
+            return jnp.asarray(result)
+        _check_parameters(name, result)
+        shape = tuple(result.batch_shape) + tuple(result.event_shape)
+        found["space"] = space_of(result.support, shape)
+        found["proper"] = not is_improper(result)
+        value = jnp.zeros(shape, dtype_of(found["space"]))
+        return jnp.sum(result.log_prob(value))
+
+    with _checked_here():
+        out = evaluated(name, run, call, known)
+    if found["space"] is not None:
+        return found["space"], True, found["proper"]
+    return Real(*out.shape), False, False
+
+
+def probe_numbers(name: str, call: Any, known: Abstract, data: Abstract) -> None:
+    """Checks the data that a node hands to its distribution as they are, such as standard errors.
+
+    Raises:
+        SpecError: a number outside the constraint of its parameter.
+    """
+    read = {variable: np.asarray(data[variable]) for variable in call.variables if variable in data}
+
+    def run(values: Abstract) -> Any:
+        result = call({**values, **read})
+        if is_distribution(result):
+            _check_parameters(name, result)
+
+    if read:
+        try:
+            with _checked_here(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                evaluated(name, run, call, {**known, **read})
+        except SpecError as error:
+            if error.__cause__ is None:  # what else fails on numbers is the function's own business
+                raise
+
+
+def probe_energy(name: str, call: Call, known: Abstract) -> None:
+    """Checks that an energy is one real number, and warns of silent broadcasting.
+
+    Raises:
+        SpecError: the energy is not a scalar, or not a real number.
+    """
+    with jax.numpy_rank_promotion("warn"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        out = evaluated(name, lambda values: jnp.asarray(call(values)), call, known)
+    for warning in caught:
+        if "rank promotion" in str(warning.message):
+            text = str(warning.message).split(" Set the ")[0].strip()
+            warnings.warn(f"{name}: {text} Add the axis yourself, as in x[:, None].", RankWarning, stacklevel=4)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    given = _describe(call, known)
+    if out.shape != ():
+        raise SpecError(f"{name}: an energy is one number, but it gave shape {out.shape} for {given}. Add .sum().")
+    if not jnp.issubdtype(out.dtype, jnp.floating):
+        raise SpecError(
+            f"{name}: an energy is a real number, but it gave dtype {out.dtype} for {given}. Return a float."
+        )
+
+
+def evaluated(name: str, run: Any, call: Any, known: Abstract) -> Any:
+    """What `run(values)` gives on the shapes that a call reads, with errors that name the node."""
+    shapes = {v: known[v] for v in call.variables if _is_shape(known[v])}
+    numbers = {v: known[v] for v in call.variables if v not in shapes}
+    try:
+        return jax.eval_shape(lambda values: run({**numbers, **values}), shapes)
+    except SpecError:
+        raise
+    except jax.errors.JAXTypeError as error:
+        text = str(error).split("\n")[0]
+        raise SpecError(
+            f"{name}: it needs the value of a traced array ({text}), but only shapes are known when a model is built."
+            " Use jnp.where or lax.cond instead of Python branches."
+        ) from error
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}" if not isinstance(error, TypeError | ValueError) else str(error)
+        text = text.split("\n")[0].rstrip(".")
+        raise SpecError(
+            f"{name}: its function failed for {_describe(call, known)}: {text}. Check it and the shapes it gets."
+        ) from error
+
+
+def _is_shape(value: Any) -> bool:
+    """Whether a value is a shape, or a tree of them (the carry of a path)."""
+    leaves = jax.tree.leaves(value)
+    return bool(leaves) and all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+
+
+def _describe(call: Any, known: Abstract) -> str:
+    return ", ".join(f"{v.strip('/')}{tuple(getattr(known[v], 'shape', ()))}" for v in call.variables) or "no arguments"
+
+
+def is_distribution(value: Any) -> bool:
+    """Whether a value behaves like a NumPyro distribution (without importing NumPyro)."""
+    return hasattr(value, "log_prob") and hasattr(value, "batch_shape") and not isinstance(value, type)
+
+
+def _check_parameters(name: str, distribution: Any) -> None:
+    """Refuses constant parameters outside their constraint, such as a negative scale."""
+    inner, seen = distribution, 0
+    while hasattr(inner, "base_dist") and seen < 10:
+        _check_own_parameters(name, inner)
+        inner, seen = inner.base_dist, seen + 1
+    _check_own_parameters(name, inner)
+
+
+def _check_own_parameters(name: str, distribution: Any) -> None:
+    for parameter, constraint in getattr(distribution, "arg_constraints", {}).items():
+        value = vars(distribution).get(parameter)
+        if value is None or isinstance(value, Tracer) or not hasattr(constraint, "check"):
+            continue
+        try:
+            good = bool(np.all(constraint.check(np.asarray(value))))
+        except (NotImplementedError, TypeError, ValueError, jax.errors.JAXTypeError):
+            continue
+        if not good:
+            raise SpecError(
+                f"{name}: {type(distribution).__name__}({parameter}={_outside(constraint, value)}), but {parameter} was"
+                f" declared {constraint!r}. Correct the number."
+            )
+
+
+def _outside(constraint: Any, value: Any) -> Any:
+    """The first number outside a constraint, with its place."""
+    array, good = np.asarray(value), np.asarray(constraint.check(np.asarray(value)))
+    if array.ndim == 0 or good.shape != array.shape:
+        return array
+    where = tuple(int(i) for i in np.argwhere(~good)[0])
+    return f"{array[where]} at {where}"
+
+
+@contextlib.contextmanager
+def _checked_here() -> Generator[None]:
+    """Lets bad constants reach the check that names the node; NumPyro's own names the distribution alone."""
+    numpyro = sys.modules.get("numpyro.distributions.distribution")
+    if numpyro is None:
+        yield
+    else:
+        with numpyro.validation_enabled(False):
+            yield
+
+
+def is_improper(distribution: Any) -> bool:
+    """Whether a distribution does not integrate to one, in any of its layers."""
+    inner = distribution
+    while True:
+        if type(inner).__name__ in _IMPROPER:
+            return True
+        if not hasattr(inner, "base_dist"):
+            return False
+        inner = inner.base_dist
+
+
+_IMPROPER = ("ImproperUniform", "MaskedDistribution", "Unit", "LeftCensoredDistribution", "RightCensoredDistribution")

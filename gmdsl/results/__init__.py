@@ -1,0 +1,1 @@
+"""The ArviZ tree of a run and what goes into it."""

@@ -1,0 +1,1 @@
+"""Runs that give weighted draws or independent ones: paths, generators, log Z."""

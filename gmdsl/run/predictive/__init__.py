@@ -1,0 +1,1 @@
+"""What follows from draws: predictions, pointwise log-likelihoods, new rows."""

@@ -1,0 +1,103 @@
+"""Predictions on new rows: the model is declared anew there, and drawn given each posterior draw.
+
+The groups are ArviZ's: `predictions`, and `predictions_constant_data` for the rows themselves.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.compiler.program import split
+from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.exact.rule import reads_of
+from gmdsl.graph.conditional import Conditional
+from gmdsl.models.model import Model
+from gmdsl.models.operators.redeclare import redeclared
+from gmdsl.results.tree import as_tree, attributes
+from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
+
+
+def predictions(
+    tree: Any, model: Model, data: Mapping[str, Any], coords: Mapping[str, Any], resample: tuple[str, ...], seed: int
+) -> Any:
+    """The tree with predictions at new data; see `gm.predict`."""
+    fresh = redeclared("predict", model, data)
+    _check_resampled(fresh, model, resample)
+    drawn = tuple(name for name in model.observed if name not in data)
+    check_drawn("predict", fresh, (*drawn, *resample))
+    free, shape = posterior_points("predict", tree, model)
+    _check_upstream(fresh, model, tuple(name for name in model.free if name not in resample))
+    for name in free:
+        if name not in resample and fresh.spaces[name].shape != model.spaces[name].shape:
+            raise SpecError(
+                f"predict(data=...): {name} has shape {fresh.spaces[name].shape} at the new data, but its draws have"
+                f" {model.spaces[name].shape}. Keep that size, or draw it anew from its conditional by"
+                f" resample=[{name!r}]."
+            )
+    fresh = dataclasses.replace(fresh, coords=_coords(fresh, model, coords))
+    program, leaves = split(fresh)
+    keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
+    kept = {name: value for name, value in free.items() if name not in resample}
+    values = completed(program, (), leaves, keys, kept, False)
+    names = [name for name, _ in fresh.declared if name in {*drawn, *resample, *fresh.deterministic}]
+    found = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in names}
+    rows = {name: np.array(value) for name, value in {**fresh.data, **fresh.observed}.items()}
+    groups = {"predictions": found, "predictions_constant_data": rows}
+    added = as_tree(fresh, groups, {**attributes(), "seed": seed})
+    for group in added.children:
+        tree = with_group(tree, group, added)
+    return tree
+
+
+def _check_upstream(fresh: Model, model: Model, kept: tuple[str, ...]) -> None:
+    """Refuses draws that belong to the old rows, because their law reads data that have changed."""
+    changed = tuple(name for name, value in fresh.data.items() if not np.array_equal(value, model.data[name]))
+    moved = reads_of(model, changed)
+    for factor in model.factors:
+        for name in set(factor.children) & set(kept):
+            through = sorted(moved & set(factor.parents))
+            if through:
+                raise SpecError(
+                    f"predict(data=...): {name} depends on {through[0]}, which changes, so its draws belong to the old"
+                    f" rows. Draw it anew from its conditional by resample=[{name!r}]."
+                )
+
+
+def _check_resampled(fresh: Model, model: Model, resample: tuple[str, ...]) -> None:
+    makers = {c: f for f in fresh.factors if isinstance(f, Conditional) for c in f.children}
+    for name in resample:
+        if name not in model.free:
+            if name in model.deterministic:
+                raise SpecError(f"predict(resample=[{name!r}]): {name} is computed. Resample what it is computed from.")
+            raise unknown_name(f"predict(resample=[{name!r}])", name, model.free, "free variables")
+        together = makers[name].children if name in makers else ()
+        if not set(together) <= set(resample):
+            rest = ", ".join(child for child in together if child not in resample)
+            raise SpecError(f"predict(resample=[{name!r}]): it is drawn together with {rest}. Resample both.")
+
+
+def _coords(fresh: Model, model: Model, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Labels of the dimensions at the new sizes; old labels stay where the size did."""
+    sizes: dict[str, int] = {}
+    shapes = {name: space.shape for name, space in fresh.declared} | {n: np.shape(v) for n, v in fresh.data.items()}
+    for name, labels in fresh.dims:
+        for label, size in zip(labels, shapes[name], strict=False):
+            if sizes.setdefault(label, size) != size:
+                raise SpecError(
+                    f"predict(data=...): the dimension {label} has {sizes[label]} and {size} elements at the new data."
+                    " Give all data along it the same rows."
+                )
+    for label, values in given.items():
+        if label not in sizes:
+            raise unknown_name(f"predict(coords={{{label!r}: ...}})", label, sizes, "dimensions")
+        if len(values) != sizes[label]:
+            raise SpecError(
+                f"predict(coords=...): {label} has {len(values)} labels, but {sizes[label]} elements at the new data."
+                " Give one label per element."
+            )
+    kept = {label: labels for label, labels in model.coords if len(labels) == sizes.get(label, len(labels))}
+    new = {label: tuple(np.asarray(values).tolist()) for label, values in given.items()}
+    return tuple({**kept, **new}.items())

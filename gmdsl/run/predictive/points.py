@@ -1,0 +1,98 @@
+"""What prediction and scoring share: the draws of a tree as points of a model, completed by ancestral draws."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.core.errors import SpecError
+from gmdsl.exact.missing import missing_factor
+from gmdsl.graph.ancestral import complete
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.factor import Undirected
+from gmdsl.models.model import Model
+
+
+def check_drawn(operation: str, model: Model, names: tuple[str, ...]) -> None:
+    """Refuses variables that are not drawn by one conditional each.
+
+    Raises:
+        SpecError: a name in an energy, or with no conditional or several.
+    """
+    refuse_energies(operation, model, names)
+    makers = [c for f in model.factors if isinstance(f, Conditional) and f.drawable for c in f.children]
+    for name in names:
+        if makers.count(name) != 1:
+            raise SpecError(
+                f"{operation}(...): {name} is not drawn by exactly one conditional. Sample the joint by gm.sample."
+            )
+
+
+def _one_completed(program: Any, redraw: tuple[str, ...], leaves: Any, keys: Any, values: Any, impute: bool) -> Any:
+    model = program.model(leaves)
+
+    def one(key: Any, values: Any) -> Any:
+        have = complete(model, key, values, redraw)
+        if impute:
+            have |= _imputed(model, key, have)
+        return {name: have[name] for name in program.spaces}
+
+    return jax.vmap(one)(keys, values)
+
+
+completed = jax.jit(_one_completed, static_argnums=(0, 1, 5))
+
+
+def _imputed(model: Model, key: Any, have: Mapping[str, Any]) -> dict[str, Any]:
+    """Draws of the observed variables with gaps, given what was seen of them."""
+    found = {}
+    for number, name in enumerate(model.observed):
+        gaps = missing_factor(model, name)
+        if gaps is None:
+            continue
+        if name not in gaps.children or not set(gaps.parents) <= have.keys():
+            raise SpecError(
+                f"predict(...): {name} has missing values and something above it was marginalised afterwards."
+                f" Marginalise first, then condition on {name}."
+            )
+        found[name] = gaps.imputed(jax.random.fold_in(key, number), have, model.observed[name])
+    return found
+
+
+def posterior_points(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+    """The free variables of all draws, flattened over (chain, draw), and that shape."""
+    if "posterior" not in tree.children:
+        raise SpecError(f"{operation}(...): the tree has no posterior. Pass the result of gm.sample.")
+    posterior = tree["posterior"]
+    free = {}
+    for name in model.free:
+        if name not in posterior:
+            raise SpecError(f"{operation}(...): the tree has no {name}; it was sampled from another model.")
+        free[name] = np.asarray(posterior[name].transpose("chain", "draw", ...))
+        if free[name].shape[2:] != model.spaces[name].shape:
+            raise SpecError(
+                f"{operation}(...): {name} has shape {free[name].shape[2:]} in the tree, {model.spaces[name].shape} in"
+                " the model; it was sampled from another model."
+            )
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    return {name: value.reshape(-1, *value.shape[2:]) for name, value in free.items()}, shape
+
+
+def with_group(tree: Any, group: str, other: Any) -> Any:
+    """The tree with one group taken from another tree."""
+    from xarray import DataTree
+
+    children = {f"/{name}": child for name, child in tree.children.items() if name != group}
+    return DataTree.from_dict({"/": tree.to_dataset(), **children, f"/{group}": other[group]})
+
+
+def refuse_energies(operation: str, model: Model, names: tuple[str, ...]) -> None:
+    """Refuses variables that sit in an energy."""
+    for factor in model.factors:
+        touched = set(factor.parents) & set(names)
+        if isinstance(factor, Undirected) and touched:
+            raise SpecError(
+                f"{operation}(...): {sorted(touched)[0]} is in the energy {factor.name}, which cannot be drawn from."
+                " Sample the joint by gm.sample instead."
+            )

@@ -1,0 +1,110 @@
+"""Prior and posterior predictive draws.
+
+They follow the conditionals of a model; an energy has no draws of its own, and a model whose
+observed variable sits in an energy says so instead of ignoring the term.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.compiler.program import split
+from gmdsl.core.errors import SpecError
+from gmdsl.models.model import Model
+from gmdsl.results.tree import as_tree, attributes, constants
+from gmdsl.run.predictive.new_rows import predictions
+from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, refuse_energies, with_group
+
+
+def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
+    """Draws from the joint density before anything is observed.
+
+    Args:
+        model: a directed model; what it observes goes to `prior_predictive`, the rest to `prior`.
+        draws: how many, in one chain.
+        seed: the same seed gives the same draws.
+
+    Returns:
+        A tree with the groups `prior`, `prior_predictive`, `observed_data`, `constant_data`.
+
+    Raises:
+        SpecError: the model has an energy or an improper prior, and cannot be drawn from.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> model = gm.joint(mu=dist.Normal(0, 1), y=lambda mu: dist.Normal(mu, 1)).condition(y=0.3)
+    >>> sorted(gm.sample_prior(model, draws=10).children)
+    ['observed_data', 'prior', 'prior_predictive']
+    """
+    refuse_energies("sample_prior", model, model.random)
+    offer = dataclasses.replace(model, observed={}).capabilities()
+    if not offer.drawable:
+        raise SpecError(f"sample_prior(...): {offer.reasons['drawable']}.")
+    program, leaves = split(model)
+    keys = jax.random.split(jax.random.key(seed), draws)
+    values = completed(program, tuple(model.observed), leaves, keys, {}, False)
+    values = {name: np.asarray(value)[None] for name, value in values.items()}
+    prior = {name: values[name] for name, _ in model.declared if name not in model.observed}
+    predictive = {name: values[name] for name in model.observed}
+    groups = {"prior": prior, "prior_predictive": predictive, **constants(model)}
+    return as_tree(model, groups, {**attributes(), "seed": seed})
+
+
+def predict(
+    tree: Any,
+    model: Model,
+    *,
+    data: Mapping[str, Any] | None = None,
+    coords: Mapping[str, Any] | None = None,
+    resample: Sequence[str] = (),
+    seed: int = 0,
+) -> Any:
+    """Adds posterior predictive draws to a tree: each observed variable drawn anew given each draw.
+
+    Without `data` the draws are replicates of what was observed, `posterior_predictive`. Where an observation was
+    missing they are imputations: drawn given the rest of its vector, where elements depend on each other.
+
+    With `data` the model is declared anew on other rows, of any number, and observed variables are drawn there,
+    `predictions`; what is computed from the new rows is added.
+
+    Args:
+        tree: the result of `gm.sample` on this model.
+        model: the conditioned model.
+        data: new values of data by name. An observed variable in it is set to that value and not drawn.
+        coords: labels of the dimensions whose size has changed; by default 0, 1, ...
+        resample: free variables to draw anew from their conditionals instead of taking their draws, as the effects of
+            new groups.
+        seed: the same seed gives the same draws.
+
+    Returns:
+        A new tree with the group `posterior_predictive`, or with `predictions` and `predictions_constant_data`.
+
+    Raises:
+        SpecError: nothing is observed, an observed variable sits in an energy, or a free variable would need another
+            shape than its draws have.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> line = gm.joint(b=dist.Normal(0, 1), x=gm.data([0.0, 1.0]), y=lambda b, x: dist.Normal(b * x, 1))
+    >>> model = line.condition(y=[0.1, 0.8])
+    >>> tree = gm.sample(model, gm.NUTS(), chains=1, draws=20, warmup=20, progress=False)
+    >>> gm.predict(tree, model)["posterior_predictive"]["y"].shape
+    (1, 20, 2)
+    >>> gm.predict(tree, model, data={"x": [2.0, 3.0, 4.0]})["predictions"]["y"].shape
+    (1, 20, 3)
+    """
+    if not model.observed:
+        raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
+    if data is not None or resample:
+        return predictions(tree, model, data or {}, coords or {}, tuple(resample), seed)
+    if coords:
+        raise SpecError("predict(coords=...): without new data the dimensions keep their labels. Pass data= as well.")
+    observed = tuple(model.observed)
+    check_drawn("predict", model, observed)
+    program, leaves = split(model)
+    free, shape = posterior_points("predict", tree, model)
+    keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
+    values = completed(program, observed, leaves, keys, free, True)
+    drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
+    return with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))

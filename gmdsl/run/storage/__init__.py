@@ -1,0 +1,1 @@
+"""Draws on disk: the store, its state files, its lock."""

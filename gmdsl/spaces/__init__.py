@@ -1,0 +1,1 @@
+"""Where a variable lives: shape, support, dtype, and the way to the real line."""

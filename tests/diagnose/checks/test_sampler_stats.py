@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pytest
+import xarray
+
+from gmdsl.diagnose.checks import sampler_stats
+
+SETTINGS = {"tuning_steps": 1000, "sampler_settings": json.dumps({"target_accept": 0.8})}
+
+
+def stats(**values):
+    return xarray.Dataset({name: (("chain", "draw"), value) for name, value in values.items()})
+
+
+@pytest.mark.parametrize(("count", "status"), [(0, "ok"), (4, "note"), (5, "suspect"), (200, "suspect")])
+def test_divergences_are_suspect_above_one_in_a_thousand(count, status):
+    diverging = np.zeros((4, 1000), bool)
+    diverging[0, :count] = True
+    found = sampler_stats.divergences(stats(diverging=diverging))
+    assert found.status == status
+    assert found.evidence.startswith(f"{count} of 4000 draws")
+
+
+def test_trees_at_their_limit_are_suspect_above_one_in_a_hundred():
+    limit = np.zeros((4, 1000), bool)
+    assert sampler_stats.depth(stats(reached_max_treedepth=limit)).status == "ok"
+    limit[:, :20] = True
+    assert sampler_stats.depth(stats(reached_max_treedepth=limit)).status == "suspect"
+
+
+def test_more_than_one_nan_in_a_thousand_is_suspect():
+    nan = np.zeros((4, 1000), bool)
+    assert sampler_stats.nan_evaluations(stats(nan_evaluations=nan)).status == "ok"
+    nan[0, :5] = True
+    found = sampler_stats.nan_evaluations(stats(nan_evaluations=nan))
+    assert found.status == "suspect"
+    assert found.evidence == "0.125 % of proposals, all rejected"
+
+
+def test_an_energy_that_changes_slowly_has_a_low_bfmi():
+    rng = np.random.default_rng(0)
+    assert sampler_stats.energies(stats(energy=rng.normal(size=(4, 1000)))).status == "ok"
+    slow = rng.normal(size=(4, 1000)).cumsum(axis=1)
+    found = sampler_stats.energies(stats(energy=slow))
+    assert found.status == "suspect"
+    assert "in 4 of 4 chains" in found.evidence
+    assert sampler_stats.energies(stats(energy=np.ones((4, 1000)))) is None  # a stuck chain is found elsewhere
+
+
+def test_acceptance_far_below_its_aim_is_suspect_in_one_chain_too():
+    rates = np.full((4, 100), 0.8)
+    assert sampler_stats.acceptance(stats(acceptance_rate=rates), SETTINGS).status == "ok"
+    rates[2] = 0.1
+    found = sampler_stats.acceptance(stats(acceptance_rate=rates), SETTINGS)
+    assert found.status == "suspect"
+    assert found.evidence == "0.10 to 0.80, aimed at 0.80"
+    assert sampler_stats.acceptance(stats(acceptance_rate=rates), {}).status == "ok"  # nothing was aimed at
+
+
+def test_step_sizes_that_differ_tenfold_are_a_note():
+    steps = np.full((4, 100), 0.5)
+    steps[1] = 0.01
+    rates = np.full((4, 100), 0.8)
+    assert sampler_stats.acceptance(stats(acceptance_rate=rates, step_size=steps), SETTINGS).status == "note"
+
+
+def test_what_a_sampler_does_not_report_is_not_judged():
+    empty = stats(lp=np.zeros((4, 10)))
+    assert [
+        f(empty)
+        for f in (sampler_stats.divergences, sampler_stats.depth, sampler_stats.nan_evaluations, sampler_stats.energies)
+    ] == [None] * 4
+    assert sampler_stats.acceptance(empty, {"sampler_settings": "ReverseSDE(steps=500)", "tuning_steps": 1}) is None
+
+
+def test_nan_at_one_proposal_in_a_thousand_is_a_note():
+    nan = np.zeros((4, 1000), bool)
+    nan[0, :4] = True
+    assert sampler_stats.nan_evaluations(stats(nan_evaluations=nan)).status == "note"

@@ -1,0 +1,58 @@
+import networkx
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+from gmdsl.graph.factor import Deterministic, call_by_name
+from gmdsl.graph.order import ancestors, cycle, ordered
+
+
+@pytest.fixture
+def model():
+    return gm.joint(
+        y=lambda theta, sigma: dist.Normal(theta, sigma),
+        theta=lambda mu, tau: dist.Normal(mu, tau),
+        tau=dist.HalfNormal(1.0),
+        mu=dist.Normal(0.0, 1.0),
+        sigma=gm.data(1.0),
+    ).condition(y=0.0)
+
+
+def test_parents_come_before_children(model):
+    names = [f.children[0] for f in ordered(model.factors)]
+    assert names.index("mu") < names.index("theta") < names.index("y")
+    assert names.index("tau") < names.index("theta")
+
+
+def test_a_cycle_is_found_and_walked_round():
+    factors = [
+        Deterministic(a, call_by_name(eval(f"lambda {b}: {b}"))) for a, b in (("a", "b"), ("b", "c"), ("c", "a"))
+    ]
+    loop = cycle(factors)
+    assert loop[0] == loop[-1]
+    assert set(loop) == {"a", "b", "c"}
+    with pytest.raises(gm.SpecError, match="cycle"):
+        ordered(factors)
+
+
+def test_ancestors_follow_all_arrows(model):
+    assert ancestors(model.factors, "y") == {"theta", "sigma", "mu", "tau"}
+    assert ancestors(model.factors, "mu") == set()
+
+
+def test_the_graph_is_a_networkx_digraph_with_roles(model):
+    graph = model.graph
+    assert isinstance(graph, networkx.DiGraph)
+    assert networkx.is_directed_acyclic_graph(graph)
+    assert graph.nodes["y"]["role"] == "observed"
+    assert graph.nodes["sigma"]["role"] == "data"
+    assert graph.nodes["tau"]["space"] == "Positive()"
+    assert graph.nodes["p(theta | mu, tau)"]["capability"] == "normalized, drawable"
+    assert set(graph.predecessors("p(theta | mu, tau)")) == {"mu", "tau"}
+    assert networkx.has_path(graph, "mu", "y")
+
+
+def test_an_energy_has_no_children_in_the_graph():
+    graph = gm.energy(lambda x, y: x * y, x=gm.Real(), y=gm.Real(), name="bond").graph
+    assert list(graph.successors("bond(x, y)")) == []
+    assert graph.nodes["bond(x, y)"]["role"] == "energy"

@@ -1,0 +1,28 @@
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import optax
+
+import gmdsl as gm
+from gmdsl.learning.objective import rows
+
+
+class Counting(gm.Objective):
+    """An objective with a state: counts its calls, and pulls a parameter to the mean of the data."""
+
+    def init(self, key, model, data):
+        return jnp.zeros(())
+
+    def loss(self, key, model, batch, state):
+        return jnp.mean((model.params["m"].value - batch["x"]) ** 2), (state + 1.0, {"calls": state})
+
+
+def test_an_objective_of_your_own_keeps_its_state_between_steps_and_blocks():
+    model = gm.joint(m=gm.param(0.0), x=lambda m: dist.Normal(m, 1.0))
+    fit = gm.fit(model, {"x": [1.0, 3.0]}, Counting(), optimizer=optax.sgd(0.2), steps=150, progress=False)
+    np.testing.assert_array_equal(fit.history["calls"], np.arange(150))
+    np.testing.assert_allclose(fit.model.params["m"].value, 2.0, rtol=1e-5)
+
+
+def test_rows_counts_the_data():
+    assert rows({"a": jnp.zeros((5, 2)), "b": jnp.zeros(5)}) == 5

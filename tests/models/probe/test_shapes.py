@@ -1,0 +1,64 @@
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from numpyro.distributions import constraints
+
+import gmdsl as gm
+from gmdsl.graph.factor import call_by_name
+from gmdsl.models.probe.shapes import abstract, is_distribution, probe_energy, probe_node, probe_numbers
+
+
+def test_a_function_that_returns_a_distribution_is_random():
+    space, random, proper = probe_node("x", call_by_name(lambda m: dist.Gamma(m, 1.0)), {"m": abstract(gm.Positive(3))})
+    assert (space, random, proper) == (gm.Positive(3), True, True)
+
+
+def test_a_function_that_returns_an_array_is_computed():
+    space, random, _ = probe_node("x", call_by_name(lambda m: m[:2] * 2), {"m": abstract(gm.Real(3))})
+    assert (space, random) == (gm.Real(2), False)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: dist.ImproperUniform(constraints.real, (), (2,)),
+        lambda: dist.Normal(0.0, 1.0).mask(False),
+        lambda: dist.ImproperUniform(constraints.positive, (), ()).expand([3]),
+    ],
+)
+def test_improper_distributions_are_known_as_such(make):
+    assert probe_node("x", call_by_name(make), {})[2] is False
+
+
+def test_constant_parameters_are_checked_under_wrappers():
+    with pytest.raises(gm.SpecError, match="x: .*rate"):
+        probe_node("x", call_by_name(lambda m: dist.Exponential(-1.0).expand([2]).to_event(1)), {"m": 1.0})
+
+
+def test_an_integer_valued_input_reaches_the_energy_as_integers():
+    with pytest.raises(gm.SpecError, match="dtype int32"):
+        probe_energy("e", call_by_name(lambda s: s.sum()), {"s": abstract(gm.Spin(3))})
+
+
+def test_distributions_are_told_from_classes_and_numbers():
+    assert is_distribution(dist.Normal(0, 1))
+    assert not is_distribution(dist.Normal)
+    assert not is_distribution(jax.numpy.ones(2))
+
+
+def test_data_are_checked_where_they_are_handed_on_as_they_are():
+    known = {"m": abstract(gm.Real()), "s": abstract(gm.Real(2))}
+    for make, good in (
+        (lambda m, s: dist.Normal(m, s), False),
+        (lambda m, s: dist.Normal(m, s).to_event(1), False),
+        (lambda m, s: dist.Normal(s, 1.0), True),  # a mean may be negative
+        (lambda m, s: dist.Normal(m, s**2), True),  # what is computed is known only in a run
+        (lambda m, s: m * s, True),
+    ):
+        data = {"s": np.array([1.0, -2.0])}
+        if good:
+            probe_numbers("x", call_by_name(make), known, data)
+        else:
+            with pytest.raises(gm.SpecError, match=r"x: Normal\(scale=-2.0 at \(1,\)\), but .* Positive"):
+                probe_numbers("x", call_by_name(make), known, data)

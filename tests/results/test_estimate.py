@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from gmdsl.results.estimate import LogZ, estimate, resampled
+
+
+def test_the_estimate_is_the_log_mean_weight_with_a_jackknife_error():
+    weight = np.random.default_rng(0).gamma(2.0, 1.0, 10_000)
+    found = estimate(np.log(weight), "AIS")
+    np.testing.assert_allclose(found.log_z, np.log(weight.mean()), rtol=1e-12)
+    np.testing.assert_allclose(found.ess, weight.sum() ** 2 / (weight**2).sum(), rtol=1e-12)
+    assert (found.method, found.particles, found.curve) == ("AIS", 10_000, {})
+
+
+def test_the_standard_error_is_the_spread_of_estimates():
+    """Over 200 populations the mean squared error equals the mean stated variance within a factor of 1.5."""
+    rng = np.random.default_rng(1)
+    found = [estimate(rng.normal(-0.5, 1.0, 400), "") for _ in range(200)]
+    squared = np.mean([f.log_z**2 for f in found])
+    stated = np.mean([f.standard_error**2 for f in found])
+    assert 1 / 1.5 < squared / stated < 1.5
+
+
+def test_a_constant_changes_the_estimate_by_itself_however_large():
+    log_weight = np.random.default_rng(2).normal(size=500)
+    here = estimate(log_weight, "")
+    for shift in (-5000.0, 5000.0):
+        there = estimate(log_weight + shift, "")
+        np.testing.assert_allclose(there.log_z, here.log_z + shift, rtol=1e-12)
+        np.testing.assert_allclose([there.ess, there.standard_error], [here.ess, here.standard_error], rtol=1e-9)
+
+
+def test_no_weight_at_all_is_minus_infinity_and_failed_without_nan():
+    found = estimate(np.full(10, -np.inf), "")
+    assert found.log_z == -np.inf
+    assert found.standard_error == np.inf
+    assert found.ess == 0.0
+    assert found.status == "failed"
+
+
+def test_few_particles_that_count_are_suspect():
+    assert estimate(np.array([0.0] + [-50.0] * 99), "").status == "suspect"
+    assert estimate(np.zeros(100), "").status == "ok"
+    assert LogZ(np.nan, 1.0, 1.0, particles=1).status == "failed"
+
+
+def test_resampling_repeats_draws_by_their_weight():
+    log_weight = np.log(np.array([0.1, 0.2, 0.7] + [1e-300] * 997))
+    counts = np.bincount(resampled(log_weight, 0), minlength=1000)
+    assert np.abs(counts[:3] - [100, 200, 700]).max() <= 1
+    assert counts.sum() == 1000
+    weight = np.random.default_rng(0).gamma(0.5, 1.0, 1000)
+    counts = np.bincount(resampled(np.log(weight), 1), minlength=1000)
+    assert np.abs(counts - 1000 * weight / weight.sum()).max() < 1.0 + 1e-6
+
+
+def test_resampled_draws_are_shuffled_and_the_seed_fixes_them():
+    log_weight = np.zeros(1000)
+    first, again, other = (resampled(log_weight, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert sorted(first) == list(range(1000))
+    assert abs(np.corrcoef(first, np.arange(1000))[0, 1]) < 0.15
+
+
+def test_one_draw_gives_an_estimate():
+    found = estimate(np.array([0.5]), "")
+    assert found.log_z == pytest.approx(0.5)

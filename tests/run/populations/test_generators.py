@@ -1,0 +1,199 @@
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+from gmdsl.run.populations import generators
+from gmdsl.run.populations.generators import BLOCK
+
+
+def family(mean=1.0):
+    return gm.noise(gm.joint(x=dist.Normal(jnp.array([mean, -mean]), 0.5).to_event(1)), gm.VP())
+
+
+def draw(model, generator, **settings):
+    return gm.sample(model, generator, progress=False, **settings)
+
+
+class Importance(gm.Generator):
+    """Draws from a Gaussian, weighed towards the target."""
+
+    scale: float = 2.0
+
+    reverses = False
+
+    def draw(self, key, target):
+        x = self.scale * jax.random.normal(key, (target.dim,))
+        proposal = -0.5 * jnp.sum((x / self.scale) ** 2 + jnp.log(2.0 * jnp.pi * self.scale**2))
+        return x, {"log_weight": target.log_density(x) - proposal}
+
+
+class Prepared(gm.Generator):
+    """Learns the mean of its target by climbing, then draws around it."""
+
+    mean: jax.Array | None = None
+
+    reverses = False
+    bias = "it is a Gaussian"
+
+    def prepare(self, key, target, report):
+        x = jax.random.normal(key, (target.dim,))
+        for done in range(20):
+            x = x + 0.5 * target.score(x)
+            report(done + 1, 20)
+        return eqx.tree_at(lambda g: g.mean, self, x, is_leaf=lambda leaf: leaf is None)
+
+    def draw(self, key, target):
+        return self.mean + jax.random.normal(key, self.mean.shape), {}
+
+
+def test_the_same_seed_gives_the_same_draws_and_another_others():
+    first, again, other = (
+        draw(family(), gm.DDPM(steps=5), draws=50, seed=s)["posterior"]["x"].values for s in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).min() > 0.0
+
+
+@pytest.mark.parametrize("draws", [1, 5, BLOCK, BLOCK + 1, 2 * BLOCK + 7])
+def test_there_are_as_many_draws_as_asked_and_no_two_alike(draws):
+    tree = draw(family(), gm.ReverseODE(gm.Euler(), steps=2), draws=draws)
+    x = tree["posterior"]["x"].values
+    assert x.shape == (1, draws, 2)
+    assert len(np.unique(x[0], axis=0)) == draws
+    assert tree.attrs["draws_asked"] == draws
+    assert tree.attrs["interrupted"] == 0
+
+
+def test_another_seed_or_another_model_of_the_same_form_compiles_nothing(compilations):
+    for seed, mean in [(0, 1.0), (1, 1.0), (2, 3.0)]:
+        model = family(mean)
+        before = len(compilations)
+        draw(model, gm.ReverseSDE(steps=7), draws=30, seed=seed)
+        compiled = len(compilations) - before
+    assert compiled == 0
+
+
+def test_weighted_draws_are_resampled_kept_as_particles_and_estimate_log_z():
+    """The target is 3 N(1, 0.5^2) x N(-1, 0.5^2): log Z is log 3. All |z| < 4 for five numbers: 1 in 3,000 seeds."""
+    mean = gm.data(np.array([1.0, -1.0]))
+    target = gm.energy(lambda x, m: 2.0 * jnp.sum((x - m) ** 2) + math.log(math.pi / 6), x=gm.Real(2), m=mean)
+    tree = draw(target, Importance(), draws=20_000)
+    attrs = tree.attrs
+    assert abs(attrs["log_z"] - np.log(3.0)) < 4.0 * attrs["log_z_standard_error"]
+    assert attrs["log_z_standard_error"] < 0.05
+    particles, x = tree["particles"], tree["posterior"]["x"].values[0]
+    weight = np.exp(particles["log_weight"].values[0])
+    assert attrs["weight_ess"] == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-4)
+    assert particles["x"].shape == tree["posterior"]["x"].shape == (1, 20_000, 2)
+    error = 0.5 / np.sqrt(attrs["weight_ess"])
+    assert (np.abs(x.mean(0) - [1.0, -1.0]) < 4.0 * error).all()
+    assert (np.abs(x.std(0) / 0.5 - 1.0) < 4.0 / np.sqrt(2.0 * attrs["weight_ess"])).all()
+    assert (np.abs(particles["x"].values[0].std(0) / 2.0 - 1.0) < 4.0 / np.sqrt(40_000)).all()
+    assert gm.check(tree)["weights"].status == "ok"
+    assert "lp" not in tree["posterior"]
+
+
+def test_draws_without_any_weight_are_an_error():
+    nowhere = gm.energy(lambda x: jnp.inf * jnp.ones(()) + 0.0 * x, x=gm.Real())
+    with pytest.raises(gm.SpecError, match=r"sample\(..., Importance\(...\)\): no draw has any weight"):
+        draw(nowhere, Importance(), draws=50)
+
+
+def test_a_generator_may_learn_before_its_first_draw():
+    target = gm.energy(lambda x: 0.5 * jnp.sum((x - 7.0) ** 2), x=gm.Real(2))
+    tree = draw(target, Prepared(), draws=4000)
+    assert (np.abs(tree["posterior"]["x"].values[0].mean(0) - 7.0) < 4.5 / np.sqrt(4000)).all()
+    assert tree.attrs["bias"] == "it is a Gaussian"
+
+
+def test_draws_of_a_model_come_back_in_its_spaces_with_its_data():
+    model = gm.joint(s=dist.LogNormal(0.0, 1.0), y=lambda s: dist.Normal(s, 1.0), n=gm.data(3.0)).condition(y=1.0)
+    tree = draw(model, Importance(scale=1.5), draws=2000)
+    assert (tree["posterior"]["s"].values > 0).all()
+    assert float(tree["observed_data"]["y"]) == 1.0
+    assert float(tree["constant_data"]["n"]) == 3.0
+    grid = np.linspace(-6, 6, 4001)
+    log_joint = -0.5 * grid**2 - 0.5 * (1.0 - np.exp(grid)) ** 2 - np.log(2 * np.pi)
+    exact = np.log(np.trapezoid(np.exp(log_joint), grid))
+    assert abs(tree.attrs["log_z"] - exact) < 4.0 * tree.attrs["log_z_standard_error"]
+
+
+def test_the_start_may_be_a_model_of_the_noisy_end():
+    spike = gm.joint(x=dist.Normal(jnp.array([5.0, -5.0]), 1e-3).to_event(1))
+    tree = draw(family(), gm.ReverseODE(gm.Euler(), steps=1), draws=20, init=spike)
+    model, step = family(), 1.0
+    exact = np.array([5.0, -5.0]) - step * np.asarray(model.velocity(np.array([5.0, -5.0]), 1.0))
+    np.testing.assert_allclose(tree["posterior"]["x"].values[0], np.broadcast_to(exact, (20, 2)), atol=0.2)
+
+
+def test_what_was_drawn_before_an_interruption_is_kept(monkeypatch):
+    calls, block = [], generators._block
+
+    def stopped(*inputs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return block(*inputs)
+
+    whole = draw(family(), gm.DDPM(steps=2), draws=4 * BLOCK)["posterior"]["x"].values
+    monkeypatch.setattr(generators, "_block", stopped)
+    tree = draw(family(), gm.DDPM(steps=2), draws=4 * BLOCK)
+    assert tree["posterior"]["x"].shape == (1, 2 * BLOCK, 2)
+    assert (tree.attrs["interrupted"], tree.attrs["draws_asked"]) == (1, 4 * BLOCK)
+    np.testing.assert_array_equal(tree["posterior"]["x"].values, whole[:, : 2 * BLOCK])
+
+
+def test_an_interruption_before_the_first_block_is_one(monkeypatch):
+    def stopped(*inputs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generators, "_block", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        draw(family(), gm.DDPM(steps=2), draws=10)
+
+
+def test_wrong_pairings_name_the_fix():
+    model, path = family().model, gm.temper(family().model, gm.joint(x=dist.Normal(jnp.zeros(2), 1.0).to_event(1)))
+    with pytest.raises(gm.SpecError, match=r"a noised family is sampled backwards. Try gm.ReverseSDE\(\)"):
+        draw(family(), gm.NUTS())
+    with pytest.raises(gm.SpecError, match=r"sample\(Model, ReverseSDE\(\)\): .*noised family.*gm.noise\(model"):
+        draw(model, gm.ReverseSDE())
+    with pytest.raises(gm.SpecError, match=r"sample\(.*Path, DDPM\(\)\).*gm.noise"):
+        draw(path, gm.DDPM())
+    with pytest.raises(gm.SpecError, match=r"sample\(Noised, Importance\(\)\): a model is needed first"):
+        draw(family(), Importance())
+    with pytest.raises(gm.SpecError, match="ReverseSDE"):
+        draw(family(), gm.ReverseSDE)
+    with pytest.raises(gm.SpecError, match="path"):
+        draw(family(), gm.AIS(gm.MALA()))
+    discrete = gm.joint(k=dist.Categorical(probs=jnp.array([0.5, 0.5])))
+    with pytest.raises(gm.SpecError, match="k is discrete; Importance makes real numbers only"):
+        draw(discrete, Importance())
+    with pytest.raises(gm.SpecError, match="every variable is observed"):
+        draw(gm.joint(x=dist.Normal(0.0, 1.0)).condition(x=1.0), Importance())
+
+
+@pytest.mark.parametrize(
+    "init", [{"x": np.zeros(2)}, 3.0, gm.VP(), gm.energy(lambda x: x @ x, x=gm.Real(2))], ids=lambda i: type(i).__name__
+)
+def test_a_start_that_cannot_be_drawn_is_refused(init):
+    with pytest.raises(gm.SpecError, match=r"sample\(init=...\): a drawable model of x is needed.*family.at"):
+        draw(family(), gm.DDPM(steps=2), init=init)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_start_of_another_shape_is_refused(shape):
+    with pytest.raises(gm.SpecError, match="init"):
+        draw(family(), gm.DDPM(steps=2), init=gm.joint(x=dist.Normal(jnp.zeros(shape), 1.0)))
+
+
+@pytest.mark.parametrize(("name", "value"), [("draws", 0), ("draws", 2.5), ("seed", -1), ("seed", 0.5)])
+def test_counts_and_seeds_are_checked(name, value):
+    with pytest.raises(gm.SpecError, match=rf"sample\({name}={value}\)"):
+        draw(family(), gm.DDPM(steps=2), **{name: value})

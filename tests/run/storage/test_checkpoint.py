@@ -1,0 +1,74 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+import gmdsl as gm
+from gmdsl.run.storage.checkpoint import Commit, files, newest, write
+
+ARRAYS = (np.arange(6.0).reshape(2, 3), np.array(True), np.zeros((0, 2), np.int32))
+
+
+def committed(folder, *numbers):
+    for done in numbers:
+        write(folder, Commit(done, {"seed": done + 1}, tuple(a + done if a.dtype != bool else a for a in ARRAYS)))
+
+
+def same(commit, done):
+    assert (commit.done, commit.facts) == (done, {"seed": done + 1})
+    for found, array in zip(commit.arrays, ARRAYS, strict=True):
+        np.testing.assert_array_equal(found, array + done if array.dtype != bool else array)
+        assert found.dtype == array.dtype
+
+
+def test_the_newest_comes_back_and_two_are_kept(tmp_path):
+    committed(tmp_path, 5, 50, 500)
+    assert [path.name for path in files(tmp_path)] == ["000000000500.state", "000000000050.state"]
+    same(newest(tmp_path), 500)
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [cut, flipped, lambda content: b"", lambda content: b"gmdsl state 9\n" + content[14:]]
+)
+def test_a_damaged_file_is_passed_over_for_the_one_before(tmp_path, damage):
+    committed(tmp_path, 5, 50)
+    newer, older = files(tmp_path)
+    newer.write_bytes(damage(newer.read_bytes()))
+    with pytest.warns(UserWarning, match=r"000000000050\.state is damaged"):
+        same(newest(tmp_path), 5)
+    older.write_bytes(damage(older.read_bytes()))
+    with (
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(gm.SpecError, match="all state files .* are damaged"),
+    ):
+        newest(tmp_path)
+
+
+def test_a_file_cut_short_with_a_true_checksum_of_nothing_is_refused(tmp_path):
+    committed(tmp_path, 5)
+    path = files(tmp_path)[0]
+    path.write_bytes(b"gmdsl state 1\n" + hashlib.sha256(b"x").hexdigest().encode() + b"\n")
+    with pytest.raises(gm.SpecError, match="damaged"):
+        newest(tmp_path)
+
+
+def test_an_interrupted_write_leaves_the_last_state_and_is_swept_up(tmp_path):
+    committed(tmp_path, 5)
+    (tmp_path / "000000000050.state.0abc.partial").write_bytes(b"half")
+    same(newest(tmp_path), 5)
+    committed(tmp_path, 500)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_nothing_committed_says_how_to_start(tmp_path):
+    with pytest.raises(gm.SpecError, match=r"nothing was committed.*gm\.sample\(store="):
+        newest(tmp_path)

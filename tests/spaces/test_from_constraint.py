@@ -1,0 +1,57 @@
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from numpyro.distributions import constraints
+
+import gmdsl as gm
+from gmdsl.spaces.elementwise import IntegerSupport, Support
+from gmdsl.spaces.from_constraint import smaller, space_of
+
+
+@pytest.mark.parametrize(
+    ("distribution", "space"),
+    [
+        (dist.Normal(0.0, 1.0).expand([3]), gm.Real(3)),
+        (dist.Normal(0.0, 1.0).expand([3]).to_event(1), gm.Real(3)),
+        (dist.MultivariateNormal(np.zeros(2), covariance_matrix=np.eye(2)), gm.Real(2)),
+        (dist.HalfNormal(1.0), gm.Positive()),
+        (dist.Beta(1.0, 1.0), gm.Interval(0.0, 1.0)),
+        (dist.Uniform(-1.0, 2.0), gm.Interval(-1.0, 2.0)),
+        (dist.Dirichlet(np.ones(3)), gm.Simplex(3)),
+        (dist.Bernoulli(0.5), gm.Binary()),
+        (dist.Categorical(np.array([0.2, 0.3, 0.5])), gm.Categorical(3)),
+    ],
+)
+def test_known_supports_get_their_names(distribution, space):
+    shape = tuple(distribution.batch_shape) + tuple(distribution.event_shape)
+    assert space_of(distribution.support, shape) == space
+
+
+def test_other_supports_keep_kind_and_degrees_of_freedom():
+    space = space_of(dist.ZeroSumNormal(1.0, event_shape=(3,)).support, (3,))
+    assert isinstance(space, Support)
+    assert space.free_shape == (2,)
+    counts = space_of(dist.Poisson(1.0).support, (2,))
+    assert isinstance(counts, IntegerSupport)
+    assert counts.discrete
+
+
+def test_traced_bounds_make_the_support_move():
+    found = []
+    jax.eval_shape(lambda a: found.append(space_of(constraints.interval(0.0, a), ())), 1.0)
+    assert found[0].dynamic
+
+
+def test_the_smaller_of_nested_spaces_wins():
+    assert smaller(gm.Real(2), gm.Positive(2)) == gm.Positive(2)
+    assert smaller(gm.Interval(0.0, 1.0), gm.Positive()) == gm.Interval(0.0, 1.0)
+    assert smaller(gm.Simplex(3), gm.Real(3)) == gm.Simplex(3)
+    assert smaller(gm.Binary(), gm.Categorical(3)) == gm.Binary()
+
+
+def test_spaces_that_are_not_nested_have_no_smaller_one():
+    assert smaller(gm.Positive(), gm.Interval(-1.0, 1.0)) is None
+    assert smaller(gm.Real(2), gm.Real(3)) is None
+    assert smaller(gm.Real(), gm.Binary()) is None
+    assert smaller(gm.Spin(), gm.Binary()) is None
