@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.hoist import hoisted_of
 from gmdsl.compiler.program import FlatTarget, split
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.graph.nodes import as_numbers
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.models.display import as_html, as_rich
 from gmdsl.models.model import Model
 

@@ -26,16 +26,16 @@ from gmdsl.compiler.rewrites.triangular_solves import by_inverse, by_inverses, f
 from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.tape import Step, Steps
 from gmdsl.core.lru import Recent
-from gmdsl.core.pytrees.function import ARRAYS
+from gmdsl.core.pytrees.reads import ARRAYS
 from gmdsl.core.runtime.compilation_cache import keep_programs
 from gmdsl.core.runtime.fork import refuse_fork
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.graph.ancestral import known
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.evaluate import decoded, encoded
 from gmdsl.graph.factor import Deterministic, Undirected
 from gmdsl.graph.order import unique_names
 from gmdsl.inference.target import States, Target
+from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Real, Space, dtype_of
 from gmdsl.spaces.states import states_of
 

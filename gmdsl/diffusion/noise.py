@@ -10,12 +10,12 @@ import jax
 import numpy as np
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.denoisers.empirical import EmpiricalSource
 from gmdsl.diffusion.denoisers.gaussian_mixture import MixtureSource
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.process import Process
 from gmdsl.exact.gaussian.from_model import gaussian_mixture
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.models.model import Model
 from gmdsl.spaces.space import Real
 

@@ -20,8 +20,7 @@ from gmdsl.exact.rules.enumeration import MOST_STATES
 from gmdsl.graph.ancestral import known
 from gmdsl.graph.evaluate import log_density
 from gmdsl.models.operators.marginalize import rule_for
-from gmdsl.models.probe.shapes import abstract
-from gmdsl.spaces.space import Space
+from gmdsl.spaces.space import Space, abstract
 from gmdsl.spaces.states import joint_states
 
 

@@ -21,7 +21,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.exact.elimination.eliminate import safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
 from gmdsl.graph.conditional import Conditional, Distributed, Wrapped

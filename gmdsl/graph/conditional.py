@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.factor import Call, Factor, Values
+from gmdsl.spaces.bijections import from_support, to_support
 
 
 class Conditional(Factor):
@@ -174,31 +175,3 @@ def _refuse_atoms(factor: Distributed, distribution: Any) -> None:
                 f" Condition on {factor.child}, or declare the value before censoring."
             )
         inner = getattr(inner, "base_dist", None)
-
-
-def to_support(constraint: Any, free: Any) -> tuple[Any, Float[Array, ""] | None]:
-    """A value in the support from an unconstrained one, and log |det J| (None when it is zero)."""
-    if _is_real(constraint) or constraint.is_discrete:
-        return free, None
-    from numpyro.distributions import biject_to
-
-    transform = biject_to(constraint)
-    value = transform(free)
-    return value, jnp.sum(transform.log_abs_det_jacobian(free, value))
-
-
-def from_support(constraint: Any, value: Any) -> Any:
-    """The unconstrained value of a value in the support."""
-    if _is_real(constraint) or constraint.is_discrete:
-        return value
-    from numpyro.distributions import biject_to
-
-    return biject_to(constraint).inv(value)
-
-
-def _is_real(constraint: Any) -> bool:
-    from numpyro.distributions import constraints
-
-    while isinstance(constraint, constraints.independent):
-        constraint = constraint.base_constraint
-    return constraint in (constraints.real, constraints.real_vector, constraints.real_matrix)

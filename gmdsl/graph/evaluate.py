@@ -9,10 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.graph.ancestral import known
-from gmdsl.graph.conditional import from_support, to_support
 from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.order import ordered
-from gmdsl.spaces.space import Real, Space
 
 
 def completed(model: Any, values: Values) -> dict[str, Any]:
@@ -37,13 +35,3 @@ def log_density(model: Any, values: Values) -> Float[Array, ""]:
 def total(factors: tuple[Factor, ...], have: Values) -> Float[Array, ""]:
     """The sum of the terms of some factors."""
     return sum((f.log_density(have) for f in factors if not isinstance(f, Deterministic)), jnp.zeros(()))
-
-
-def decoded(space: Space, free: Any) -> tuple[Any, Float[Array, ""] | None]:
-    """A value in a space from an unconstrained one, and log |det J| (None when it is zero)."""
-    return (free, None) if isinstance(space, Real) or space.discrete else to_support(space.constraint, free)
-
-
-def encoded(space: Space, value: Any) -> Any:
-    """The unconstrained value of a value in a space."""
-    return jnp.asarray(value) if isinstance(space, Real) or space.discrete else from_support(space.constraint, value)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.pytrees.function import Constant, Function, arguments
+from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.core.pytrees.reads import arguments
 
 type Values = Mapping[str, Any]
 

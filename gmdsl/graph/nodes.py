@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
-from gmdsl.graph.conditional import from_support, to_support
+from gmdsl.core.user_arrays import as_numbers
+from gmdsl.spaces.bijections import from_support, to_support
 from gmdsl.spaces.space import Real, Space
 
 
@@ -103,30 +104,3 @@ def given(*variables_then_function: Any) -> Given:
     if not callable(function) or not all(isinstance(name, str) for name in variables):
         raise SpecError('given(...): names first, then a callable, as in gm.given("z", decoder).')
     return Given(tuple(variables), function)
-
-
-def as_numbers(operation: str, array: Any, *, nan: bool = False, fix: str | None = None) -> np.ndarray:
-    """A private copy of numbers handed in by a user; other objects are refused, and NaN unless `nan`.
-
-    Args:
-        operation: what the user called, for messages.
-        array: anything that NumPy reads as an array of numbers.
-        nan: whether NaN may stay.
-        fix: what to propose where there is NaN.
-    """
-    try:
-        value = np.array(array)
-    except Exception as error:
-        raise SpecError(f"{operation}: cannot be read as an array ({error}). Pass numbers.") from error
-    if value.dtype.kind not in "biuf":
-        raise SpecError(f"{operation}: dtype {value.dtype}, numbers are needed. Convert to float, int or bool first.")
-    if not nan and value.dtype.kind == "f" and np.isnan(value).any():
-        where = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
-        count = int(np.isnan(value).sum())
-        if not where:
-            raise SpecError(f"{operation}: the value is NaN. {fix or 'Give a number.'}")
-        raise SpecError(
-            f"{operation}: {count} of {value.size} values are NaN (first at {where})."
-            f" {fix or 'Remove or impute them first.'}"
-        )
-    return value

@@ -18,11 +18,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.function import ARRAYS, Function
-from gmdsl.graph.conditional import Conditional, from_support, to_support
+from gmdsl.core.pytrees.function import Function
+from gmdsl.core.pytrees.reads import ARRAYS
+from gmdsl.core.user_arrays import as_numbers
+from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Deterministic, Values
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.models.model import Model
+from gmdsl.spaces.bijections import from_support, to_support
 from gmdsl.spaces.from_constraint import space_of
 from gmdsl.spaces.space import Real, Space
 

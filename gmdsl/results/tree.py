@@ -21,7 +21,9 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.pytrees.digest import stable_text
 from gmdsl.core.pytrees.fields import named_numbers
-from gmdsl.core.pytrees.function import ARRAYS, Constant, Function, fingerprint
+from gmdsl.core.pytrees.fingerprint import fingerprint
+from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.core.pytrees.reads import ARRAYS
 from gmdsl.core.runtime.version import version
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model

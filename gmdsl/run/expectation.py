@@ -26,8 +26,8 @@ from gmdsl.graph.factor import Deterministic
 from gmdsl.graph.factors.histogram import counted_in, grid_of
 from gmdsl.graph.order import ancestors
 from gmdsl.models.model import Model
-from gmdsl.models.probe.shapes import abstract
 from gmdsl.run.sample import sample
+from gmdsl.spaces.space import abstract
 from gmdsl.spaces.states import joint_states
 
 NODES = 5  # in each cell of a counted density: exact for polynomials of degree 9

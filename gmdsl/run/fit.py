@@ -16,8 +16,8 @@ from gmdsl.core.errors import FitError, SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.subset import subset
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.learning.learnable import learnable
 from gmdsl.learning.objective import ROWS, Batch, Objective, rows
 from gmdsl.models.model import Model

@@ -108,3 +108,19 @@ def sizes_of(name: str, shape: tuple[Any, ...]) -> Shape:
         if not isinstance(size, int | np.integer) or size < 1:
             raise SpecError(f"{name}{shape}: a size is a whole number of at least 1, not {size!r}. Pass integers.")
     return tuple(int(size) for size in shape)
+
+
+def abstract(space: Space) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of a value of a space."""
+    return jax.ShapeDtypeStruct(space.shape, dtype_of(space))
+
+
+def fixed_space(operation: str, name: str, space: Space) -> Space:
+    """A space that can be declared once for all values of the other variables.
+
+    Raises:
+        SpecError: its bounds move.
+    """
+    if space.dynamic:
+        raise SpecError(f"{operation}: the bounds of {name} depend on other variables. Give it a fixed support.")
+    return space

@@ -4,7 +4,8 @@ import numpyro.distributions as dist
 from scipy import stats
 
 import gmdsl as gm
-from gmdsl.graph.evaluate import completed, decoded, encoded, log_density
+from gmdsl.graph.evaluate import completed, log_density
+from gmdsl.spaces.bijections import decoded, encoded
 
 
 def test_a_model_is_evaluated_with_its_own_data_and_computed_values(x64):

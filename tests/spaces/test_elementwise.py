@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.spaces.elementwise import IntegerSupport, Support
+from gmdsl.spaces.unnamed import IntegerSupport, Support
 
 
 @pytest.mark.parametrize(

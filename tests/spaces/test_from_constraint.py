@@ -5,8 +5,9 @@ import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
-from gmdsl.spaces.elementwise import IntegerSupport, Support
-from gmdsl.spaces.from_constraint import smaller, space_of
+from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.inclusion import smaller
+from gmdsl.spaces.unnamed import IntegerSupport, Support
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import numpy as np
 
 from gmdsl.compiler.minibatch.rows import Rows, local
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.function import ARRAYS
+from gmdsl.core.pytrees.reads import ARRAYS
 from gmdsl.graph.conditional import Distributed, Wrapped
 from gmdsl.graph.factor import Energy, Factor, Values
 from gmdsl.graph.factors.power import Power

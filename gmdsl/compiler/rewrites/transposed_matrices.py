@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.rewrites.rewrite import Rule
-from gmdsl.core.pytrees.function import ARRAYS
+from gmdsl.core.pytrees.reads import ARRAYS
 
 ROWS = 64  # from which on a matrix is worth a second copy
 LARGEST = 2**24  # numbers of a matrix that is copied

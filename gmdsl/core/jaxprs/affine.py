@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gmdsl.core.jaxprs.dataflow import CONSTANT, UNKNOWN, output_states
+from gmdsl.core.jaxprs.primitives import BILINEAR, LINEAR, LINEAR_IN
 
 AFFINE = "affine"
 
@@ -25,37 +26,8 @@ def _rule(equation: Any, states: list[Any]) -> str:
     if name == "convert_element_type":
         floats = [jnp.issubdtype(v.aval.dtype, jnp.floating) for v in (*equation.invars, *equation.outvars)]
         return AFFINE if all(floats) else UNKNOWN
-    if name in _LINEAR or (name in _BILINEAR and len(moving) == 1):
+    if name in LINEAR or (name in BILINEAR and len(moving) == 1):
         return AFFINE
     if name == "select_n":
         return UNKNOWN if 0 in moving else AFFINE
-    return AFFINE if set(moving) <= _LINEAR_IN.get(name, set()) else UNKNOWN
-
-
-_LINEAR = {
-    *("add", "sub", "neg", "add_any", "reduce_sum", "cumsum", "copy", "copy_p", "stop_gradient"),
-    *(
-        "reshape",
-        "broadcast_in_dim",
-        "transpose",
-        "squeeze",
-        "expand_dims",
-        "slice",
-        "concatenate",
-        "split",
-        "rev",
-        "stack",
-        "tile",
-    ),
-    "pad",
-}
-_BILINEAR = {"mul", "dot_general", "conv_general_dilated"}
-_LINEAR_IN = {  # which operands an operation is linear in, given the others (a denominator, indices, a matrix)
-    "div": {0},
-    "gather": {0},
-    "scatter": {0, 2},
-    "scatter-add": {0, 2},
-    "dynamic_slice": {0},
-    "dynamic_update_slice": {0, 1},
-    "triangular_solve": {1},
-}
+    return AFFINE if set(moving) <= LINEAR_IN.get(name, set()) else UNKNOWN

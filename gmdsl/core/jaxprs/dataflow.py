@@ -12,6 +12,8 @@ from typing import Any
 import jax
 from jax.extend.core import Literal
 
+from gmdsl.core.jaxprs.primitives import CALLS
+
 CONSTANT = "constant"
 UNKNOWN = "unknown"
 
@@ -61,9 +63,6 @@ def _flow(jaxpr: Any, constants: States, states: States, rule: Rule) -> States:
 
 def called(equation: Any) -> Any:
     """The (closed) program that an equation calls once, with its own operands; None for other equations."""
-    if equation.primitive.name not in _CALLS:
+    if equation.primitive.name not in CALLS:
         return None
     return next((equation.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in equation.params), None)
-
-
-_CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat"}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gmdsl.core.jaxprs.dataflow import CONSTANT, UNKNOWN, output_states
+from gmdsl.core.jaxprs.primitives import ELEMENTWISE, REDUCTIONS
 
 
 def element_axes(function: Callable[..., Any], inputs: list[Any]) -> Any:
@@ -49,7 +50,7 @@ def _moved(name: str, params: Any, axes: tuple[int, ...], before: tuple[int, ...
         return moved if all(before[a] == after[m] for a, m in zip(axes, moved, strict=True)) else UNKNOWN
     if name == "transpose":
         return tuple(params["permutation"].index(a) for a in axes)
-    if name == "squeeze" or name in _REDUCTIONS:
+    if name == "squeeze" or name in REDUCTIONS:
         gone = params["dimensions"] if name == "squeeze" else params["axes"]
         return UNKNOWN if set(gone) & set(axes) else tuple(a - sum(g < a for g in gone) for a in axes)
     if name == "reshape":
@@ -99,11 +100,3 @@ def _dot(equation: Any, states: list[Any], moving: list[int]) -> Any:
 
 
 _SPECIAL = {"gather": _gather, "dot_general": _dot}
-_REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin"}
-ELEMENTWISE = {
-    *("add", "sub", "mul", "div", "rem", "max", "min", "pow", "integer_pow", "neg", "sign", "abs", "square", "sqrt"),
-    *("rsqrt", "exp", "exp2", "log", "log1p", "expm1", "tanh", "sin", "cos", "tan", "logistic", "floor", "ceil"),
-    *("round", "and", "or", "xor", "not", "eq", "ne", "lt", "le", "gt", "ge", "select_n", "clamp", "is_finite"),
-    *("convert_element_type", "copy", "stop_gradient", "lgamma", "digamma", "erf", "erfc", "erf_inv", "atan2"),
-    *("igamma", "igammac", "cbrt", "add_any", "sinh", "cosh", "asin", "acos", "atan"),
-}

@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jax.extend.core import Literal
 
 from gmdsl.core.jaxprs.dataflow import called
+from gmdsl.core.jaxprs.primitives import OPAQUE
 
 
 class Step(NamedTuple):
@@ -135,7 +136,7 @@ class _Builder:
 
         for equation in jaxpr.eqns:
             operands = [read(atom) for atom in equation.invars]
-            inner = None if equation.primitive.name in _OPAQUE else called(equation)
+            inner = None if equation.primitive.name in OPAQUE else called(equation)
             results = self.step(equation, operands) if inner is None else self.inline(inner, operands)
             where.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
@@ -171,6 +172,3 @@ class _Builder:
             with jax.ensure_compile_time_eval():
                 found = jax.jit(run)({slot: self.values[slot] for slot in read})
             self.values.update(zip(slots, found, strict=True))
-
-
-_OPAQUE = {"custom_jvp_call", "custom_vjp_call"}  # whose derivative is not that of their program

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from gmdsl.core.pytrees.function import ARRAYS
+from gmdsl.core.pytrees.reads import ARRAYS
 
 
 def replace(module: Any, **fields: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gmdsl.core.pytrees.function import ARRAYS
+from gmdsl.core.pytrees.reads import ARRAYS
 
 
 class Skeleton:

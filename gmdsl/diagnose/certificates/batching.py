@@ -1,7 +1,6 @@
 """Are chains side by side, one after the other, in tiles and on several devices the same chains?"""
 
 import dataclasses
-import time
 from typing import Any
 
 import jax
@@ -9,8 +8,8 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.diagnose.certificates.certificate import FAILED, NOT_EXAMINED, PASSED, Row
-from gmdsl.diagnose.certificates.trials import Trials
-from gmdsl.run.chains.loop import RunPlan, Setup, advance, prepared, started
+from gmdsl.diagnose.certificates.trials import Trials, positions
+from gmdsl.run.chains.loop import RunPlan, prepared, started
 from gmdsl.run.parallel.mesh import mesh
 
 BATCHED, SHARDED = "vmap = map = tile", "sharded = on one device"
@@ -45,17 +44,6 @@ def _run(trials: Trials, plan: RunPlan, over: Any = None) -> np.ndarray:
     density = Density(trials.each[0].model)
     setup = prepared(density, trials.sampler, dataclasses.replace(plan, seed=trials.seed), over)
     return positions(setup, started(setup, None))
-
-
-def positions(setup: Setup, carries: Any, done: int = 0) -> np.ndarray:
-    """All positions of a run, (chains, steps, dim)."""
-    found: list[np.ndarray] = []
-
-    def keep(record: Any, done: int, carries: Any) -> None:
-        found.append(np.array(record.position))
-
-    advance(setup, carries, done, keep, False, time.perf_counter())
-    return np.concatenate(found, axis=1)
 
 
 def _gap(one: np.ndarray, other: np.ndarray) -> float:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gmdsl.diagnose.certificates.batching import positions
 from gmdsl.diagnose.certificates.certificate import FAILED, PASSED, Row
-from gmdsl.diagnose.certificates.trials import Trials
+from gmdsl.diagnose.certificates.trials import Trials, positions
 from gmdsl.run.chains.batching import choose_mode
 from gmdsl.run.chains.loop import RunPlan, Setup, advance, prepared, started
 from gmdsl.run.resume import facts, resume

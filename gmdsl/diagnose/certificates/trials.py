@@ -219,3 +219,14 @@ def _unconstrained(program: Any, target: Any, values: Any) -> Any:
 @jax.jit
 def _log_densities(target: Any, x: Any) -> Any:
     return jax.vmap(target.log_density)(x)
+
+
+def positions(setup: Setup, carries: Any, done: int = 0) -> np.ndarray:
+    """All positions of a run, (chains, steps, dim)."""
+    found: list[np.ndarray] = []
+
+    def keep(record: Any, done: int, carries: Any) -> None:
+        found.append(np.array(record.position))
+
+    advance(setup, carries, done, keep, False, time.perf_counter())
+    return np.concatenate(found, axis=1)

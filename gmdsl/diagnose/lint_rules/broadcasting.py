@@ -9,7 +9,7 @@ from gmdsl.diagnose.report import Finding, listed
 from gmdsl.graph.ancestral import known
 from gmdsl.graph.order import unique_names
 from gmdsl.models.model import Model
-from gmdsl.models.probe.shapes import abstract
+from gmdsl.spaces.space import abstract
 
 NAME = "broadcasting"
 

@@ -11,7 +11,7 @@ from gmdsl.graph.ancestral import known
 from gmdsl.graph.factor import Deterministic, Factor
 from gmdsl.graph.order import unique_names
 from gmdsl.models.model import Model
-from gmdsl.models.probe.shapes import abstract
+from gmdsl.spaces.space import abstract
 
 NAME = "unused"
 

@@ -11,11 +11,11 @@ Reference:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.elimination.order import Plan, elimination_order
 from gmdsl.exact.elimination.tables import Cards, Scope, Sketch, Tables, cards_of, sketched, tables
 from gmdsl.exact.elimination.tabulation import MOST_ENTRIES
@@ -73,16 +73,6 @@ def eliminated(parts: list[Tables], plan: Plan, cards: Cards) -> Float[Array, ""
             rest = Tables([around for _, around in members], safe_logsumexp(joint))
             constant = constant + _added(rest, arrays, live)
     return constant
-
-
-def safe_logsumexp(array: Float[Array, "... n"]) -> Float[Array, "..."]:
-    """The logarithm of the sum of exponentials along the last axis; where all is -inf, -inf with gradient zero.
-
-    >>> jax.grad(lambda x: jnp.exp(safe_logsumexp(x + jnp.array([-jnp.inf, -jnp.inf]))))(0.0).item()
-    0.0
-    """
-    dead = jnp.all(array == -jnp.inf, axis=-1)
-    return jnp.where(dead, -jnp.inf, jax.nn.logsumexp(jnp.where(dead[..., None], 0.0, array), axis=-1))
 
 
 def _added(part: Tables, arrays: list[Tables], live: dict[int, list[tuple[int, int]]]) -> Any:

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.core.jaxprs.linear import is_linear, moved_positions
+from gmdsl.core.jaxprs.primitives import MOVED
 from gmdsl.core.jaxprs.tape import Step, Steps, bound
-from gmdsl.exact.elimination.scopes import MOVED, Terms, is_linear, moved_positions
+from gmdsl.exact.elimination.scopes import Terms
 
 
 def leaves(program: Steps, terms: dict[int, Terms]) -> tuple[list[Step], list[int]]:

@@ -17,7 +17,8 @@ import numpy as np
 from jax.extend.core import Literal
 
 from gmdsl.core.jaxprs.dataflow import called
-from gmdsl.core.jaxprs.elementwise import ELEMENTWISE
+from gmdsl.core.jaxprs.linear import is_linear, moved_positions
+from gmdsl.core.jaxprs.primitives import ELEMENTWISE, MOVED
 from gmdsl.core.jaxprs.tape import Step, Steps, bound, is_known
 
 MOST_ELEMENTS = 2**13  # that are hidden
@@ -58,27 +59,6 @@ def too_large(program: Steps) -> str | None:
         return f"{hidden} hidden elements, more than {MOST_ELEMENTS}"
     size = sum(math.prod(program.avals[slot].shape) for step in program.steps for slot in step.writes)
     return f"the terms have {size} numbers, more than {MOST_SIZE}" if size > MOST_SIZE else None
-
-
-def is_linear(step: Step, moving: list[bool]) -> bool:
-    """Whether a step is linear in those operands that depend on the variables, jointly."""
-    positions, name = [i for i, moves in enumerate(moving) if moves], step.name
-    if name in MOVED:
-        return set(positions) <= set(moved_positions(step))
-    if not _is_wide(step.equation.outvars[0].aval.dtype):
-        return False
-    if name in ("mul", "dot_general"):
-        return len(positions) == 1
-    if name == "div":
-        return positions == [0] and np.issubdtype(step.equation.invars[0].aval.dtype, np.floating)
-    if name == "convert_element_type":
-        return _is_number_kept(step)
-    return name in _LINEAR
-
-
-def moved_positions(step: Step) -> tuple[int, ...]:
-    """The operands of a step that moves elements, as opposed to those that say where to."""
-    return MOVED[step.name](len(step.reads))
 
 
 def maximal(terms: frozenset[int]) -> list[int]:
@@ -276,19 +256,6 @@ def _full(terms: frozenset[int], shape: tuple[int, ...]) -> Terms:
     return _array([terms] * math.prod(shape), shape)
 
 
-def _is_number_kept(step: Step) -> bool:
-    """Whether a conversion leaves numbers as they are (a float made an integer is rounded)."""
-    before, after = step.equation.invars[0].aval.dtype, step.equation.outvars[0].aval.dtype
-    return np.issubdtype(after, np.floating) or (
-        not np.issubdtype(before, np.floating) and after.itemsize >= before.itemsize
-    )
-
-
-def _is_wide(dtype: Any) -> bool:
-    """Whether sums in a type are sums of numbers: truth values and small integers wrap."""
-    return np.issubdtype(dtype, np.floating) or (np.issubdtype(dtype, np.signedinteger) and dtype.itemsize >= 4)
-
-
 def _elementwise(rule: Callable[[Any, Any], frozenset[int]]) -> Callable[[Any, Any], Terms]:
     """A rule for two sets as one for arrays of them, which keeps arrays without axes."""
     ufunc = np.frompyfunc(rule, 2, 1)
@@ -304,19 +271,4 @@ _unite = _elementwise(lambda a, b: _united([a, b]))
 _join = _elementwise(lambda a, b: _joined([a, b]))
 _cross = _elementwise(_crossed)
 
-_LINEAR = {"add", "sub", "add_any", "neg", "reduce_sum", "cumsum"}
 _REDUCTIONS = {"reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin"}
-# stop_gradient is missing on purpose: the weights of what is linear are derivatives.
-_FIRST = dict.fromkeys(
-    ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev", "copy", "copy_p", "split",
-     "gather", "dynamic_slice", "tile"),
-    lambda count: (0,),
-)  # fmt: skip
-MOVED: dict[str, Callable[[int], tuple[int, ...]]] = {  # which operands are moved, given how many there are
-    **_FIRST,
-    "pad": lambda count: (0, 1),
-    "dynamic_update_slice": lambda count: (0, 1),
-    "select_n": lambda count: tuple(range(1, count)),
-    "concatenate": lambda count: tuple(range(count)),
-    "stack": lambda count: tuple(range(count)),
-}

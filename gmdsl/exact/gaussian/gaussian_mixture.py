@@ -19,7 +19,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from gmdsl.core.jaxprs.affine import AFFINE, CONSTANT, affinity
-from gmdsl.exact.elimination.eliminate import safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
 
 MOST_COMPONENTS = 4096  # of a product of mixtures; more are not expanded
 MOST_NUMBERS = 2**26  # in the covariances of one mixture

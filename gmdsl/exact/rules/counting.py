@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.exact.elimination.eliminate import safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Values

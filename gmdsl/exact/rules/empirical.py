@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from gmdsl.exact.elimination.eliminate import safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import completed, total
 from gmdsl.graph.factor import Values

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.jaxprs.dataflow import CONSTANT, UNKNOWN
 from gmdsl.core.jaxprs.elementwise import element_axes
-from gmdsl.exact.elimination.eliminate import safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.gaussian.from_model import filled
 from gmdsl.exact.missing import Missing
 from gmdsl.exact.rule import Rule, Shapes

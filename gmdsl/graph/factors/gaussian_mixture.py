@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.exact.elimination.eliminate import safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
 from gmdsl.spaces.layout import Layout, flatten, unflatten

@@ -14,10 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.errors import SpecError
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.evaluate import decoded, encoded
 from gmdsl.graph.factor import Values
+from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Space
 
 type Pairs = tuple[tuple[str, str], ...]
@@ -96,14 +95,3 @@ def repeated(draw: Any, key: Array, shape: tuple[int, ...]) -> Any:
 def chosen(label: Array, options: list[dict[str, Any]]) -> dict[str, Array]:
     """The option of that number."""
     return {name: jnp.stack([option[name] for option in options])[label] for name in options[0]}
-
-
-def fixed_space(operation: str, name: str, space: Space) -> Space:
-    """A space that can be declared once for all values of the other variables.
-
-    Raises:
-        SpecError: its bounds move.
-    """
-    if space.dynamic:
-        raise SpecError(f"{operation}: the bounds of {name} depend on other variables. Give it a fixed support.")
-    return space

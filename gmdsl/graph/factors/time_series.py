@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.evaluate import decoded, encoded
 from gmdsl.graph.factor import Call, Values
 from gmdsl.graph.factors.submodel import repeated
+from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Space
 
 PREVIOUS, CARRY = "/previous", "/carry"  # what a step is called with; no variable can be called so

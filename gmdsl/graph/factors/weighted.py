@@ -18,9 +18,9 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.conditional import Conditional, Wrapped
 from gmdsl.graph.factor import Values
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.models.probe.shapes import shapes_of
 
 

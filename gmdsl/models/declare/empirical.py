@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.factors.empirical import Empirical
 from gmdsl.graph.names import check_name
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.models.model import Model
-from gmdsl.spaces.elementwise import Integer
+from gmdsl.spaces.discrete import Integer
 from gmdsl.spaces.space import Real, Space
 
 

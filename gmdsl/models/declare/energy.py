@@ -14,13 +14,15 @@ import jax
 import numpy as np
 
 from gmdsl.core.errors import CaptureWarning, SpecError, unknown_name
-from gmdsl.core.pytrees.function import Constant, Function, arguments, captured
+from gmdsl.core.pytrees.function import Constant, Function, captured
+from gmdsl.core.pytrees.reads import arguments
+from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call, Energy, call_by_name, call_by_order
 from gmdsl.graph.names import check_name
 from gmdsl.graph.nodes import Data, Given, Input, Param
 from gmdsl.models.model import Model
-from gmdsl.models.probe.shapes import abstract, is_distribution, probe_energy
-from gmdsl.spaces.space import Space
+from gmdsl.models.probe.shapes import probe_energy
+from gmdsl.spaces.space import Space, abstract
 
 
 def energy(function: Callable[..., Any], /, *, name: str | None = None, **variables: Any) -> Model:

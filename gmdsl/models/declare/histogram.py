@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.factors.histogram import Counted, Grid
 from gmdsl.graph.names import check_name
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.models.model import Model
-from gmdsl.spaces.elementwise import Categorical, Interval
+from gmdsl.spaces.discrete import Categorical
+from gmdsl.spaces.elementwise import Interval
 from gmdsl.spaces.space import Space
 
 MOST_CELLS = 2**26

@@ -15,8 +15,8 @@ from gmdsl.graph.order import ordered
 from gmdsl.models.declare.energy import Fixed, call_of, check_known, warn_of_captured
 from gmdsl.models.declare.scan import Series, probe_series
 from gmdsl.models.model import Model
-from gmdsl.models.probe.shapes import abstract, probe_node, probe_numbers
-from gmdsl.spaces.space import Space
+from gmdsl.models.probe.shapes import probe_node, probe_numbers
+from gmdsl.spaces.space import Space, abstract
 
 
 def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:

@@ -18,17 +18,18 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.exact.elimination.eliminate import safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.ancestral import complete, known
 from gmdsl.graph.capability import capabilities, observed_below_free
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.evaluate import completed, log_density
 from gmdsl.graph.factor import Deterministic, Values
-from gmdsl.graph.factors.submodel import Nested, Pairs, chosen, fixed_space, repeated, title
-from gmdsl.graph.nodes import Param, as_numbers
+from gmdsl.graph.factors.submodel import Nested, Pairs, chosen, repeated, title
+from gmdsl.graph.nodes import Param
 from gmdsl.graph.order import ordered
-from gmdsl.spaces.elementwise import Simplex
-from gmdsl.spaces.space import Space
+from gmdsl.spaces.space import Space, fixed_space
+from gmdsl.spaces.vectors import Simplex
 
 if TYPE_CHECKING:
     from gmdsl.models.model import Model

@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.function import Constant, Function, arguments, captured
+from gmdsl.core.pytrees.function import Constant, Function, captured
+from gmdsl.core.pytrees.reads import arguments
+from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call, call_by_name, call_by_order
 from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Scan, Steps
 from gmdsl.graph.nodes import Given
-from gmdsl.models.probe.shapes import Abstract, abstract, evaluated, is_distribution, probe_node
+from gmdsl.models.probe.shapes import Abstract, evaluated, probe_node
 from gmdsl.spaces.from_constraint import space_of
-from gmdsl.spaces.space import Space
+from gmdsl.spaces.space import Space, abstract
 
 
 class Series:

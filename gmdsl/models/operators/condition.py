@@ -12,10 +12,10 @@ import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.exact.missing import check_gaps, missing_factor, with_gaps
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.graph.order import ancestors
-from gmdsl.spaces.elementwise import Integer, Spin
+from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.space import Real, Space, dtype_of
 
 

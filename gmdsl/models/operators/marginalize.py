@@ -23,11 +23,9 @@ from gmdsl.exact.rules.mixture_kernel import mixture_kernel
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor
 from gmdsl.graph.factors.empirical import Empirical
-from gmdsl.graph.factors.submodel import fixed_space
 from gmdsl.graph.order import ancestors, cycle
 from gmdsl.models.declare.mixture import Mixture
-from gmdsl.models.probe.shapes import abstract
-from gmdsl.spaces.space import Real, Space
+from gmdsl.spaces.space import Real, Space, abstract, fixed_space
 
 RULES = {  # tried in this order
     "enumeration": enumeration,

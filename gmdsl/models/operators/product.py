@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.function import fingerprint
+from gmdsl.core.pytrees.fingerprint import fingerprint
 from gmdsl.exact.missing import check_readers
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic
-from gmdsl.spaces.from_constraint import smaller
+from gmdsl.spaces.inclusion import smaller
 from gmdsl.spaces.space import Real, Space
 
 

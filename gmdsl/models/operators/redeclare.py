@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import RankWarning, SpecError, unknown_name
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.conditional import Distributed, Wrapped, unwrapped
 from gmdsl.graph.factor import Deterministic, Energy, Factor
 from gmdsl.graph.factors.power import Power
 from gmdsl.graph.factors.time_series import Scan
-from gmdsl.graph.nodes import as_numbers
 from gmdsl.graph.order import ordered
 from gmdsl.models.declare.scan import probe_series
 from gmdsl.models.operators.condition import checked_observation
-from gmdsl.models.probe.shapes import abstract, probe_energy, probe_node, shapes_of
-from gmdsl.spaces.elementwise import Integer, Spin
+from gmdsl.models.probe.shapes import probe_energy, probe_node, shapes_of
+from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.from_constraint import space_of
-from gmdsl.spaces.space import Space
+from gmdsl.spaces.space import Space, abstract
 
 
 def redeclared(operation: str, model: Any, values: Mapping[str, Any], *, wrapped: bool = False) -> Any:

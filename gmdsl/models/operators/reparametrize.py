@@ -102,7 +102,7 @@ def reparametrize(model: Any, changes: Mapping[str, Reparametrization]) -> Any:
 
 def _changed(model: Any, maker: Distributed, change: Reparametrization, raw: str) -> Any:
     from gmdsl.graph.ancestral import known as fixed
-    from gmdsl.models.probe.shapes import abstract
+    from gmdsl.spaces.space import abstract
 
     name = maker.child
     known = {n: abstract(space) for n, space in (*model.declared, *model.inputs)} | dict(fixed(model))

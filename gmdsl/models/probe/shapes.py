@@ -17,15 +17,11 @@ import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.errors import RankWarning, SpecError
+from gmdsl.distributions.recognise import is_distribution, is_improper
 from gmdsl.graph.factor import Call
-from gmdsl.spaces.space import Real, Space, dtype_of
+from gmdsl.spaces.space import Real, Space, abstract, dtype_of
 
 type Abstract = dict[str, Any]
-
-
-def abstract(space: Space) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of a value of a space."""
-    return jax.ShapeDtypeStruct(space.shape, dtype_of(space))
 
 
 def shapes_of(model: Any) -> Abstract:
@@ -140,11 +136,6 @@ def _describe(call: Any, known: Abstract) -> str:
     return ", ".join(f"{v.strip('/')}{tuple(getattr(known[v], 'shape', ()))}" for v in call.variables) or "no arguments"
 
 
-def is_distribution(value: Any) -> bool:
-    """Whether a value behaves like a NumPyro distribution (without importing NumPyro)."""
-    return hasattr(value, "log_prob") and hasattr(value, "batch_shape") and not isinstance(value, type)
-
-
 def _check_parameters(name: str, distribution: Any) -> None:
     """Refuses constant parameters outside their constraint, such as a negative scale."""
     inner, seen = distribution, 0
@@ -188,17 +179,3 @@ def _checked_here() -> Generator[None]:
     else:
         with numpyro.validation_enabled(False):
             yield
-
-
-def is_improper(distribution: Any) -> bool:
-    """Whether a distribution does not integrate to one, in any of its layers."""
-    inner = distribution
-    while True:
-        if type(inner).__name__ in _IMPROPER:
-            return True
-        if not hasattr(inner, "base_dist"):
-            return False
-        inner = inner.base_dist
-
-
-_IMPROPER = ("ImproperUniform", "MaskedDistribution", "Unit", "LeftCensoredDistribution", "RightCensoredDistribution")

@@ -19,7 +19,7 @@ from jaxtyping import Array
 from gmdsl.compiler.program import FlatTarget, Program
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, strong
-from gmdsl.core.pytrees.function import ARRAYS
+from gmdsl.core.pytrees.reads import ARRAYS
 from gmdsl.core.random.keys import as_keys, step_key
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.inference.adapter import Adapter, adapters_of

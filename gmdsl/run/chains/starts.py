@@ -9,7 +9,7 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError, StartError, unknown_name
-from gmdsl.graph.nodes import as_numbers
+from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.order import ancestors, unique_names
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.target import Target

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gmdsl.core.pytrees.function import Constant, Function, arguments, captured
+from gmdsl.core.pytrees.function import Constant, Function, captured
+from gmdsl.core.pytrees.reads import arguments
 
 SCALE = 2.0
 TABLE = np.ones(3)

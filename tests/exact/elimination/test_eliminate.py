@@ -7,7 +7,8 @@ import pytest
 from scipy.special import logsumexp
 
 import gmdsl as gm
-from gmdsl.exact.elimination.eliminate import log_sum_exp, safe_logsumexp
+from gmdsl.core.numerics import safe_logsumexp
+from gmdsl.exact.elimination.eliminate import log_sum_exp
 from gmdsl.spaces.states import joint_states
 
 

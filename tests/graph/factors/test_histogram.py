@@ -4,7 +4,8 @@ import numpy as np
 
 import gmdsl as gm
 from gmdsl.graph.factors.histogram import Counted, Grid, counted_in, grid_of
-from gmdsl.spaces.elementwise import Categorical, Interval
+from gmdsl.spaces.discrete import Categorical
+from gmdsl.spaces.elementwise import Interval
 
 EDGES = np.array([0.0, 1.0, 3.0, 4.0])
 COUNTS = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 0.0]])  # given k = 1 nothing was seen

@@ -5,7 +5,8 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.graph.factors.submodel import chosen, fixed_space, repeated, title
+from gmdsl.graph.factors.submodel import chosen, repeated, title
+from gmdsl.spaces.space import fixed_space
 
 
 def test_a_title_reads_as_a_density():

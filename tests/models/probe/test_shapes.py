@@ -5,8 +5,10 @@ import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
+from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import call_by_name
-from gmdsl.models.probe.shapes import abstract, is_distribution, probe_energy, probe_node, probe_numbers
+from gmdsl.models.probe.shapes import probe_energy, probe_node, probe_numbers
+from gmdsl.spaces.space import abstract
 
 
 def test_a_function_that_returns_a_distribution_is_random():
