@@ -30,9 +30,9 @@ from gmdsl.core.pytrees.reads import ARRAYS
 from gmdsl.core.runtime.compilation_cache import keep_programs
 from gmdsl.core.runtime.fork import refuse_fork
 from gmdsl.core.runtime.precision import full_precision
-from gmdsl.graph.ancestral import known
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Undirected
+from gmdsl.graph.factor_graph import known
 from gmdsl.graph.order import unique_names
 from gmdsl.inference.target import States, Target
 from gmdsl.spaces.bijections import decoded, encoded

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.exact.choose import rule_for
 from gmdsl.exact.elimination.eliminate import log_sum_exp
 from gmdsl.exact.rule import Rule
 from gmdsl.exact.rules.enumeration import MOST_STATES
-from gmdsl.graph.ancestral import known
 from gmdsl.graph.evaluate import log_density
-from gmdsl.models.operators.marginalize import rule_for
+from gmdsl.graph.factor_graph import known
 from gmdsl.spaces.space import Space, abstract
 from gmdsl.spaces.states import joint_states
 

@@ -20,11 +20,11 @@ from jaxtyping import Array, Float
 from gmdsl.exact.gaussian.from_model import filled, propagated
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture, nothing
 from gmdsl.exact.missing import Missing, marginal_log_density
-from gmdsl.exact.rule import Shapes, reads_of
+from gmdsl.exact.rule import Shapes
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.evaluate import total
 from gmdsl.graph.factor import Deterministic, Factor, Values
-from gmdsl.graph.order import cycle, ordered
+from gmdsl.graph.order import cycle, ordered, reads_of
 from gmdsl.spaces.space import Real
 
 MOST_NUMBERS = 5000  # whose covariance is built and factorised at each evaluation

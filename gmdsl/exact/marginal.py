@@ -12,12 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.random.repeat import repeated
 from gmdsl.exact.rule import Rule
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.capability import capabilities
-from gmdsl.graph.conditional import unwrapped
-from gmdsl.graph.factor import Undirected, Values
-from gmdsl.graph.factors.submodel import Nested, Pairs, repeated, title
+from gmdsl.graph.factor import Undirected, Values, title
+from gmdsl.graph.factors.submodel import Nested, Pairs
+from gmdsl.graph.factors.wrapped import unwrapped
 from gmdsl.spaces.space import Space
 
 type Names = tuple[str, ...]

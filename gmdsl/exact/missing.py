@@ -15,8 +15,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
@@ -24,10 +22,11 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
-from gmdsl.graph.conditional import Conditional, Distributed, Wrapped
-from gmdsl.graph.factor import Deterministic, Values
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.factor import Values
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Nested
-from gmdsl.models.probe.shapes import shapes_of
+from gmdsl.graph.factors.wrapped import Wrapped
 
 
 class Missing(Wrapped):
@@ -67,12 +66,12 @@ class Missing(Wrapped):
             form = factor_form(self.base, values)
             assert form is not None
             flat = jnp.ravel(seen)
-            logits = form.log_weights + _gaussian_log_prob(form.means, form.covariances, flat)
+            logits = form.log_weights + _multivariate_log_prob(form.means, form.covariances, flat)
             label = jax.random.categorical(key_label, logits)
             drawn = jax.random.multivariate_normal(key_draw, form.means[label], form.covariances[label])
             return _given_observed(drawn, form.covariances[label], flat).reshape(jnp.shape(seen))
         drawn = self.base.draw(key_draw, values)[child]
-        gaussian = _gaussian(_event(self.base.distribution(values)))
+        gaussian = multivariate_normal(one_event(self.base.distribution(values)))
         return drawn if gaussian is None else _given_observed(drawn, gaussian.covariance_matrix, seen)
 
     def rename(self, names: Mapping[str, str]) -> "Missing":
@@ -91,9 +90,9 @@ def observed_log_prob(distribution: Any, value: Any) -> Array:
     if type(distribution) is dist.Independent:
         inner = observed_log_prob(distribution.base_dist, value)
         return jnp.sum(inner, axis=tuple(range(-distribution.reinterpreted_batch_ndims, 0)))
-    gaussian = _gaussian(distribution)
+    gaussian = multivariate_normal(distribution)
     if gaussian is not None:
-        found = _gaussian_log_prob(gaussian.loc, gaussian.covariance_matrix, value)
+        found = _multivariate_log_prob(gaussian.loc, gaussian.covariance_matrix, value)
         return jnp.broadcast_to(found, distribution.batch_shape)
     axes = tuple(range(-len(distribution.event_shape), 0))
     gaps = jnp.isnan(value)
@@ -107,49 +106,8 @@ def observed_log_prob(distribution: Any, value: Any) -> Array:
 
 def marginal_log_density(mixture: GaussianMixture, value: Float[Array, " dim"]) -> Float[Array, ""]:
     """The log-density of the coordinates of a Gaussian mixture that are not NaN."""
-    terms = _gaussian_log_prob(mixture.means, mixture.covariances, value)
+    terms = _multivariate_log_prob(mixture.means, mixture.covariances, value)
     return safe_logsumexp(mixture.log_weights + terms)
-
-
-def with_gaps(operation: str, model: Any, name: str) -> Any:
-    """The model in which the gaps of `name` will be integrated out.
-
-    Raises:
-        SpecError: the variable is read elsewhere, or no rule integrates a part of it out.
-    """
-    makers = [factor for factor in model.factors if name in factor.children]
-    if len(makers) != 1 or not isinstance(makers[0], Conditional) or len(makers[0].children) != 1:
-        raise SpecError(
-            f"{operation}: {name} is not drawn by a conditional of its own, so its missing elements cannot be"
-            f" integrated out. {_FIX}"
-        )
-    maker = makers[0]
-    if _reader(model, name) is not None:
-        raise SpecError(f"{operation}: {_reader(model, name)} reads {name}, missing elements included. {_FIX}")
-    factor = Missing(maker, _event_axes(operation, model, maker))
-    return eqx.tree_at(lambda m: m.factors, model, tuple(factor if f is maker else f for f in model.factors))
-
-
-def check_gaps(operation: str, name: str, factor: Missing, value: Any) -> None:
-    """Refuses a value in which a part of an event is missing."""
-    axes = tuple(range(-factor.event, 0))
-    if isinstance(value, Tracer) or not axes:
-        return
-    gaps = np.isnan(value)
-    torn = gaps.any(axes) & ~gaps.all(axes)
-    if torn.any():
-        where = tuple(int(i) for i in np.argwhere(torn)[0]) if torn.ndim else ""
-        raise SpecError(
-            f"{operation}: a part of the event {name}{list(where) or ''} is missing, and the marginal of {factor.name}"
-            f" is not known. {_FIX}"
-        )
-
-
-def check_readers(operation: str, model: Any) -> None:
-    """Refuses a model in which something else reads an observation with gaps."""
-    for name in model.observed:
-        if missing_factor(model, name) is not None and (reader := _reader(model, name)) is not None:
-            raise SpecError(f"{operation}: {reader} reads {name}, missing elements included. {_FIX}")
 
 
 def missing_factor(model: Any, name: str) -> Missing | None:
@@ -171,33 +129,7 @@ def _found(model: Any, name: str) -> Iterator[Missing]:
                 yield from _found(part, inner)
 
 
-def _reader(model: Any, name: str) -> str | None:
-    """The name of a factor that reads a variable."""
-    found = [f for f in model.factors if name in f.parents]
-    return None if not found else found[0].child if isinstance(found[0], Deterministic) else found[0].name
-
-
-def _event_axes(operation: str, model: Any, maker: Conditional) -> int:
-    """How many trailing axes of the child can only be missing together."""
-    found: list[Any] = []
-    known = shapes_of(model)
-    numbers = {n: known[n] for n in maker.parents if not isinstance(known[n], jax.ShapeDtypeStruct)}
-
-    def run(values: Values) -> None:
-        values = {**numbers, **values}
-        if isinstance(maker, Distributed):
-            found.append(_event_rank(maker.distribution(values)))
-        elif isinstance(maker, Nested):
-            found.append(factor_form(maker, values))
-
-    jax.eval_shape(run, {n: known[n] for n in maker.parents if n not in numbers})
-    if not found or found[0] is None:
-        space = model.spaces[maker.children[0]].title
-        raise SpecError(f"{operation}: {maker.name} in {space} has no known marginals. {_FIX}")
-    return found[0] if isinstance(found[0], int) else 0
-
-
-def _event(distribution: Any) -> Any:
+def one_event(distribution: Any) -> Any:
     """The distribution of one event, whose copies `to_event` joins."""
     import numpyro.distributions as dist
 
@@ -206,21 +138,16 @@ def _event(distribution: Any) -> Any:
     return distribution
 
 
-def _event_rank(distribution: Any) -> int:
-    distribution = _event(distribution)
-    return 0 if _gaussian(distribution) is not None else len(distribution.event_shape)
-
-
-def _gaussian(distribution: Any) -> Any:
+def multivariate_normal(distribution: Any) -> Any:
     """The multivariate normal that a distribution is, expanded or not; None when it is another."""
     import numpyro.distributions as dist
 
     if type(distribution) is dist.ExpandedDistribution:
-        return _gaussian(distribution.base_dist)
+        return multivariate_normal(distribution.base_dist)
     return distribution if type(distribution) in (dist.MultivariateNormal, dist.LowRankMultivariateNormal) else None
 
 
-def _gaussian_log_prob(mean: Array, covariance: Array, value: Any) -> Array:
+def _multivariate_log_prob(mean: Array, covariance: Array, value: Any) -> Array:
     """The log-density of the coordinates that are not NaN: the others become a standard normal at zero."""
     seen = ~jnp.isnan(value)
     lower = jnp.linalg.cholesky(_of_seen(covariance, seen))
@@ -246,4 +173,4 @@ def _given_observed(drawn: Array, covariance: Array, seen: Array) -> Array:
     return drawn + jnp.where(there, 0.0, moved)
 
 
-_FIX = "Declare the missing part as a variable of its own, or model the elements as independent."
+FIX = "Declare the missing part as a variable of its own, or model the elements as independent."

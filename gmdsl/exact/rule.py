@@ -12,7 +12,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from gmdsl.graph.factor import Deterministic, Values
+from gmdsl.graph.factor import Values
 
 type Shapes = Mapping[str, Any]
 
@@ -43,12 +43,3 @@ class Rule(eqx.Module):
     @abc.abstractmethod
     def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
         """The same log-density, kept apart where it is a sum over independent observations."""
-
-
-def reads_of(model: Any, names: tuple[str, ...]) -> set[str]:
-    """The names, and everything that is computed from them."""
-    found, size = set(names), -1
-    while size < len(found):
-        size = len(found)
-        found |= {f.child for f in model.factors if isinstance(f, Deterministic) and found & set(f.parents)}
-    return found

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
@@ -11,6 +10,7 @@ from gmdsl.core.runtime.precision import full_precision
 from gmdsl.graph.capability import capabilities
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Values
+from gmdsl.graph.factor_graph import known
 from gmdsl.graph.order import ordered
 
 
@@ -24,13 +24,6 @@ def draw(model: Any, key: Array, shape: tuple[int, ...] = ()) -> dict[str, Array
     for size in reversed(shape):
         one = _repeated(one, size)
     return one(key)
-
-
-def known(model: Any) -> dict[str, Any]:
-    """Values that are fixed: data, constants, parameters, observations."""
-    parameters = {name: p.value for name, p in model.params.items()}
-    arrays = {**model.data, **parameters, **model.observed}
-    return {**{name: jnp.asarray(value) for name, value in arrays.items()}, **dict(model.constants)}
 
 
 @full_precision

@@ -5,16 +5,11 @@ cycles is a joint density, and it can be drawn from in order (ancestral sampling
 """
 
 import abc
-from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.errors import SpecError
-from gmdsl.graph.factor import Call, Factor, Values
-from gmdsl.spaces.bijections import from_support, to_support
+from gmdsl.graph.factor import Factor, Values
 
 
 class Conditional(Factor):
@@ -50,128 +45,3 @@ class Conditional(Factor):
     @abc.abstractmethod
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
         """Unconstrained values of some children at a point: the inverse of `decode`."""
-
-
-class Wrapped(Conditional):
-    """A conditional of one observed child with other terms than the conditional it wraps; it draws as that does.
-
-    Attributes:
-        base: the conditional of the whole child.
-    """
-
-    base: eqx.AbstractVar[Conditional]
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        return self.base.parents
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return self.base.children
-
-    @property
-    def drawable(self) -> bool:
-        return self.base.drawable
-
-    def log_density(self, values: Values) -> Float[Array, ""]:
-        return jnp.sum(self.pointwise(values)[self.children[0]])
-
-    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-        return self.base.draw(key, values, shape)
-
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        if self.children[0] not in free:
-            return {}, self.log_density(values)
-        found, whole = self.base.decode(values, free)
-        have = {**values, **found}
-        return found, whole - self.base.log_density(have) + self.log_density(have)
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        return self.base.encode(values, children)
-
-
-def unwrapped(factor: Factor) -> Factor:
-    """The conditional inside: of the whole child, without gaps and weights."""
-    while isinstance(factor, Wrapped):
-        factor = factor.base
-    return factor
-
-
-class Distributed(Conditional):
-    """A child with a NumPyro distribution that is a function of its parents.
-
-    Batch dimensions of the distribution are independent copies: they are summed in the density and
-    kept apart by `pointwise`.
-
-    Attributes:
-        child: the variable.
-        call: makes the distribution from the parents.
-        proper: False when the distribution is declared improper.
-    """
-
-    child: str = eqx.field(static=True)
-    call: Call
-    proper: bool = eqx.field(static=True, default=True)
-
-    @property
-    def name(self) -> str:
-        given = f" | {', '.join(self.call.variables)}" if self.call.variables else ""
-        return f"p({self.child}{given})"
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        return self.call.variables
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return (self.child,)
-
-    @property
-    def normalized(self) -> bool:
-        return self.proper
-
-    @property
-    def drawable(self) -> bool:
-        return self.proper
-
-    def distribution(self, values: Values) -> Any:
-        """The NumPyro distribution at given parents."""
-        return self.call(values)
-
-    def log_density(self, values: Values) -> Float[Array, ""]:
-        return jnp.sum(self.distribution(values).log_prob(values[self.child]))
-
-    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-        return {self.child: self.distribution(values).sample(key, shape)}
-
-    def pointwise(self, values: Values) -> dict[str, Array]:
-        return {self.child: self.distribution(values).log_prob(values[self.child])}
-
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        distribution = self.distribution(values)
-        if self.child not in free:
-            return {}, jnp.sum(distribution.log_prob(values[self.child]))
-        _refuse_atoms(self, distribution)
-        value, jacobian = to_support(distribution.support, free[self.child])
-        density = jnp.sum(distribution.log_prob(value))
-        return {self.child: value}, density if jacobian is None else density + jacobian
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        if self.child not in children:
-            return {}
-        return {self.child: from_support(self.distribution(values).support, values[self.child])}
-
-    def rename(self, names: Mapping[str, str]) -> "Distributed":
-        return Distributed(names.get(self.child, self.child), self.call.rename(names), self.proper)
-
-
-def _refuse_atoms(factor: Distributed, distribution: Any) -> None:
-    """A free variable with mass on single points has no density to move along."""
-    inner = distribution
-    while inner is not None:
-        if getattr(inner, "has_atoms", False):
-            raise SpecError(
-                f"{factor.name}: {factor.child} is free, but it is censored: a part of its mass sits on the bounds."
-                f" Condition on {factor.child}, or declare the value before censoring."
-            )
-        inner = getattr(inner, "base_dist", None)

@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.graph.ancestral import known
 from gmdsl.graph.factor import Deterministic, Factor, Values
+from gmdsl.graph.factor_graph import known
 from gmdsl.graph.order import ordered
 
 

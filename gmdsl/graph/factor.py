@@ -159,3 +159,11 @@ class Deterministic(Factor):
 
     def rename(self, names: Mapping[str, str]) -> "Deterministic":
         return Deterministic(names.get(self.child, self.child), self.call.rename(names))
+
+
+type Names = tuple[str, ...]
+
+
+def title(children: tuple[str, ...], parents: tuple[str, ...]) -> str:
+    """How a density is written, p(x | z)."""
+    return f"p({', '.join(children)}{' | ' + ', '.join(parents) if parents else ''})"

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gmdsl.core.errors import SpecError
-from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Deterministic, Factor, Undirected
+from gmdsl.graph.factor import Deterministic, Factor
 
 if TYPE_CHECKING:
-    import networkx
+    pass
 
 
 def ordered(factors: Iterable[Factor]) -> list[Factor]:
@@ -57,34 +56,6 @@ def ancestors(factors: Iterable[Factor], name: str) -> set[str]:
     return found
 
 
-def factor_graph(model: Any) -> "networkx.DiGraph":
-    """Variables and factors as nodes; arrows parent -> factor -> child, and x -> energy.
-
-    Node attributes: `kind` ("variable" or "factor"), `role` (free, observed, deterministic, data,
-    parameter, input, constant; or energy, conditional, deterministic), `space`, `label`, and
-    `capability` of factors.
-    """
-    import networkx
-
-    graph = networkx.DiGraph()
-    for name, space in model.declared:
-        role = "deterministic" if name in model.deterministic else "observed" if name in model.observed else "free"
-        graph.add_node(name, kind="variable", role=role, space=space.title, label=name)
-    constants = [("data", model.data), ("constant", dict(model.constants))]
-    for role, nodes in constants:
-        for name, value in nodes.items():
-            shape = getattr(value, "shape", ())
-            graph.add_node(name, kind="variable", role=role, space=f"{role}{list(shape) or ''}", label=name)
-    for role, pairs in (("parameter", [(n, p.space) for n, p in model.params.items()]), ("input", model.inputs)):
-        for name, space in pairs:
-            graph.add_node(name, kind="variable", role=role, space=space.title, label=name)
-    for factor, label in zip(model.factors, unique_names(model.factors), strict=True):
-        graph.add_node(label, kind="factor", role=_role(factor), label=factor.name, capability=_capability(factor))
-        graph.add_edges_from((parent, label) for parent in factor.parents)
-        graph.add_edges_from((label, child) for child in factor.children)
-    return graph
-
-
 def unique_names(factors: Iterable[Factor]) -> list[str]:
     """Names of the factors, numbered where two are the same."""
     names: list[str] = []
@@ -96,13 +67,10 @@ def unique_names(factors: Iterable[Factor]) -> list[str]:
     return names
 
 
-def _role(factor: Factor) -> str:
-    if isinstance(factor, Undirected):
-        return "energy"
-    return "deterministic" if isinstance(factor, Deterministic) else "conditional"
-
-
-def _capability(factor: Factor) -> str:
-    if isinstance(factor, Conditional):
-        return ("normalized" if factor.normalized else "improper") + (", drawable" if factor.drawable else "")
-    return "unnormalized" if isinstance(factor, Undirected) else "computed"
+def reads_of(model: Any, names: tuple[str, ...]) -> set[str]:
+    """The names, and everything that is computed from them."""
+    found, size = set(names), -1
+    while size < len(found):
+        size = len(found)
+        found |= {f.child for f in model.factors if isinstance(f, Deterministic) and found & set(f.parents)}
+    return found

@@ -77,7 +77,7 @@ def log_ratio(learned: Guided, key: Array, datum: Any) -> Float[Array, ""]:
 
 def reparametrised(guide: Model, datum: Any) -> list[str]:
     """Hidden variables whose draws carry no gradient of the guide's parameters."""
-    from gmdsl.graph.conditional import Distributed
+    from gmdsl.graph.factors.distributed import Distributed
 
     found: list[str] = []
 

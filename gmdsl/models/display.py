@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from gmdsl.graph.order import factor_graph
+from gmdsl.graph.as_networkx import as_networkx
 
 type Rows = list[tuple[str, ...]]
 
@@ -27,7 +27,7 @@ def text(model: Any) -> str:
 
 def rows(model: Any) -> tuple[Rows, Rows]:
     """The rows of the tables of variables and of factors."""
-    nodes = factor_graph(model).nodes(data=True)
+    nodes = as_networkx(model).nodes(data=True)
     variables: Rows = [(n, a["role"], a["space"]) for n, a in nodes if a["kind"] == "variable"]
     factors: Rows = [(a["label"], a["role"], a["capability"]) for _, a in nodes if a["kind"] == "factor"]
     return variables, factors

@@ -13,10 +13,10 @@ from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.ancestral import draw
+from gmdsl.graph.as_networkx import as_networkx
 from gmdsl.graph.capability import Capabilities, capabilities
 from gmdsl.graph.factor import Deterministic, Factor
 from gmdsl.graph.nodes import Param
-from gmdsl.graph.order import factor_graph
 from gmdsl.models.display import as_html, as_rich, text
 from gmdsl.spaces.space import Space
 
@@ -87,7 +87,7 @@ class Model(eqx.Module):
         >>> sorted(ring.graph)
         ['energy(x)', 'x']
         """
-        return factor_graph(self)
+        return as_networkx(self)
 
     def condition(
         self, values: Mapping[str, Any] | None = None, /, *, missing: str | None = None, **named: Any
@@ -149,7 +149,7 @@ class Model(eqx.Module):
         >>> round(float(gm.compile(once).score({"mu": 0.0})["mu"]), 6)
         1.0
         """
-        from gmdsl.graph.factors.weighted import weight
+        from gmdsl.models.operators.weight import weight
 
         return weight(self, {**(values or {}), **named})
 
@@ -218,7 +218,7 @@ class Model(eqx.Module):
         >>> model.do(y=3.0).free, model.do(y=3.0).capabilities().normalized  # x does not learn from it
         (('x',), True)
         """
-        from gmdsl.models.operators.factorize import do
+        from gmdsl.models.operators.intervene import do
 
         return do(self, {**(values or {}), **named})
 
@@ -232,7 +232,7 @@ class Model(eqx.Module):
         >>> model.independent("a", "b"), model.independent("a", "b", given="c")
         (True, False)
         """
-        from gmdsl.models.operators.factorize import independent
+        from gmdsl.models.operators.independence import independent
 
         return independent(self, first, second, given)
 
@@ -268,7 +268,7 @@ class Model(eqx.Module):
         >>> [round(float(r), 4) for r in gm.mixture([0.25, 0.75], low, high).responsibilities({"x": 0.0})]
         [0.25, 0.75]
         """
-        from gmdsl.models.declare.mixture import responsibilities
+        from gmdsl.models.operators.responsibilities import responsibilities
 
         return responsibilities(self, values)
 
@@ -279,7 +279,7 @@ class Model(eqx.Module):
 
     def __pow__(self, exponent: float) -> "Model":
         """The density to a power: every term, observed ones included, in the constrained variables."""
-        from gmdsl.graph.factors.power import power
+        from gmdsl.models.operators.power import power
 
         return power(self, exponent)
 

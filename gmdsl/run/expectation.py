@@ -20,9 +20,9 @@ from gmdsl.core.errors import SpecError, check_positive, unknown_name
 from gmdsl.core.pytrees.function import Function
 from gmdsl.exact.discrete_sums import expectation_of
 from gmdsl.exact.marginal import accounts
-from gmdsl.graph.ancestral import known
 from gmdsl.graph.evaluate import completed, log_density
 from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factor_graph import known
 from gmdsl.graph.factors.histogram import counted_in, grid_of
 from gmdsl.graph.order import ancestors
 from gmdsl.models.model import Model

@@ -1,7 +1,7 @@
 import numpyro.distributions as dist
 
 import gmdsl as gm
-from gmdsl.exact.rule import reads_of
+from gmdsl.graph.order import reads_of
 
 
 def test_what_is_computed_from_a_variable_is_found_through_steps():

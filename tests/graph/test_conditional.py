@@ -6,8 +6,8 @@ import pytest
 from numpyro.distributions import constraints
 from scipy import stats
 
-from gmdsl.graph.conditional import Distributed
 from gmdsl.graph.factor import call_by_name
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.spaces.bijections import from_support, to_support
 
 

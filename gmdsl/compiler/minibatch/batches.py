@@ -20,8 +20,8 @@ from gmdsl.compiler.minibatch.subsampled import holds_rows, part
 from gmdsl.compiler.program import FlatTarget, Program, split
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.subset import subset
-from gmdsl.exact.rule import reads_of
 from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.order import reads_of
 from gmdsl.inference.target import Target
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.exact.rule import reads_of
 from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.order import reads_of
 
 type Names = tuple[str, ...]
 

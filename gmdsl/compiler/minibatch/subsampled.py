@@ -19,12 +19,13 @@ import numpy as np
 from gmdsl.compiler.minibatch.rows import Rows, local
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.reads import ARRAYS
-from gmdsl.graph.conditional import Distributed, Wrapped
 from gmdsl.graph.factor import Energy, Factor, Values
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.power import Power
 from gmdsl.graph.factors.weighted import Weighted
+from gmdsl.graph.factors.wrapped import Wrapped, inside_of
 from gmdsl.graph.order import ancestors
-from gmdsl.models.operators.redeclare import inside_of, redeclared
+from gmdsl.models.operators.redeclare import redeclared
 
 
 def part(operation: str, model: Any, rows: Rows, size: int) -> Any:

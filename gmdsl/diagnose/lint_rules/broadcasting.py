@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gmdsl.diagnose.report import Finding, listed
-from gmdsl.graph.ancestral import known
+from gmdsl.graph.factor_graph import known
 from gmdsl.graph.order import unique_names
 from gmdsl.models.model import Model
 from gmdsl.spaces.space import abstract

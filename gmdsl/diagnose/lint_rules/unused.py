@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from gmdsl.diagnose.report import Finding, listed
-from gmdsl.graph.ancestral import known
 from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor_graph import known
 from gmdsl.graph.order import unique_names
 from gmdsl.models.model import Model
 from gmdsl.spaces.space import abstract

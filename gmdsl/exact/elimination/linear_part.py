@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.jaxprs.linear import is_linear, moved_positions
 from gmdsl.core.jaxprs.primitives import MOVED
 from gmdsl.core.jaxprs.tape import Step, Steps, bound
-from gmdsl.exact.elimination.scopes import Terms
+from gmdsl.exact.elimination.terms import Terms
 
 
 def leaves(program: Steps, terms: dict[int, Terms]) -> tuple[list[Step], list[int]]:

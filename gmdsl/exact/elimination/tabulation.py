@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gmdsl.exact.elimination.scopes import Terms, maximal
+from gmdsl.exact.elimination.terms import Terms, maximal
 
 MOST_ENTRIES = 2**20  # of one table
 MOST_PARTS = 2**16  # sets T of one element; more, and its terms are joined

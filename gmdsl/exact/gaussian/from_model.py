@@ -16,9 +16,10 @@ from jaxtyping import Array, Float
 from gmdsl.exact.gaussian.from_distribution import normal_form
 from gmdsl.exact.gaussian.from_time_series import path_form
 from gmdsl.exact.gaussian.gaussian_mixture import MOST_COMPONENTS, GaussianMixture, extended, mixed, nothing
-from gmdsl.graph.ancestral import known
-from gmdsl.graph.conditional import Conditional, Distributed
+from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Values
+from gmdsl.graph.factor_graph import known
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Nested
 from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.order import ancestors, cycle, ordered

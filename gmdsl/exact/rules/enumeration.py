@@ -18,9 +18,9 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.gaussian.from_model import filled
 from gmdsl.exact.missing import Missing
 from gmdsl.exact.rule import Rule, Shapes
-from gmdsl.graph.conditional import Distributed
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Factor, Values
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.spaces.states import element_states, joint_states, states_per_element
 
 MOST_STATES = 4096

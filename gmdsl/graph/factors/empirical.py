@@ -10,8 +10,7 @@ from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Values
-from gmdsl.graph.factors.submodel import title
+from gmdsl.graph.factor import Values, title
 
 
 class Empirical(Conditional):

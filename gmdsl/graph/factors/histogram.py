@@ -14,9 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Factor, Values
+from gmdsl.graph.factor import Factor, Values, title
 from gmdsl.graph.factors.power import Power
-from gmdsl.graph.factors.submodel import title
 from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Space
 

@@ -4,17 +4,12 @@ The power acts on the constrained density, observed factors included; the Jacobi
 enters once, with power one.
 """
 
-import dataclasses
-import math
-import numbers
 from collections.abc import Mapping
-from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from gmdsl.core.errors import SpecError
-from gmdsl.graph.factor import Deterministic, Factor, Undirected, Values
+from gmdsl.graph.factor import Factor, Undirected, Values
 
 
 class Power(Undirected):
@@ -41,32 +36,3 @@ class Power(Undirected):
 
     def rename(self, names: Mapping[str, str]) -> "Power":
         return Power(self.factor.rename(names), self.exponent)
-
-
-def power(model: Any, exponent: Any) -> Any:
-    """The model with every term to a power.
-
-    Raises:
-        SpecError: the power is not a finite number, or a support depends on other variables.
-    """
-    if not isinstance(exponent, numbers.Real) or isinstance(exponent, bool) or not math.isfinite(exponent):
-        raise SpecError(f"model ** {exponent!r}: the power of a density is a finite number, such as 2.0.")
-    if float(exponent) == 1.0:
-        return model
-    for name in model.free:
-        if model.spaces[name].dynamic:
-            raise SpecError(
-                f"model ** {exponent}: the support of {name} depends on other variables, and a power has no parents."
-                f" Give {name} a fixed support."
-            )
-    factors = tuple(_raised(factor, float(exponent)) for factor in model.factors)
-    return dataclasses.replace(model, factors=factors)
-
-
-def _raised(factor: Factor, exponent: float) -> Factor:
-    if isinstance(factor, Deterministic):
-        return factor
-    if isinstance(factor, Power):
-        whole = factor.exponent * exponent
-        return factor.factor if whole == 1.0 else Power(factor.factor, whole)
-    return Power(factor, exponent)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -78,18 +77,6 @@ class Nested(Conditional):
             return tuple((inner, names.get(outer, outer)) for inner, outer in pairs)
 
         return dataclasses.replace(self, made=outside(self.made), read=outside(self.read))
-
-
-def title(children: tuple[str, ...], parents: tuple[str, ...]) -> str:
-    """How a density is written, p(x | z)."""
-    return f"p({', '.join(children)}{' | ' + ', '.join(parents) if parents else ''})"
-
-
-def repeated(draw: Any, key: Array, shape: tuple[int, ...]) -> Any:
-    """Independent results of `draw(key)`, `shape` of them."""
-    if not shape:
-        return draw(key)
-    return jax.vmap(lambda k: repeated(draw, k, shape[1:]))(jax.random.split(key, shape[0]))
 
 
 def chosen(label: Array, options: list[dict[str, Any]]) -> dict[str, Array]:

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmdsl.core.random.repeat import repeated
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Values
-from gmdsl.graph.factors.submodel import repeated
 from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Space
 

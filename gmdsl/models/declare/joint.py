@@ -7,15 +7,16 @@ import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.pytrees.function import Constant
-from gmdsl.graph.conditional import Distributed
 from gmdsl.graph.factor import Call, Deterministic, Factor
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import Steps
 from gmdsl.graph.names import RESERVED
 from gmdsl.graph.order import ordered
-from gmdsl.models.declare.energy import Fixed, call_of, check_known, warn_of_captured
-from gmdsl.models.declare.scan import Series, probe_series
+from gmdsl.models.declare.calls import Fixed, call_of, check_known, warn_of_captured
+from gmdsl.models.declare.scan import Series
 from gmdsl.models.model import Model
 from gmdsl.models.probe.shapes import probe_node, probe_numbers
+from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.space import Space, abstract
 
 

@@ -8,94 +8,21 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
-from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.core.numerics import safe_logsumexp
+from gmdsl.core.errors import SpecError
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.graph.ancestral import complete, known
-from gmdsl.graph.capability import capabilities, observed_below_free
-from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.evaluate import completed, log_density
-from gmdsl.graph.factor import Deterministic, Values
-from gmdsl.graph.factors.submodel import Nested, Pairs, chosen, repeated, title
+from gmdsl.graph.factors.mixture import WEIGHTS, Mixture
 from gmdsl.graph.nodes import Param
-from gmdsl.graph.order import ordered
 from gmdsl.spaces.space import Space, fixed_space
 from gmdsl.spaces.vectors import Simplex
 
 if TYPE_CHECKING:
     from gmdsl.models.model import Model
 
-WEIGHTS = "weights"  # what learnable weights are called, inside and (until renamed) outside
 TOLERANCE = 1e-6  # how far the sum of the weights may be from one; they are then divided by it
-
-
-class Mixture(Nested):
-    """The factor of a mixture: its parts are whole models.
-
-    Attributes:
-        parts: the models; they share their free variables and inputs.
-        weights: their weights; None when the weights are a parameter, read as a parent.
-        numbers: the constants of the parts with their types, which equality of models cannot see.
-    """
-
-    parts: tuple[Any, ...]
-    weights: Any
-    made: Pairs = eqx.field(static=True)
-    read: Pairs = eqx.field(static=True)
-    spaces: tuple[Space, ...] = eqx.field(static=True)
-    numbers: str = eqx.field(static=True)
-
-    @property
-    def name(self) -> str:
-        return f"mixture {title(self.children, self.parents)}"
-
-    @property
-    def normalized(self) -> bool:
-        return True
-
-    @property
-    def drawable(self) -> bool:
-        return all(capabilities(_closed(part)).drawable for part in self.parts)
-
-    def log_density(self, values: Values) -> Float[Array, ""]:
-        return safe_logsumexp(self.log_terms(values))
-
-    def observations(self, values: Values) -> Float[Array, ""]:
-        return self.log_density(values)
-
-    def log_terms(self, values: Values) -> Float[Array, " parts"]:
-        """The terms log w_k + log p_k, one per part."""
-        inside = self.inside(values)
-        return self.log_weights(inside) + jnp.stack([log_density(part, inside) for part in self.parts])
-
-    def log_weights(self, inside: Values) -> Float[Array, " parts"]:
-        """The logarithms of the weights; `inside` holds them where they are a parameter."""
-        return jnp.log(jnp.asarray(inside[WEIGHTS] if self.weights is None else self.weights))
-
-    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-        """A draw of the children that `values` does not hold, given those that it holds."""
-        inside = self.inside(values)
-        given = [name for name, _ in self.made if name in inside]
-        weights = self.log_weights(inside)
-        if given:
-            weights += jnp.stack([_evidence(part, inside, given) for part in self.parts])
-
-        def one(key: Array) -> dict[str, Any]:
-            key_label, key_parts = jax.random.split(key)
-            drawn = [complete(_closed(part), key_parts, inside) for part in self.parts]
-            options = [{outer: jnp.asarray(have[inner]) for inner, outer in self.made} for have in drawn]
-            return chosen(jax.random.categorical(key_label, weights), options)
-
-        return repeated(one, key, shape)
 
 
 def mixture(weights: Any, *parts: "Model") -> "Model":
@@ -151,30 +78,6 @@ def mixture(weights: Any, *parts: "Model") -> "Model":
     )
 
 
-def responsibilities(model: Any, values: Any) -> Float[Array, " parts"]:
-    """The posterior probabilities of the labels at one point; see `Model.responsibilities`."""
-    found = [factor for factor in model.factors if isinstance(factor, Mixture)]
-    if len(found) != 1:
-        what = "is not a mixture" if not found else f"has {len(found)} mixtures"
-        raise SpecError(f"responsibilities(...): the model {what}. Ask the result of one gm.mixture.")
-    point = values if isinstance(values, Mapping) else dict.fromkeys(model.free[:1], values)
-    inputs = dict(model.inputs)
-    for name in point:
-        if name not in model.free and name not in inputs:
-            raise unknown_name(f"responsibilities({{{name!r}: ...}})", name, [*model.free, *inputs])
-    point = {name: jnp.asarray(value) for name, value in point.items()}
-    for name in (*model.free, *inputs):
-        space = model.spaces.get(name, inputs.get(name))
-        if name not in point:
-            raise SpecError(f"responsibilities(...): {name} is missing; give {', '.join((*model.free, *inputs))}.")
-        if point[name].shape != space.shape:
-            raise SpecError(
-                f"responsibilities(...): {name} has shape {point[name].shape}, but was declared {space.shape}."
-                " Pass one point; for many, use jax.vmap."
-            )
-    return jax.nn.softmax(found[0].log_terms(completed(model, point)))
-
-
 def _check_part(number: int, part: Any, first: Any) -> None:
     where = f"mixture(...): part {number}"
     if not hasattr(part, "capabilities"):
@@ -222,25 +125,6 @@ def _weights(weights: Any, count: int) -> tuple[dict[str, Param], np.ndarray | N
             " Divide them by their sum."
         )
     return {}, values / values.sum()
-
-
-def _closed(part: Any) -> Any:
-    """The part as it is once its inputs have values."""
-    return dataclasses.replace(part, inputs=())
-
-
-def _evidence(part: Any, inside: Values, given: list[str]) -> Float[Array, ""]:
-    """The marginal log-density of some variables of a part that lie above all others."""
-    below = observed_below_free(dataclasses.replace(part, observed={name: inside[name] for name in given}))
-    if below:
-        raise SpecError(f"mixture(...): no draws of the rest given {', '.join(given)}: {below}. Use gm.sample.")
-    have, terms = {**known(part), **inside}, [jnp.zeros(())]
-    for factor in ordered(part.factors):
-        if isinstance(factor, Deterministic) and have.keys() >= set(factor.parents):
-            have[factor.child] = factor.evaluate(have)
-        elif isinstance(factor, Conditional) and have.keys() >= {*factor.parents, *factor.children}:
-            terms.append(factor.log_density(have))
-    return sum(terms[1:], terms[0])
 
 
 def _listed(spaces: dict[str, Space]) -> str:

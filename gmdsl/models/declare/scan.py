@@ -1,10 +1,8 @@
 """Declaring a path: `gm.scan`, and the probe that finds where the path lives."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.core.errors import SpecError
@@ -12,11 +10,8 @@ from gmdsl.core.pytrees.function import Constant, Function, captured
 from gmdsl.core.pytrees.reads import arguments
 from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call, call_by_name, call_by_order
-from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Scan, Steps
+from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Steps
 from gmdsl.graph.nodes import Given
-from gmdsl.models.probe.shapes import Abstract, evaluated, probe_node
-from gmdsl.spaces.from_constraint import space_of
-from gmdsl.spaces.space import Space, abstract
 
 
 class Series:
@@ -83,104 +78,6 @@ def scan(
     if unread:
         raise SpecError(f"scan(each={rows!r}): nothing reads {unread[0]}. Name an argument of the step so.")
     return Series(steps, tuple(f for f in (step, first, carry) if callable(f)))
-
-
-def probe_series(name: str, steps: Steps, known: Abstract) -> Scan:
-    """The factor of a path.
-
-    Args:
-        name: the path.
-        steps: its calls.
-        known: shapes of everything that is read.
-
-    Raises:
-        SpecError: rows that do not fit, values that differ in shape or support along the path.
-    """
-    length = _length(name, steps, known)
-    rows = {v: _row(known[v]) if v in steps.each else known[v] for v in steps.variables}
-    one, proper = _probed(name, "first", steps.first, rows)
-    call: Any = steps.step
-    rows[PREVIOUS] = abstract(one)
-    if (carry := steps.carry) is not None:
-        rows[CARRY] = evaluated(name, lambda values: jax.tree.map(_float, carry(values)), carry, rows)
-        call = _Second(name, steps.step)
-        _check_carry(name, evaluated(name, call.carry, call, rows), rows[CARRY])
-    other, still = _probed(name, "step", call, rows)
-    if one != other:
-        raise SpecError(
-            f"{name}: its first value lives in {one.title}, the following in {other.title}."
-            " Give both one shape and one support."
-        )
-    if one.dynamic:
-        raise SpecError(
-            f"{name}: the bounds of its values ({one.title}) move. Give every value of a path one fixed support."
-        )
-    space = _path_space(name, call, rows, length, one)
-    return Scan(name, steps, space, length, proper and still)
-
-
-class _Second:
-    """A step with a carry, as the call of a distribution alone."""
-
-    def __init__(self, name: str, step: Call):
-        self.name, self.step, self.variables = name, step, step.variables
-
-    def __call__(self, values: Mapping[str, Any]) -> Any:
-        return self._both(values)[1]
-
-    def carry(self, values: Mapping[str, Any]) -> Any:
-        return jax.tree.map(_float, self._both(values)[0])
-
-    def _both(self, values: Mapping[str, Any]) -> Any:
-        found = self.step(values)
-        if not isinstance(found, tuple) or len(found) != 2 or not is_distribution(found[1]):
-            raise SpecError(
-                f"{self.name}: with carry=, a step returns (carry, distribution), not {type(found).__name__}."
-            )
-        return found
-
-
-def _check_carry(name: str, after: Any, start: Any) -> None:
-    shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (after, start)]
-    if shapes[0] != shapes[1]:
-        raise SpecError(f"{name}: the step makes a carry of shape {shapes[0]} from one of {shapes[1]}. Keep its shape.")
-
-
-def _probed(name: str, which: str, call: Any, known: Abstract) -> tuple[Space, bool]:
-    space, random, proper = probe_node(name, call, known)
-    if not random:
-        raise SpecError(f"{name}: its {which} returns no distribution. Return one, as in dist.Normal(previous, 1.0).")
-    return space, proper
-
-
-def _path_space(name: str, call: Any, known: Abstract, length: int, one: Space) -> Space:
-    """The space of a path whose values live in `one`."""
-    found: list[Space] = []
-
-    def run(values: Mapping[str, Any]) -> None:
-        found.append(space_of(call(values).support, (length, *one.shape)))
-
-    evaluated(name, run, call, known)
-    return found[0]
-
-
-def _length(name: str, steps: Steps, known: Abstract) -> int:
-    sizes = {v: (tuple(getattr(known[v], "shape", ())) or (0,))[0] for v in steps.each}
-    length = steps.length if steps.length is not None else next(iter(sizes.values()))
-    for variable, size in sizes.items():
-        if size != length:
-            raise SpecError(
-                f"{name}: {variable} has {size} rows, but the path has {length} steps. Give one row per step."
-            )
-    return length
-
-
-def _row(value: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(value.shape[1:], value.dtype)
-
-
-def _float(leaf: Any) -> Any:
-    return jnp.asarray(leaf, jnp.result_type(leaf, float))
 
 
 def _step_call(step: Any, carries: bool) -> Call:

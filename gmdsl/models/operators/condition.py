@@ -13,8 +13,9 @@ from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.exact.missing import check_gaps, missing_factor, with_gaps
+from gmdsl.exact.missing import missing_factor
 from gmdsl.graph.order import ancestors
+from gmdsl.models.operators.missing import check_gaps, with_gaps
 from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.space import Real, Space, dtype_of
 

@@ -9,14 +9,13 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.errors import SpecError
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Undirected
 from gmdsl.graph.order import ordered
-from gmdsl.models.operators.condition import checked
 
 
 def factorize(model: Any) -> list[Any]:
@@ -37,65 +36,6 @@ def factorize(model: Any) -> list[Any]:
             raise SpecError(f"factorize(): {twice[0]} has two definitions, so neither is its conditional.")
         made.extend(factor.children)
     return [_alone(model, factor) for factor in ordered(model.factors) if isinstance(factor, Conditional)]
-
-
-def do(model: Any, values: Mapping[str, Any]) -> Any:
-    """The model in which some variables are set from outside: what defined them is cut, they become data.
-
-    Raises:
-        SpecError: an unknown name, a value outside the support, a variable without a definition of its own.
-    """
-    for name, value in values.items():
-        operation = f"do({name}=...)"
-        if name not in model.spaces:
-            raise unknown_name(operation, name, model.spaces)
-        makers = [factor for factor in model.factors if name in factor.children]
-        if len(makers) != 1 or len(makers[0].children) != 1:
-            why = "no arrow leads to it" if not makers else f"{makers[0].name} defines it together with others"
-            raise SpecError(f"{operation}: {why}, so there is nothing to cut. Use .condition({name}=...).")
-        if name in model.observed:
-            raise SpecError(f"{operation}: {name} is observed already. Intervene first, then condition on the rest.")
-        fixed = checked(operation, name, model.spaces[name], value)
-        model = dataclasses.replace(
-            model,
-            factors=tuple(factor for factor in model.factors if factor is not makers[0]),
-            declared=tuple(pair for pair in model.declared if pair[0] != name),
-            data={**model.data, name: fixed},
-            bound=(*model.bound, (name, model.spaces[name])),
-            narrowed=tuple(other for other in model.narrowed if other != name),
-        )
-    return model
-
-
-def independent(model: Any, first: Any, second: Any, given: Any = ()) -> bool:
-    """Whether the graph makes two sets of variables independent given a third and what is observed.
-
-    Raises:
-        SpecError: unknown names, sets that overlap, or a graph with a cycle.
-    """
-    import networkx
-
-    sets = [(names,) if isinstance(names, str) else tuple(names) for names in (first, second, given)]
-    for name in (name for names in sets for name in names):
-        if name not in model.spaces:
-            raise unknown_name("independent(...)", name, model.spaces)
-    left, right, known = map(set, sets)
-    if left & right or (left | right) & known or not left or not right:
-        raise SpecError("independent(...): the sets overlap, or one is empty. Give different variables to each.")
-    graph = networkx.DiGraph()
-    graph.add_nodes_from(model.spaces)
-    seen = known | (set(model.observed) - left - right)
-    for number, factor in enumerate(ordered(model.factors)):
-        parents = [name for name in factor.parents if name in model.spaces]
-        if isinstance(factor, Undirected):
-            graph.add_edges_from((name, ("term", number)) for name in parents)
-            seen |= {("term", number)} if parents else set()
-        elif len(factor.children) == 1:
-            graph.add_edges_from((name, factor.children[0]) for name in parents)
-        else:  # children of one factor depend on each other: a hidden common parent below the parents
-            graph.add_edges_from((name, ("joint", number)) for name in parents)
-            graph.add_edges_from((("joint", number), child) for child in factor.children)
-    return bool(networkx.is_d_separator(graph, left, right, seen - left - right))
 
 
 def _alone(model: Any, factor: Conditional) -> Any:

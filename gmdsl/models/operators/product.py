@@ -11,9 +11,9 @@ import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fingerprint import fingerprint
-from gmdsl.exact.missing import check_readers
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic
+from gmdsl.models.operators.missing import check_readers
 from gmdsl.spaces.inclusion import smaller
 from gmdsl.spaces.space import Real, Space
 

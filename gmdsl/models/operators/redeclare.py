@@ -13,14 +13,15 @@ import numpy as np
 
 from gmdsl.core.errors import RankWarning, SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.graph.conditional import Distributed, Wrapped, unwrapped
 from gmdsl.graph.factor import Deterministic, Energy, Factor
-from gmdsl.graph.factors.power import Power
+from gmdsl.graph.factor_graph import shapes_of
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import Scan
+from gmdsl.graph.factors.wrapped import around, inside_of, unwrapped
 from gmdsl.graph.order import ordered
-from gmdsl.models.declare.scan import probe_series
 from gmdsl.models.operators.condition import checked_observation
-from gmdsl.models.probe.shapes import probe_energy, probe_node, shapes_of
+from gmdsl.models.probe.shapes import probe_energy, probe_node
+from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.from_constraint import space_of
 from gmdsl.spaces.space import Space, abstract
@@ -55,7 +56,7 @@ def redeclared(operation: str, model: Any, values: Mapping[str, Any], *, wrapped
         known |= {name: abstract(spaces[name]) for name in factor.children}
     declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
     bound = tuple((name, _resized(space, np.shape(data[name]))) for name, space in model.bound if name in data)
-    factors = tuple(_around(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
+    factors = tuple(around(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
     model = dataclasses.replace(bare, factors=factors, declared=declared, bound=bound)
     observed = {
         name: checked_observation(f"{operation}(data={{{name!r}: ...}})", model, name, value)
@@ -91,22 +92,6 @@ def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any]
             )
     spaces.update({name: old[name] for name in factor.children})
     return factor
-
-
-def inside_of(factor: Factor) -> Factor:
-    """What a factor is made of, without powers, gaps and weights."""
-    while isinstance(factor, Power | Wrapped):
-        factor = factor.factor if isinstance(factor, Power) else factor.base
-    return factor
-
-
-def _around(factor: Factor, inside: Factor) -> Factor:
-    """A factor with something else inside its powers, gaps and weights."""
-    if isinstance(factor, Power):
-        return Power(_around(factor.factor, inside), factor.exponent)
-    if isinstance(factor, Wrapped):
-        return dataclasses.replace(factor, base=_around(factor.base, inside))
-    return inside
 
 
 def _array(operation: str, model: Any, name: str, value: Any) -> Any:

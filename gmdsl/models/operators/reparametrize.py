@@ -18,8 +18,8 @@ import jax.numpy as jnp
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.pytrees.function import Constant
-from gmdsl.graph.conditional import Distributed
 from gmdsl.graph.factor import Call, Deterministic
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.models.probe.shapes import probe_node
 from gmdsl.spaces.space import Space
 
@@ -101,7 +101,7 @@ def reparametrize(model: Any, changes: Mapping[str, Reparametrization]) -> Any:
 
 
 def _changed(model: Any, maker: Distributed, change: Reparametrization, raw: str) -> Any:
-    from gmdsl.graph.ancestral import known as fixed
+    from gmdsl.graph.factor_graph import known as fixed
     from gmdsl.spaces.space import abstract
 
     name = maker.child

@@ -19,17 +19,8 @@ from jax.core import Tracer
 from gmdsl.core.errors import RankWarning, SpecError
 from gmdsl.distributions.recognise import is_distribution, is_improper
 from gmdsl.graph.factor import Call
-from gmdsl.spaces.space import Real, Space, abstract, dtype_of
-
-type Abstract = dict[str, Any]
-
-
-def shapes_of(model: Any) -> Abstract:
-    """Shapes of everything that the factors of a model may read; constants are numbers."""
-    data = {n: jax.ShapeDtypeStruct(np.shape(v), jax.dtypes.canonicalize_dtype(v.dtype)) for n, v in model.data.items()}
-    params = {name: abstract(param.space) for name, param in model.params.items()}
-    spaces = {name: abstract(space) for name, space in (*model.declared, *model.inputs)}
-    return {**data, **params, **spaces, **dict(model.constants)}
+from gmdsl.graph.factor_graph import Abstract
+from gmdsl.spaces.space import Real, Space, dtype_of
 
 
 def probe_node(name: str, call: Any, known: Abstract) -> tuple[Space, bool, bool]:

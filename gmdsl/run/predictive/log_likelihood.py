@@ -9,9 +9,9 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flow_likelihood import flow_log_likelihood
 from gmdsl.diffusion.noised import Noised
-from gmdsl.graph.ancestral import known
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factor_graph import known
 from gmdsl.graph.factors.weighted import Weighted
 from gmdsl.models.model import Model
 from gmdsl.results.tree import as_tree, attributes

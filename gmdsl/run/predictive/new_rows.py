@@ -12,8 +12,8 @@ import numpy as np
 
 from gmdsl.compiler.program import split
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.exact.rule import reads_of
 from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.order import reads_of
 from gmdsl.models.model import Model
 from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.results.tree import as_tree, attributes

@@ -5,8 +5,9 @@ import numpyro.distributions as dist
 import pytest
 
 from gmdsl.core.jaxprs.tape import traced
-from gmdsl.exact.elimination.scopes import MOST_ELEMENTS, maximal, scopes, too_large
+from gmdsl.exact.elimination.scopes import MOST_ELEMENTS, scopes, too_large
 from gmdsl.exact.elimination.tabulation import bits
+from gmdsl.exact.elimination.terms import maximal
 
 W = np.random.default_rng(0).normal(size=(6, 6))
 CHAIN = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]

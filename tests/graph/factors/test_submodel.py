@@ -5,7 +5,9 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.graph.factors.submodel import chosen, repeated, title
+from gmdsl.core.random.repeat import repeated
+from gmdsl.graph.factor import title
+from gmdsl.graph.factors.submodel import chosen
 from gmdsl.spaces.space import fixed_space
 
 

@@ -1,0 +1,47 @@
+"""Which rule hides a variable: the first that is cheap, or not much dearer than the cheapest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gmdsl.exact.rule import Rule
+from gmdsl.exact.rules.counting import counting
+from gmdsl.exact.rules.elimination import elimination
+from gmdsl.exact.rules.empirical import empirical_kernel
+from gmdsl.exact.rules.enumeration import enumeration
+from gmdsl.exact.rules.linear_gaussian import linear_gaussian
+from gmdsl.exact.rules.mixture_kernel import mixture_kernel
+from gmdsl.graph.factor import Names
+
+RULES = {  # tried in this order
+    "enumeration": enumeration,
+    "counting": counting,
+    "variable elimination": elimination,
+    "linear-Gaussian": linear_gaussian,
+    "Gaussian mixture": mixture_kernel,
+    "empirical": empirical_kernel,
+}
+CHEAP = 32  # evaluations: a rule that takes no more is used without asking the others
+
+
+def rule_for(model: Any, hidden: Names, shapes: Mapping[str, Any]) -> Rule | str:
+    """The first rule that is cheap, or not much dearer than the cheapest that applies; or why none does.
+
+    Args:
+        model: the factors that touch hidden variables.
+        hidden: the variables to be hidden.
+        shapes: shapes (or numbers) of all others.
+    """
+    found: list[Rule] = []
+    reasons: dict[str, list[str]] = {}
+    for title_of, propose in RULES.items():
+        rule = propose(model, hidden, shapes)
+        if isinstance(rule, str):
+            reasons.setdefault(rule, []).append(title_of)
+        elif rule.evaluations <= CHEAP:
+            return rule
+        else:
+            found.append(rule)
+    least = min((rule.evaluations for rule in found), default=0)
+    reasons.pop("", None)  # rules for variables of another kind
+    why = "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
+    return next((rule for rule in found if rule.evaluations <= 4 * least), why)

@@ -1,0 +1,102 @@
+"""What declarations share: nodes sorted by kind, and the call behind a node with every argument known."""
+
+import functools
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from gmdsl.core.errors import CaptureWarning, SpecError, unknown_name
+from gmdsl.core.pytrees.function import Constant, captured
+from gmdsl.distributions.recognise import is_distribution
+from gmdsl.graph.factor import Call, call_by_name, call_by_order
+from gmdsl.graph.names import check_name
+from gmdsl.graph.nodes import Data, Given, Input, Param
+from gmdsl.spaces.space import Space, abstract
+
+
+class Fixed:
+    """The nodes that are not random, sorted by kind."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+        self.params: dict[str, Param] = {}
+        self.inputs: dict[str, Space] = {}
+        self.constants: dict[str, Any] = {}
+
+    def take(self, name: str, value: Any) -> bool:
+        check_name(name)
+        if isinstance(value, Data):
+            self.data[name] = value.value
+        elif isinstance(value, Param):
+            self.params[name] = value
+        elif isinstance(value, Input):
+            self.inputs[name] = value.space
+        elif isinstance(value, bool | int | float):
+            self.constants[name] = value
+        else:
+            return False
+        return True
+
+    def known(self) -> dict[str, Any]:
+        shapes = {n: jax.ShapeDtypeStruct(np.shape(v), canonical(v)) for n, v in self.data.items()}
+        shapes |= {n: abstract(p.space) for n, p in self.params.items()}
+        shapes |= {n: abstract(space) for n, space in self.inputs.items()}
+        return {**shapes, **self.constants}
+
+
+def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
+    """The call behind a node, with every argument known."""
+    if isinstance(value, Given):
+        call = call_by_order(value.function, value.variables)
+    elif is_distribution(value):
+        call = call_by_name(Constant(value))
+    elif isinstance(value, type):
+        raise SpecError(f"{node}: {value.__name__} is a class. Make one, as in {value.__name__}(...).")
+    elif isinstance(value, eqx.Module) or (callable(value) and not _has_names(value)):
+        if verb == "joint":
+            raise SpecError(f'{node}: a module or builtin needs its parents. Write {node}=gm.given("parent", ...).')
+        call = call_by_order(value, tuple(names))
+    elif callable(value):
+        warn_of_captured(node, captured(value), 5)
+        call = call_by_name(value)
+    else:
+        raise SpecError(
+            f"{node}: {type(value).__name__} is not a node. Use a distribution, a function of other nodes,"
+            " gm.data(array), gm.param(init) or gm.input(space)."
+        )
+    check_known(verb, node, call.variables, names)
+    return call
+
+
+def check_known(verb: str, node: str, variables: tuple[str, ...], names: list[str]) -> None:
+    """Refuses arguments of a node that nothing was declared for."""
+    for variable in variables:
+        if variable not in names:
+            others = [n for n in names if n != node]
+            fix = f"Declare it, {variable}=..., or rename the argument."
+            raise unknown_name(f"{verb}({node}=...)", variable, others, "names declared here", fix)
+
+
+def warn_of_captured(node: str, found: list[tuple[str, str]], stacklevel: int = 5) -> None:
+    """Warns of arrays and mutable objects that a function closes over."""
+    if found:
+        listed = ", ".join(f"'{name}' ({kind})" for name, kind in found)
+        warnings.warn(
+            f"{node}: its function closes over {listed}, frozen as it is now."
+            " Pass arrays as gm.data and modules through gm.given.",
+            CaptureWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _has_names(function: Any) -> bool:
+    """Whether a callable has argument names that a user wrote (a function, a jitted function)."""
+    return hasattr(function, "__code__") or isinstance(function, functools.partial) or hasattr(function, "__wrapped__")
+
+
+def canonical(value: Any) -> Any:
+    """The dtype that JAX gives a value."""
+    return jax.dtypes.canonicalize_dtype(np.asarray(value).dtype)

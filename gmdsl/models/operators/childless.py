@@ -1,0 +1,31 @@
+"""Normalised conditionals that nothing reads: their integral is one, so they can be left out."""
+
+import dataclasses
+from typing import Any
+
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.factor import Deterministic, Factor, Names
+from gmdsl.graph.order import reads_of
+from gmdsl.models.operators.hidden_part import pruned
+
+
+def without_childless(model: Any, names: Names) -> Any:
+    """The model without hidden variables on which nothing depends."""
+    while True:
+        dead = _childless(model, names)
+        if dead is None:
+            return model
+        gone = set(dead.children)
+        model = pruned(dataclasses.replace(model, factors=tuple(f for f in model.factors if f is not dead)), gone)
+
+
+def _childless(model: Any, names: Names) -> Factor | None:
+    """A normalised conditional of hidden variables that no other factor reads."""
+    for factor in model.factors:
+        computed = reads_of(model, factor.children)
+        others = [f for f in model.factors if f is not factor and not isinstance(f, Deterministic)]
+        used = any(computed & {*f.parents, *f.children} for f in others)
+        hidden = factor.children and set(factor.children) <= set(names) - set(model.narrowed)
+        if isinstance(factor, Conditional) and hidden and factor.normalized and not used:
+            return factor
+    return None

@@ -1,0 +1,176 @@
+"""The part of a model around hidden variables: taken out, closed and put back as one factor."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.exact.marginal import Marginal, MarginalEnergy
+from gmdsl.exact.rule import Rule
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.factor import Deterministic, Factor, Names
+from gmdsl.graph.order import ancestors, cycle, reads_of
+from gmdsl.spaces.space import Real, Space, abstract, fixed_space
+
+
+def pruned(model: Any, gone: set[str]) -> Any:
+    """The model without some variables and without what is computed from them."""
+    gone = reads_of(model, tuple(gone))
+    factors = tuple(f for f in model.factors if not (isinstance(f, Deterministic) and f.child in gone))
+    dims = tuple((name, labels) for name, labels in model.dims if name not in gone)
+    used = {label for _, labels in dims for label in labels}
+    return dataclasses.replace(
+        model,
+        factors=factors,
+        declared=tuple((name, space) for name, space in model.declared if name not in gone),
+        narrowed=tuple(name for name in model.narrowed if name not in gone),
+        dims=dims,
+        coords=tuple((label, names) for label, names in model.coords if label in used),
+    )
+
+
+def touching(model: Any, names: Iterable[str]) -> list[Factor]:
+    """The terms that read or make one of these variables."""
+    names = set(names)
+    return [f for f in model.factors if not isinstance(f, Deterministic) and names & {*f.parents, *f.children}]
+
+
+def opened(model: Any, hidden: Names) -> tuple[Any, Names] | None:
+    """The model with a marginal of hidden variables undone, and all that is then to be hidden at once."""
+    found = [f for f in touching(model, hidden) if isinstance(f, Marginal)]
+    if not found:
+        return None
+    factor, inner = found[0], found[0].parts[0]
+    names = dict((*factor.read, *factor.made))
+    taken = {*model.spaces, *model.data, *model.params, *dict(model.inputs), *dict(model.constants), *names.values()}
+    for name, _ in inner.declared:
+        if name not in names:
+            names[name] = _apart(name, taken)
+            taken.add(names[name])
+    factors = [g for f in model.factors for g in ([h.rename(names) for h in inner.factors] if f is factor else [f])]
+    added = tuple((names[name], space) for name, space in inner.declared if names[name] not in model.spaces)
+    return (
+        dataclasses.replace(
+            model,
+            factors=tuple(factors),
+            declared=model.declared + added,
+            narrowed=tuple(dict.fromkeys((*model.narrowed, *(names[name] for name in inner.narrowed)))),
+        ),
+        (*hidden, *(names[name] for name in factor.hidden)),
+    )
+
+
+def _apart(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name
+
+
+def inner_model(model: Any, hidden: Names) -> Any:
+    """The factors that touch the hidden variables, as a model whose inputs are everything else."""
+    reach = reads_of(model, hidden)
+    group = touching(model, reach)
+    while (between := _between(model, group)) is not None:
+        group.append(between)
+    made = {child for factor in group for child in factor.children}
+    inside = [f for f in model.factors if isinstance(f, Deterministic) and f.child in reads_of(model, (*made, *hidden))]
+    needed = {parent for factor in group for parent in factor.parents}
+    needed |= {above for name in needed for above in ancestors(inside, name)}
+    inside = [f for f in inside if f.child in needed]
+    factors = tuple(f for f in model.factors if _is_in(f, [*group, *inside]))
+    names = {*made, *hidden, *(f.child for f in inside)}
+    reads = {parent for factor in factors for parent in factor.parents} - names
+    return dataclasses.replace(
+        model,
+        factors=factors,
+        declared=tuple((name, space) for name, space in model.declared if name in names),
+        inputs=tuple((name, _space_of(model, name)) for name in sorted(reads)),
+        data={},
+        params={},
+        observed={},
+        constants=(),
+        bound=(),
+        narrowed=tuple(name for name in model.narrowed if name in names),
+        dims=(),
+        coords=(),
+    )
+
+
+def _between(model: Any, group: list[Factor]) -> Factor | None:
+    """A conditional outside the group that lies on a path from its children to its parents."""
+    made = {child for factor in group for child in factor.children}
+    above = {
+        name for factor in group for parent in factor.parents for name in (parent, *ancestors(model.factors, parent))
+    }
+    for factor in model.factors:
+        if isinstance(factor, Conditional) and not _is_in(factor, group):
+            below = any(made & ancestors(model.factors, child) for child in factor.children)
+            if below and set(factor.children) & above:
+                return factor
+    return None
+
+
+def replaced(model: Any, inner: Any, hidden: Names, rule: Rule) -> Any:
+    """The model with the factors inside replaced by their marginal."""
+    held = [f for f in inner.factors if not isinstance(f, Deterministic)]
+    made = [child for factor in held for child in factor.children]
+    visible = tuple(name for name, _ in inner.declared if name in made and name not in hidden)
+    reads = tuple((name, name) for name, _ in inner.inputs)
+    if visible and _directed(inner, hidden):
+        operation = f"marginalize({quoted(hidden)})"
+        free = [name for name in visible if name not in model.observed]
+        spaces = {name: fixed_space(operation, name, model.spaces[name]) for name in free}
+        factor: Factor = Marginal(
+            parts=(inner,),
+            rule=rule,
+            hidden=hidden,
+            made=tuple((name, name) for name in visible),
+            read=reads,
+            spaces=tuple(spaces.get(name, model.spaces[name]) for name in visible),
+        )
+    else:
+        factor = MarginalEnergy(inner, rule, hidden, reads + tuple((name, name) for name in visible))
+    first = next(i for i, f in enumerate(model.factors) if _is_in(f, held))
+    kept = [factor if i == first else f for i, f in enumerate(model.factors) if i == first or not _is_in(f, held)]
+    return pruned(dataclasses.replace(model, factors=tuple(kept)), set(hidden))
+
+
+def _directed(inner: Any, hidden: Names) -> bool:
+    """Whether the factors inside are conditionals of different variables, without a cycle."""
+    held = [f for f in inner.factors if not isinstance(f, Deterministic)]
+    made = [child for factor in held for child in factor.children]
+    once = len(set(made)) == len(made) and set(made) >= set(hidden) and not set(inner.narrowed) & set(hidden)
+    return once and all(isinstance(f, Conditional) for f in held) and not cycle(inner.factors)
+
+
+def _is_in(factor: Factor, factors: list[Factor]) -> bool:
+    return any(factor is other for other in factors)
+
+
+def visible_shapes(model: Any, inner: Any, hidden: Names) -> dict[str, Any]:
+    """Shapes of what is visible from inside; constants stay numbers."""
+    constants = dict(model.constants)
+    names = [name for name, _ in (*inner.declared, *inner.inputs)]
+    computed = set(inner.deterministic)
+    spaces = {**inner.spaces, **dict(inner.inputs)}
+    shapes = {n: _abstract(model, n, spaces[n]) for n in names if n not in hidden and n not in computed}
+    return {name: constants.get(name, shape) for name, shape in shapes.items()}
+
+
+def _abstract(model: Any, name: str, space: Space) -> jax.ShapeDtypeStruct:
+    value = model.data.get(name)
+    if value is None:
+        return abstract(space)
+    return jax.ShapeDtypeStruct(np.shape(value), jax.dtypes.canonicalize_dtype(value.dtype))
+
+
+def _space_of(model: Any, name: str) -> Space:
+    spaces = {**model.spaces, **dict(model.inputs), **{n: p.space for n, p in model.params.items()}}
+    return spaces[name] if name in spaces else Real(*np.shape(model.data.get(name, 0.0)))
+
+
+def quoted(names: Names) -> str:
+    """Names as they are written in a call."""
+    return ", ".join(repr(name) for name in names)
