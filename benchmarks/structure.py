@@ -16,9 +16,11 @@ import gmdsl as gm
 from gmdsl.compiler.program import Program
 from gmdsl.core.random.keys import as_keys, chain_words, step_key
 from gmdsl.core.random.normal import standard_normal
-from gmdsl.run.chains import loop as engine
 from gmdsl.run.chains.batching import choose_mode
-from gmdsl.run.chains.kernel import WIDEST, tile_size
+from gmdsl.run.chains.block import run_block
+from gmdsl.run.chains.setup import RunPlan, prepared
+from gmdsl.run.chains.starts import started
+from gmdsl.run.chains.tiles import WIDEST, tile_size
 
 ANGLES = np.arange(8) * 2 * np.pi / 8
 CENTRES = 4.0 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1).astype("float32")
@@ -80,10 +82,10 @@ def program_of_a_block(model, sampler, chains, thin=THIN):
     """Operations and bytes of one step of all chains of a tile, as XLA counts the compiled block."""
     density = gm.compile(model)
     mode = choose_mode(sampler, chains, None)
-    setup = engine.prepared(density, sampler, engine.RunPlan(chains, 1, 0, 0, thin, mode))
+    setup = prepared(density, sampler, RunPlan(chains, 1, 0, 0, thin, mode))
     phases, target = np.zeros(setup.kernel.capacity * thin, np.int8), density.target
-    block = engine.run_block.lower(
-        setup.kernel, target.leaves, target.hoisted, setup.keys, engine.started(setup, None),
+    block = run_block.lower(
+        setup.kernel, target.leaves, target.hoisted, setup.keys, started(setup, None),
         jnp.int32(0), jnp.int32(1), phases,
     )  # fmt: skip
     return _counts(block.compile())

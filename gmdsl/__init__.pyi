@@ -37,8 +37,8 @@ from .graph.nodes import input as input
 from .graph.nodes import param as param
 from .inference.adapter import Adapter as Adapter
 from .inference.generator import Generator as Generator
+from .inference.kernels.metropolis import metropolis as metropolis
 from .inference.sampler import Sampler as Sampler
-from .inference.sampler import metropolis as metropolis
 from .inference.target import Target as Target
 from .interop.blackjax import from_blackjax as from_blackjax
 from .interop.numpyro import from_numpyro_model as from_numpyro_model
@@ -75,7 +75,6 @@ from .run.chains.tuned import tuned as tuned
 from .run.expectation import Expectation as Expectation
 from .run.expectation import MonteCarlo as MonteCarlo
 from .run.expectation import expectation as expectation
-from .run.fit import Fit as Fit
 from .run.fit import fit as fit
 from .run.parallel.mesh import mesh as mesh
 from .run.populations.log_marginal import log_marginal as log_marginal
@@ -85,6 +84,7 @@ from .run.predictive.predict import predict as predict
 from .run.predictive.predict import sample_prior as sample_prior
 from .run.resume import resume as resume
 from .run.sample import sample as sample
+from .run.training import Fit as Fit
 from .samplers.approximations.full_rank import FullRank as FullRank
 from .samplers.approximations.laplace import Laplace as Laplace
 from .samplers.approximations.map import MAP as MAP

@@ -18,7 +18,8 @@ from jaxtyping import Array, Bool, Float
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.collectives import all_chains, mean_over_chains
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 MEMORY = 0.9  # of the running mean of a chain's acceptance rate
 STUCK = 0.1  # a chain whose running mean is below this does not move

@@ -21,7 +21,8 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 ORDER = 6.0  # of the mean squared energy error in the step
 LEAST, MOST = 1e-8, 100.0  # of one squared error over the target

@@ -25,7 +25,8 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.kernels.metric import LowRank
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 
 class Recent(NamedTuple):

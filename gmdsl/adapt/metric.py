@@ -18,7 +18,8 @@ from gmdsl.adapt.welford import Moments, add, add_all, covariance, empty
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 
 class Metric(Adapter):

@@ -23,7 +23,8 @@ from jaxtyping import Array, Bool, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 LOST = 0.01  # an acceptance below this says that the step is far too long
 SHRINK = 1.5  # by how much its logarithm is then changed

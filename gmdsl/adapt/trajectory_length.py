@@ -21,7 +21,8 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.collectives import mean_over_chains
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 EARLY = 8  # leapfrog steps in a trajectory at most, until the first window of warm-up
 

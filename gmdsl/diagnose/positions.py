@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
-from gmdsl.results.tree import in_batches
+from gmdsl.results.points import in_batches
 
 
 @dataclass(frozen=True)

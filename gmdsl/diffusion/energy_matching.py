@@ -14,30 +14,18 @@ Reference:
     arXiv:2402.06121 (the estimate from the energy, the loop over a buffer of own draws).
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.diffusion.process import Process, Scalar
-
-
-class Weighted(NamedTuple):
-    """Points with log-weights, unnormalised but comparable between populations: their mean estimates Z."""
-
-    x: Float[Array, "n dim"]
-    log_weight: Float[Array, " n"]
-
-
-def effective_size(log_weight: Float[Array, " n"]) -> Float[Array, ""]:
-    r"""Effective number of points, $(\sum w)^2 / \sum w^2$."""
-    return jnp.exp(2.0 * logsumexp(log_weight) - logsumexp(2.0 * log_weight))
+from gmdsl.inference.weights import Particles, effective_size
 
 
 def posterior_mean(
-    target: Any, process: Process, population: Weighted, noise: Float[Array, "n dim"], x: Array, t: Scalar
+    target: Any, process: Process, population: Particles, noise: Float[Array, "n dim"], x: Array, t: Scalar
 ) -> Float[Array, " dim"]:
     """The estimate of the expected clean point.
 
@@ -60,22 +48,6 @@ def posterior_mean(
     means = jnp.stack([jax.nn.softmax(near_weight) @ near, jax.nn.softmax(far_weight) @ population.x])
     means = jnp.where(jnp.isfinite(means), means, 0.0)
     return (counts @ means) / jnp.maximum(jnp.sum(counts), 1e-6)
-
-
-def joined(first: Weighted, second: Weighted, share: Float[Array, ""]) -> Weighted:
-    """Two populations as one, the second with the given share of the weight."""
-    sizes = jnp.log(jnp.array([first.x.shape[0], second.x.shape[0]], first.x.dtype))
-    weight = jnp.concatenate(
-        [first.log_weight + jnp.log1p(-share) - sizes[0], second.log_weight + jnp.log(share) - sizes[1]]
-    )
-    return Weighted(jnp.concatenate([first.x, second.x]), weight + jnp.logaddexp(sizes[0], sizes[1]))
-
-
-def picked(key: Array, population: Weighted, count: int) -> Float[Array, "count dim"]:
-    """Points drawn with their weights."""
-    edges = jnp.cumsum(jax.nn.softmax(population.log_weight))
-    points = jax.random.uniform(key, (count,)) * edges[-1]
-    return population.x[jnp.minimum(jnp.searchsorted(edges, points), edges.shape[0] - 1)]
 
 
 def _finite(log_weight: Array) -> Array:

@@ -21,7 +21,8 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.diffusion.noised import FlatFamily, Noised, same_variables
+from gmdsl.diffusion.flat_family import FlatFamily
+from gmdsl.diffusion.noised import Noised, same_variables
 from gmdsl.models.model import Model
 from gmdsl.spaces.layout import flatten, unflatten
 

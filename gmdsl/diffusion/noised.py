@@ -13,60 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Process, Scalar
 from gmdsl.graph.capability import Capabilities
 from gmdsl.models.model import Model
-from gmdsl.spaces.layout import Layout, flatten, size, unflatten
+from gmdsl.spaces.layout import Layout, flatten, unflatten
 from gmdsl.spaces.space import Space
-
-
-class FlatFamily(eqx.Module):
-    """A noised family on flat vectors: what a reverse sampler sees.
-
-    Attributes:
-        process: the forward process.
-        source: where scores come from.
-        layout: the variables and their spaces.
-        begin: a model whose draws start the way back; None for the Gaussian of the process.
-    """
-
-    process: Process
-    source: Source
-    layout: Layout = eqx.field(static=True)
-    begin: Any = None
-
-    @property
-    def dim(self) -> int:
-        """Length of the vector."""
-        return size(self.layout)
-
-    @property
-    def first(self) -> float:
-        """The first time at which the score is finite: 0 where it is, else the `t_min` of the process."""
-        return 0.0 if self.source.zero_is_finite else self.process.t_min
-
-    def score(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
-        """The score at time t."""
-        return self.source.score(self.process, x, t)
-
-    def denoise(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
-        """The expected clean datum."""
-        return self.source.denoise(self.process, x, t)
-
-    def velocity(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
-        """The velocity of the probability flow."""
-        return self.process.velocity(x, self.score(x, t), t)
-
-    def start(self, key: Array) -> Float[Array, " dim"]:
-        """A draw at the noisy end."""
-        if self.begin is not None:
-            return flatten(self.layout, self.begin.sample(key))
-        return self.process.prior_scale * jax.random.normal(key, (self.dim,))
 
 
 class Noised(eqx.Module):

@@ -15,7 +15,8 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 
 class Adapter(eqx.Module):

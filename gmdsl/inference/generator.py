@@ -17,8 +17,8 @@ class Generator(eqx.Module):
     """Makes independent draws. Subclasses give `draw`.
 
     Class attributes:
-        reverses: True when the target is a noised family (`gmdsl.diffusion.noised.FlatFamily`), False when it is the
-            flat density of a model (`gmdsl.inference.target.Target`).
+        reverses: True when the target is a noised family (`gmdsl.diffusion.flat_family.FlatFamily`), False when it is
+            the flat density of a model (`gmdsl.inference.target.Target`).
         bias: how the law of the draws differs from the target's; None when it does not.
         single: True when there is one point and no draws.
         resamples: whether weighted draws are resampled by their weights.

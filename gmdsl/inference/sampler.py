@@ -19,10 +19,8 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.keys import step_key
-from gmdsl.core.random.threefry import uniforms
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
-
-type Stats = dict[str, Any]
 
 
 class Sampler(eqx.Module):
@@ -106,28 +104,3 @@ def check_step(sampler: Any) -> None:
     rate = getattr(sampler, "target_accept", 0.5)
     if isinstance(rate, jax.Array) or not 0.0 < rate < 1.0:
         raise SpecError(f"{name}(target_accept={rate}): a number between 0 and 1 is needed.")
-
-
-def metropolis(key: Array, state: Any, proposal: Any, log_ratio: Float[Array, ""]) -> tuple[Any, Stats]:
-    """Accepts a proposal with probability min(1, exp(log_ratio)); a NaN ratio is a rejection.
-
-    Args:
-        key: a random key.
-        state: the current state, any pytree.
-        proposal: the proposed state, of the same structure.
-        log_ratio: log of the Metropolis-Hastings ratio.
-
-    Returns:
-        The new state, and the stats `acceptance_rate`, `accepted` and `nan_evaluations`.
-
-    >>> import jax, jax.numpy as jnp
-    >>> state, stats = metropolis(jax.random.key(0), jnp.zeros(2), jnp.ones(2), jnp.array(0.5))
-    >>> state.tolist(), float(stats["acceptance_rate"])
-    ([1.0, 1.0], 1.0)
-    """
-    broken = jnp.isnan(log_ratio)
-    probability = jnp.where(broken, 0.0, jnp.exp(jnp.minimum(log_ratio, 0.0)))
-    (uniform,) = uniforms(key, 1, probability.dtype)
-    accepted = uniform < probability
-    new = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), proposal, state)
-    return new, {"acceptance_rate": probability, "accepted": accepted, "nan_evaluations": broken}

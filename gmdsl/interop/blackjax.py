@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.inference.adapter import Adapter
-from gmdsl.inference.sampler import Stats
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
 

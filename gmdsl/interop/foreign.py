@@ -14,7 +14,8 @@ import jax.numpy as jnp
 
 from gmdsl.core.pytrees.function import Constant, Function
 from gmdsl.inference.adapter import Adapter
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 
 ARVIZ = {
     "accept_prob": "acceptance_rate",

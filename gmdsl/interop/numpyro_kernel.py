@@ -26,7 +26,7 @@ from gmdsl.adapt.metric import DenseMetric, DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
-from gmdsl.inference.sampler import Stats
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
 

@@ -55,12 +55,3 @@ def estimate(log_weight: np.ndarray, method: str, curve: dict[str, np.ndarray] |
     error = np.sqrt((len(groups) - 1) / len(groups) * np.sum((left - left.mean()) ** 2))
     ess = weight.sum() ** 2 / (weight**2).sum()
     return LogZ(float(top + np.log(weight.mean())), float(error), float(ess), curve, method, n, log_weight)
-
-
-def resampled(log_weight: np.ndarray, seed: int) -> np.ndarray:
-    """Indices of equally weighted draws: systematic resampling, then shuffled."""
-    rng = np.random.default_rng([seed, 1])
-    weight = np.exp(log_weight - log_weight.max())
-    edges = np.cumsum(weight / weight.sum())
-    points = (rng.uniform() + np.arange(len(weight))) / len(weight)
-    return rng.permutation(np.minimum(np.searchsorted(edges, points), len(weight) - 1))

@@ -9,7 +9,8 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.inference.sampler import Sampler
-from gmdsl.run.chains.loop import Run, RunPlan, run_chains
+from gmdsl.run.chains.loop import Run, run_chains
+from gmdsl.run.chains.setup import RunPlan
 from gmdsl.run.parallel.mesh import local
 from gmdsl.run.parallel.placement import ALONE, Place, launched
 

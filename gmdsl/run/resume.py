@@ -25,15 +25,20 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import named_numbers
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
-from gmdsl.results.tree import model_digest, run_attributes, settings_text
+from gmdsl.results.digest import model_digest
+from gmdsl.results.run_tree import run_attributes, settings_text
+from gmdsl.run.chains.block import start_chains
 from gmdsl.run.chains.cores import cores_here
-from gmdsl.run.chains.kernel import Carry, start_chains
-from gmdsl.run.chains.loop import Outcome, Run, RunPlan, Setup, advance, ahead, prepared, starts
+from gmdsl.run.chains.kernel import Carry
+from gmdsl.run.chains.loop import Outcome, Run, advance
+from gmdsl.run.chains.setup import RunPlan, Setup, ahead, prepared
+from gmdsl.run.chains.starts import starts
 from gmdsl.run.parallel.mesh import check_mesh, local, spread
 from gmdsl.run.parallel.placement import ALONE, Place, Share, place
 from gmdsl.run.storage import checkpoint
+from gmdsl.run.storage.layout import STATE, all_done, described, folder, lengthen, opened, shares, unoccupied
 from gmdsl.run.storage.lock import locked
-from gmdsl.run.storage.store import STATE, Store, all_done, described, folder, lengthen, opened, shares, unoccupied
+from gmdsl.run.storage.store import Store
 from gmdsl.spaces.space import Real, dtype_of
 
 WAIT = 0.1  # seconds between two looks at what other processes have done

@@ -9,14 +9,14 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.runtime.garbage import uncollected
-from gmdsl.diagnose.checks.sampler_stats import RARE
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import RARE
 from gmdsl.models.model import Model
-from gmdsl.results.tree import build_tree
+from gmdsl.results.run_tree import build_tree
 from gmdsl.run.chains.batching import choose_mode
 from gmdsl.run.chains.cores import check_cores
-from gmdsl.run.chains.loop import RunPlan
+from gmdsl.run.chains.setup import RunPlan
 from gmdsl.run.in_memory import alone, run_together
 from gmdsl.run.parallel.mesh import check_mesh, spans
 from gmdsl.run.parallel.placement import place
@@ -126,7 +126,7 @@ def _by_others(model: Any, sampler: Any, draws: int, seed: int, init: Any, progr
         _check_counts(("draws", draws, 1), seed=seed)
         return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
     if isinstance(model, Path) or isinstance(sampler, PathSampler):
-        from gmdsl.run.populations.log_z import sample_path
+        from gmdsl.run.populations.paths import sample_path
 
         return sample_path(model, sampler, seed=seed)
     if isinstance(model, Noised):

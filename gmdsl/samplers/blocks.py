@@ -19,12 +19,11 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.adapter import Adapter, adapters_of
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import EVENTS, Stats
 from gmdsl.inference.target import States, Target
 
 type Names = tuple[str, ...]
-
-_FLAGS = ("diverging", "nan_evaluations", "reached_max_treedepth")  # of the whole: true where any block's is
 
 
 class Blocks(Sampler):
@@ -90,7 +89,7 @@ class Blocks(Sampler):
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
         x, told = state, {}
-        flags = dict.fromkeys(_FLAGS, jnp.zeros((), bool))
+        flags = dict.fromkeys(EVENTS, jnp.zeros((), bool))
         for number, (names, part, places) in enumerate(zip(self.names, self.parts, self.places, strict=True)):
             key_start, key_step = jax.random.split(jax.random.fold_in(key, number))
             where = jnp.asarray(places)
@@ -101,8 +100,8 @@ class Blocks(Sampler):
             if getattr(part, "step_size", None) is not None:
                 stats = {"step_size": part.step_size, **stats}
             told |= {f"{name}_{_label(names)}": value for name, value in stats.items() if name != "lp"}
-            flags |= {name: flags[name] | stats[name] for name in _FLAGS if name in stats}
-        seen = {name for name in _FLAGS if any(stat.startswith(f"{name}_") for stat in told)}
+            flags |= {name: flags[name] | stats[name] for name in EVENTS if name in stats}
+        seen = {name for name in EVENTS if any(stat.startswith(f"{name}_") for stat in told)}
         return x, {**told, **{name: flags[name] for name in seen}}
 
 

@@ -27,7 +27,8 @@ from gmdsl.inference.collectives import max_over_lanes
 from gmdsl.inference.kernels.hamiltonian import accepted, trajectory
 from gmdsl.inference.kernels.metric import root, unscaled
 from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
-from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 # The middles of 16 equal parts of (0, 1), each far from the one before: the parts by their binary digits reversed.

@@ -22,7 +22,8 @@ from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.kernels.hamiltonian import accepted, trajectory
 from gmdsl.inference.kernels.metric import root
 from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
-from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 

@@ -18,7 +18,8 @@ from jaxtyping import Array, Bool, Float
 from gmdsl.core.random.keys import step_key
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.inference.kernels.scored_point import ScoredPoint, choose, is_nan, scored_point
-from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 

@@ -20,7 +20,8 @@ from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.kernels.metric import kinetic, root
 from gmdsl.inference.kernels.no_u_turn import doubled
 from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
-from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 

@@ -16,7 +16,9 @@ from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.kernels.metric import root, scaled
-from gmdsl.inference.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.inference.kernels.metropolis import metropolis
+from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 

@@ -29,7 +29,8 @@ from gmdsl.compiler.minibatch.batches import Minibatches, as_names, bound, check
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.kernels.scored_point import ScoredPoint, choose, is_nan, scored_point
-from gmdsl.inference.sampler import Sampler, Stats, check_step
+from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 

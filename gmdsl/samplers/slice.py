@@ -20,7 +20,8 @@ from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.kernels.metric import root, scaled
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 SHRINKS = 100  # after so many the interval is as narrow as rounding

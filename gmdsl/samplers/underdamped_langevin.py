@@ -29,9 +29,11 @@ from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.kernels.metric import root, scaled, scaled_score
+from gmdsl.inference.kernels.metropolis import metropolis
 from gmdsl.inference.kernels.phase_space import Phase, bounced, phase, point_of, turned
 from gmdsl.inference.kernels.scored_point import is_nan, scored_point
-from gmdsl.inference.sampler import Sampler, Stats, check_step, metropolis
+from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 DIVERGENCE = 1000.0  # energy error above which a step is called divergent, as in Stan

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.solver import Solver
 from tests.cases.scoring import load, threshold
 

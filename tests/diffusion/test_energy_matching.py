@@ -5,7 +5,8 @@ import pytest
 from jax.scipy.special import logsumexp
 
 import gmdsl as gm
-from gmdsl.diffusion.energy_matching import Weighted, effective_size, joined, picked, posterior_mean
+from gmdsl.diffusion.energy_matching import posterior_mean
+from gmdsl.inference.weights import Particles, combined, draw_points, effective_size
 
 MEAN, SCALE = np.array([0.7, -0.4]), 0.6
 LOG_Z = 2 * np.log(SCALE * np.sqrt(2 * np.pi))  # of exp(-|x - m|^2 / 2 s^2) in two dimensions
@@ -20,7 +21,7 @@ def wide(key, n, scale=2.0):
     """Points of N(0, scale^2 I) with the weights of the target."""
     x = scale * jax.random.normal(key, (n, 2))
     log_q = -0.5 * jnp.sum((x / scale) ** 2, axis=1) - 2 * np.log(scale * np.sqrt(2 * np.pi))
-    return Weighted(x, jax.vmap(target().log_density)(x) - log_q)
+    return Particles(x, jax.vmap(target().log_density)(x) - log_q)
 
 
 def exact(process, x, t):
@@ -57,7 +58,7 @@ def test_with_little_noise_a_population_of_no_use_does_no_harm(x64):
     process, t = gm.VE(0.01, 10.0), jnp.asarray(0.1)
     x = jnp.array([0.5, 0.1])
     noise = jax.random.normal(jax.random.key(0), (2000, 2))
-    far = Weighted(50.0 + jnp.arange(10.0).reshape(5, 2), jnp.zeros(5))
+    far = Particles(50.0 + jnp.arange(10.0).reshape(5, 2), jnp.zeros(5))
     found = posterior_mean(target(), process, far, noise, x, t)
     np.testing.assert_allclose(found, exact(process, x, t), atol=0.1 * float(process.sigma(t)))
 
@@ -68,7 +69,7 @@ def test_where_the_energy_is_not_a_number_there_is_no_density(x64):
     process, t = gm.VE(0.1, 10.0), jnp.asarray(0.5)
     assert float(process.sigma(t)) == pytest.approx(1.0)
     noise = jax.random.normal(jax.random.key(0), (200_000, 1))
-    nothing = Weighted(jnp.zeros((3, 1)), jnp.full(3, -jnp.inf))
+    nothing = Particles(jnp.zeros((3, 1)), jnp.full(3, -jnp.inf))
     found = posterior_mean(half, process, nothing, noise, jnp.array([0.5]), t)
     grid = np.linspace(0.0, 12.0, 100_001)
     weight = np.exp(-grid - 0.5 * (grid - 0.5) ** 2)
@@ -80,7 +81,7 @@ def test_where_the_energy_is_not_a_number_there_is_no_density(x64):
 def test_the_mean_weight_of_two_populations_as_one_is_z(share, sizes, x64):
     """Both mean weights estimate Z; so does the joined one, as their average with the given share."""
     first, second = wide(jax.random.key(0), sizes[0], 2.0), wide(jax.random.key(1), sizes[1], 1.0)
-    both = joined(first, second, jnp.asarray(share))
+    both = combined(first, second, jnp.asarray(share))
     mean = lambda w: jnp.exp(logsumexp(w) - jnp.log(w.shape[0]))  # noqa: E731
     blend = (1 - share) * mean(first.log_weight) + share * mean(second.log_weight)
     np.testing.assert_allclose(mean(both.log_weight), blend, rtol=1e-10)
@@ -95,7 +96,7 @@ def test_joined_populations_are_unbiased_for_z_over_many(x64):
     @jax.jit
     def one(key):
         key_first, key_second = jax.random.split(key)
-        both = joined(wide(key_first, 200), wide(key_second, 300, 1.2), jnp.asarray(0.7))
+        both = combined(wide(key_first, 200), wide(key_second, 300, 1.2), jnp.asarray(0.7))
         return logsumexp(both.log_weight) - jnp.log(500.0)
 
     weight = np.exp(np.array([one(jax.random.key(k)) for k in range(400)]) - LOG_Z)
@@ -106,8 +107,8 @@ def test_joined_populations_are_unbiased_for_z_over_many(x64):
 def test_picked_points_follow_the_weights(x64):
     """Shares of four points over 100,000 draws, all |z| < 4.1: one false alarm in 6,000 seeds; no weight, no draw."""
     share = np.array([0.1, 0.0, 0.65, 0.25])
-    population = Weighted(jnp.arange(4.0)[:, None], jnp.log(jnp.asarray(share)) + 100.0)
-    drawn = np.asarray(picked(jax.random.key(0), population, 100_000))[:, 0]
+    population = Particles(jnp.arange(4.0)[:, None], jnp.log(jnp.asarray(share)) + 100.0)
+    drawn = np.asarray(draw_points(jax.random.key(0), population, 100_000))[:, 0]
     found = np.bincount(drawn.astype(int), minlength=4) / 100_000
     assert found[1] == 0.0
     assert (np.abs(found - share) <= 4.1 * np.sqrt(share * (1 - share) / 100_000)).all()
@@ -115,7 +116,7 @@ def test_picked_points_follow_the_weights(x64):
 
 def test_picked_points_of_a_weighted_population_have_the_law_of_the_target(x64):
     """20,000 of 200,000 weighted points; four |z| < 4.1."""
-    x = np.asarray(picked(jax.random.key(1), wide(jax.random.key(0), 200_000), 20_000))
+    x = np.asarray(draw_points(jax.random.key(1), wide(jax.random.key(0), 200_000), 20_000))
     assert (np.abs(x.mean(0) - MEAN) < 4.1 * SCALE / np.sqrt(20_000)).all()
     assert (np.abs(((x - MEAN) ** 2).mean(0) / SCALE**2 - 1.0) < 4.1 * np.sqrt(2 / 20_000)).all()
 

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import gmdsl as gm
-import gmdsl.run.chains.loop as chains
+import gmdsl.run.chains.starts as chains
 
 QUICK = {"chains": 2, "draws": 20, "warmup": 20, "progress": False}
 SAMPLERS = [gm.NUTS(), gm.HMC(), gm.MALA(), gm.RandomWalk()]

@@ -15,7 +15,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.run.parallel.placement import Share
 from gmdsl.run.storage.checkpoint import done
-from gmdsl.run.storage.store import folder, opened, shares
+from gmdsl.run.storage.layout import folder, opened, shares
 from tests.faults import walk
 from tests.run.storage.test_store import equal
 

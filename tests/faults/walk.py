@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 import gmdsl as gm
-import gmdsl.run.chains.loop as chains
+import gmdsl.run.chains.setup as setup
 import tests.conftest  # noqa: F401  one thread, compiled programs kept
 from gmdsl.run.progress import Progress
 
@@ -39,7 +39,7 @@ if __name__ == "__main__":
     path, place = sys.argv[1], os.environ.get("GMDSL_PROCESS", "0/1").split("/")[0]
     pathlib.Path(f"{path}.pid-{place}").write_text(str(os.getpid()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    chains.CAPACITY = BLOCK
+    setup.CAPACITY = BLOCK
     advance = Progress.advance
     Progress.advance = lambda *args: (advance(*args), time.sleep(0.03))
     mesh = gm.mesh() if "mesh" in sys.argv else None

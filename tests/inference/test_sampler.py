@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.inference.sampler import Sampler, metropolis
+from gmdsl.inference.kernels.metropolis import metropolis
+from gmdsl.inference.sampler import Sampler
 
 
 def test_the_acceptance_probability_is_the_ratio_capped_at_one():

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gmdsl.results.estimate import LogZ, estimate, resampled
+from gmdsl.inference.weights import resampled
+from gmdsl.results.estimate import LogZ, estimate
 
 
 def test_the_estimate_is_the_log_mean_weight_with_a_jackknife_error():

@@ -7,8 +7,9 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.results import tree as results
-from gmdsl.results.tree import constrained, model_digest
+from gmdsl.results import digest as results
+from gmdsl.results.digest import model_digest
+from gmdsl.results.points import constrained
 
 SCHEMA = {
     "lp", "acceptance_rate", "step_size", "diverging", "nan_evaluations", "n_steps", "tree_depth",

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import gmdsl as gm
-from gmdsl.run import fit as fitting
+from gmdsl.run import training as fitting
 
 X = np.array([0.5, 1.5, 2.5, 3.5])
 

@@ -4,7 +4,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.run.parallel.launch import free_port
-from gmdsl.run.storage.store import opened
+from gmdsl.run.storage.layout import opened
 from tests.faults import walk
 from tests.faults.test_many_processes import CPU, FOUR, ended, start
 from tests.run.storage.test_store import equal

@@ -21,7 +21,7 @@ def stopped(monkeypatch, path, blocks, sample=run, **settings):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("gmdsl.run.chains.loop.CAPACITY", 30)
+        patched.setattr("gmdsl.run.chains.setup.CAPACITY", 30)
         patched.setattr(
             "gmdsl.run.chains.block_length.SECONDS", 1e9
         )  # so that blocks are full, however slow the machine

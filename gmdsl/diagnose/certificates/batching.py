@@ -9,7 +9,8 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.diagnose.certificates.certificate import FAILED, NOT_EXAMINED, PASSED, Row
 from gmdsl.diagnose.certificates.trials import Trials, positions
-from gmdsl.run.chains.loop import RunPlan, prepared, started
+from gmdsl.run.chains.setup import RunPlan, prepared
+from gmdsl.run.chains.starts import started
 from gmdsl.run.parallel.mesh import mesh
 
 BATCHED, SHARDED = "vmap = map = tile", "sharded = on one device"

@@ -10,7 +10,9 @@ import numpy as np
 from gmdsl.diagnose.certificates.certificate import FAILED, PASSED, Row
 from gmdsl.diagnose.certificates.trials import Trials, positions
 from gmdsl.run.chains.batching import choose_mode
-from gmdsl.run.chains.loop import RunPlan, Setup, advance, prepared, started
+from gmdsl.run.chains.loop import advance
+from gmdsl.run.chains.setup import RunPlan, Setup, prepared
+from gmdsl.run.chains.starts import started
 from gmdsl.run.resume import facts, resume
 from gmdsl.run.storage.store import Store
 

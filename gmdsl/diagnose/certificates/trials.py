@@ -22,8 +22,11 @@ from gmdsl.inference.adapter import adapters_of
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
 from gmdsl.run.chains.batching import choose_mode
-from gmdsl.run.chains.kernel import Kernel, run_block, start_chains
-from gmdsl.run.chains.loop import RunPlan, Setup, advance, prepared, started
+from gmdsl.run.chains.block import run_block, start_chains
+from gmdsl.run.chains.kernel import Kernel
+from gmdsl.run.chains.loop import advance
+from gmdsl.run.chains.setup import RunPlan, Setup, prepared
+from gmdsl.run.chains.starts import started
 
 TUNED = 4  # chains that are tuned, more where they are tuned together; the settings of the first are used
 SETTLED = 250  # draws after their warm-up, in which nothing may move

@@ -30,6 +30,7 @@ from gmdsl.core.pytrees.function import Constant
 from gmdsl.diagnose.checks.weights import HEAVY, pareto_k
 from gmdsl.diagnose.positions import Positions, coordinates
 from gmdsl.diagnose.report import Finding, percent
+from gmdsl.inference.weights import effective_size_on_host, normalized_weights
 from gmdsl.models.model import Model
 from gmdsl.paths.ais import AIS
 from gmdsl.paths.temper import temper
@@ -58,7 +59,7 @@ def modes(model: Model, reference: Model | None, found: Positions, seed: int = 0
     density = Density(model)
     for temperatures in TEMPERATURES:
         particles, log_weight = _population(path, density, temperatures, seed)
-        size, k = _size(log_weight), pareto_k(log_weight)
+        size, k = effective_size_on_host(log_weight), pareto_k(log_weight)
         if size >= LEAST and not k > HEAVY:
             return _compare(found, particles, log_weight, coordinates(density))
     heavy = f", Pareto k {k:.2f}" if np.isfinite(k) else ""
@@ -94,18 +95,10 @@ def _translate(old: Any, new: Any, half: Any, arrays: Any, x: Any) -> Any:
     return jax.vmap(one)(jnp.asarray(x))
 
 
-def _size(log_weight: np.ndarray) -> float:
-    if not np.isfinite(log_weight.max(initial=-np.inf)):
-        return 0.0
-    weight = np.exp(log_weight - log_weight.max())
-    return float(weight.sum() ** 2 / (weight**2).sum())
-
-
 def _compare(found: Positions, particles: np.ndarray, log_weight: np.ndarray, names: list[str]) -> Finding:
     """Distances of particles to draws, and of draws to particles."""
     first, second = _halves(found)
-    weight = np.exp(log_weight - log_weight.max())
-    weight = weight / weight.sum()
+    weight = normalized_weights(log_weight)
     share, error, far = beyond(first, second, particles, weight)
     uncovered = _uncovered(particles, weight, np.concatenate([first, second]))
     size = 1.0 / (weight**2).sum()

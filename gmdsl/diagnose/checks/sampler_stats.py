@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from gmdsl.diagnose.report import Finding, percent
+from gmdsl.inference.stats import RARE
 
-RARE = 1e-3  # share of divergences, and of NaN, that clean runs of good models have now and then
 BFMI = 0.3  # as in ArviZ
 LEAST_DRAWS = 100  # draws per chain below which E-BFMI is not looked at
 LOW_ACCEPTANCE = 0.3  # of what warm-up aimed at

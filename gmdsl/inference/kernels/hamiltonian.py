@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gmdsl.inference.kernels.metric import Root, kinetic, scaled, scaled_score
+from gmdsl.inference.kernels.metropolis import metropolis
 from gmdsl.inference.kernels.scored_point import ScoredPoint, is_nan, scored_point
-from gmdsl.inference.sampler import Stats, metropolis
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 DIVERGENCE = 1000.0  # energy error above which a trajectory is called divergent, as in Stan

@@ -16,8 +16,9 @@ from gmdsl.compiler.program import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.runtime.garbage import uncollected
 from gmdsl.run.chains.batching import Stage
+from gmdsl.run.chains.block import run_block, start_chains
 from gmdsl.run.chains.early_imports import import_early
-from gmdsl.run.chains.kernel import Carry, Kernel, run_block, start_chains
+from gmdsl.run.chains.kernel import Carry, Kernel
 from gmdsl.spaces.space import Real, dtype_of
 
 GRACE = 0.1  # seconds that a search takes: what is not compiled by then takes as long again

@@ -13,7 +13,8 @@ from gmdsl.compiler.program import Program
 from gmdsl.inference.adapter import adapters_of
 from gmdsl.inference.sampler import Sampler
 from gmdsl.run.chains.cores import parts_of
-from gmdsl.run.chains.kernel import WIDEST, Kernel
+from gmdsl.run.chains.kernel import Kernel
+from gmdsl.run.chains.tiles import WIDEST
 
 NARROW = 16  # vectors from which on a product with them all is faster than one by one
 MANY = 2**12  # numbers in a draw of all chains from which on a program for what follows the warm-up is worth compiling:

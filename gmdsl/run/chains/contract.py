@@ -13,23 +13,7 @@ from jaxtyping import Array
 from gmdsl.core.errors import SpecError
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.sampler import Sampler
-
-REAL, WHOLE, FLAG = "real number", "whole number", "flag"
-
-SCHEMA = {
-    "lp": REAL,
-    "acceptance_rate": REAL,
-    "step_size": REAL,
-    "energy": REAL,
-    "energy_error": REAL,
-    "max_energy_error": REAL,
-    "n_steps": WHOLE,
-    "tree_depth": WHOLE,
-    "diverging": FLAG,
-    "reached_max_treedepth": FLAG,
-    "accepted": FLAG,
-    "nan_evaluations": FLAG,
-}
+from gmdsl.inference.stats import FLAG, REAL, SCHEMA, WHOLE
 
 _KINDS = {"f": REAL, "i": WHOLE, "u": WHOLE, "b": FLAG}
 

@@ -21,7 +21,9 @@ import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.lru import Recent
-from gmdsl.run.chains.kernel import Carry, Kernel, Record, run_block, tile_size
+from gmdsl.run.chains.block import run_block
+from gmdsl.run.chains.kernel import Carry, Kernel, Record
+from gmdsl.run.chains.tiles import tile_size
 
 FEW = 16  # chains that are a program's call each; a call costs a tenth of a millisecond
 

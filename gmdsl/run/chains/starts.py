@@ -9,11 +9,19 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError, StartError, unknown_name
+from gmdsl.core.random.keys import chain_words
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.order import ancestors, unique_names
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.target import Target
 from gmdsl.models.model import Model
+from gmdsl.results.points import constrained
+from gmdsl.run.chains.ahead_of_time import Ahead
+from gmdsl.run.chains.block import start_chains
+from gmdsl.run.chains.kernel import Carry
+from gmdsl.run.chains.setup import Setup
+from gmdsl.run.parallel.mesh import spread
+from gmdsl.run.parallel.placement import WHOLE
 from gmdsl.spaces.space import Real, dtype_of
 
 TRIES = 100
@@ -178,3 +186,48 @@ def _short(value: Any) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def started(setup: Setup, init: Any, begun: Ahead = Ahead()) -> Carry:  # noqa: B008
+    """The carries of the chains of a share at their starts, which are checked, once the block is compiled."""
+    carries = starts(setup, init, begun)
+    if begun.blocks:
+        constrained(setup.density, np.zeros((1, 1, setup.density.dim), dtype_of(Real())))  # compiled meanwhile
+        begun.wait()
+    return spread(setup.kernel.mesh, share_of(setup, carries))
+
+
+def share_of(setup: Setup, carries: Carry) -> Carry:
+    """Those carries of all chains that are run here."""
+    if setup.share == WHOLE:
+        return carries
+    return jax.tree.map(lambda leaf: leaf[setup.chains.start : setup.chains.stop], carries)
+
+
+def starts(setup: Setup, init: Any, begun: Ahead = Ahead()) -> Carry:  # noqa: B008
+    """The carries of all chains of the run at their starts: one program, so that no bit depends on the share."""
+    density, kernel = setup.density, setup.kernel
+    target, chains, seed = density.target, setup.plan.chains, setup.plan.seed
+    keys = chain_words(seed, range(chains))
+    x = given_starts(density, init, chains, seed)
+    given = x is not None
+    if x is None:
+        x = random_starts(seed, 0, target, chains)
+    begun.wait_for_starts()
+    for attempt in range(1, TRIES + 1):
+        try:
+            carries, lp, smooth = start_chains(
+                kernel, target.leaves, target.hoisted, setup.arrays, keys, np.asarray(x, dtype_of(Real()))
+            )
+        except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
+            raise SpecError(str(error)) from None
+        good = np.isfinite(lp) & np.asarray(smooth)
+        if not given and attempt <= FAR_TRIES:
+            good &= resolved(np.asarray(lp))
+        if good.all():
+            return carries
+        bad = int(np.flatnonzero(~good)[0])
+        if given or attempt == TRIES:
+            raise start_error(density, x[bad], given, TRIES)
+        x = np.where(good[:, None], x, random_starts(seed, attempt, target, chains))
+    raise AssertionError("unreachable")

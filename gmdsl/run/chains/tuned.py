@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import named_numbers, with_numbers
-from gmdsl.inference.sampler import Sampler, Stats
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 from gmdsl.run.chains.kernel import started_sampler
 

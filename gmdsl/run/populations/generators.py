@@ -15,12 +15,15 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
-from gmdsl.diffusion.noised import FlatFamily, Noised, same_variables
+from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.generator import Generator
+from gmdsl.inference.weights import resampled
 from gmdsl.models.model import Model
-from gmdsl.results.estimate import estimate, resampled
-from gmdsl.results.tree import as_tree, attributes, constants, constrained
+from gmdsl.results.estimate import estimate
+from gmdsl.results.points import constrained
+from gmdsl.results.tree import as_tree, attributes, constants
 from gmdsl.run.progress import Progress
+from gmdsl.run.targets import generator_target
 from gmdsl.spaces.layout import unflatten
 
 BLOCK = 1024  # draws side by side in a compiled block
@@ -101,41 +104,6 @@ def generated_starts(model: Any, generator: Generator, chains: int, seed: int) -
         return position[:chains]
     noise = np.random.default_rng([seed, 2]).gumbel(size=draws)  # the largest sums are draws without replacement
     return position[np.argsort(-(np.asarray(stats["log_weight"], float) + noise))[:chains]]
-
-
-def generator_target(model: Any, generator: Generator, init: Any) -> Any:
-    """What a generator draws from: the flat family run backwards, or the flat density of a model."""
-    name = type(generator).__name__
-    if generator.reverses:
-        if not isinstance(model, Noised):
-            raise SpecError(
-                f"sample({type(model).__name__}, {name}()): {name} runs a noised family backwards. Make one by"
-                " gm.noise(model, process) or gm.score_model(process, net, ...)."
-            )
-        return _beginning(model, init)
-    if not isinstance(model, Model):
-        raise SpecError(f"sample({type(model).__name__}, {name}()): a model is needed first, such as gm.energy(...).")
-    if init is not None:
-        raise SpecError(f"sample(..., {name}(), init=...): {name} chooses its own starts. Leave init= out.")
-    density = Density(model)
-    discrete = [variable for variable in density.free if density.program.spaces[variable].discrete]
-    if discrete or not density.free:
-        what = f"{discrete[0]} is discrete" if discrete else "every variable is observed"
-        raise SpecError(f"sample(..., {name}()): {what}; {name} makes real numbers only. Marginalise it first.")
-    return density.target
-
-
-def _beginning(model: Noised, init: Any) -> Any:
-    """The flat family, started where the user says: a model at `t_max`."""
-    if init is None:
-        return model.flat
-    if not isinstance(init, Model) or not same_variables(init, model) or not init.capabilities().drawable:
-        raise SpecError(
-            f"sample(init=...): a drawable model of {', '.join(model.free)} is needed, the law at t_max, such as"
-            " family.at(family.process.t_max)."
-        )
-    flat = model.flat
-    return FlatFamily(flat.process, flat.source, flat.layout, init)
 
 
 def _named(model: Any, position: np.ndarray) -> dict[str, np.ndarray]:

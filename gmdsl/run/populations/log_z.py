@@ -1,21 +1,17 @@
 """Running a path sampler: log Z with its standard error, or draws in an ArviZ tree."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
-from gmdsl.compiler.density import Density
-from gmdsl.compiler.flat_path import compile_path
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.function import Constant
 from gmdsl.inference.generator import Generator
-from gmdsl.inference.path import Path, PathSampler, Population
-from gmdsl.results.estimate import LogZ, estimate, resampled
-from gmdsl.results.tree import as_tree, attributes, constants, constrained
-from gmdsl.run.populations.generators import generate, generator_target
+from gmdsl.inference.path import Path
+from gmdsl.results.estimate import LogZ, estimate
+from gmdsl.run.populations.generators import generate
+from gmdsl.run.populations.paths import run_population, summary
+from gmdsl.run.targets import generator_target
 
 
 @dataclass(frozen=True)
@@ -71,53 +67,4 @@ def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> Any:
             raise SpecError(f"log_z(..., {type(sampler).__name__}()): its draws carry no weights; Z stays unknown.")
         return estimate(np.asarray(stats["log_weight"], float), type(sampler).__name__)
     population = run_population("log_z", path, sampler, seed)
-    return _summary(population, repr(sampler))
-
-
-def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
-    """The tree of a path sampler: resampled draws in `posterior`, weighted ones in `particles`."""
-    population = run_population("sample", path, sampler, seed)
-    log_weight = np.asarray(population.log_weight, float)
-    found = _summary(population, repr(sampler))
-    if not np.isfinite(found.log_z):
-        raise SpecError("sample(path, ...): no particle has any weight. Take a reference that covers the target.")
-    position = np.asarray(population.position)[None]
-    chosen = resampled(log_weight, seed)
-    density = Density(path.reference)
-    particles = constrained(density, position)
-    draws = {name: values[:, chosen] for name, values in particles.items()}
-    attrs = {
-        **attributes(),
-        "sampler": type(sampler).__name__,
-        "seed": seed,
-        "log_z": found.log_z,
-        "log_z_standard_error": found.standard_error,
-        "weight_ess": found.ess,
-    }
-    groups = {
-        "posterior": draws,
-        "particles": {**particles, "log_weight": log_weight[None].astype(position.dtype)},
-        **constants(path.target),
-    }
-    return as_tree(path.target, groups, attrs)
-
-
-def run_population(operation: str, path: Any, sampler: Any, seed: int) -> Population:
-    """Runs a path sampler, compiled once per structure."""
-    if not isinstance(path, Path):
-        raise SpecError(f"{operation}(...): a path is needed first, not {type(path).__name__}. Make one by gm.temper.")
-    if not isinstance(sampler, PathSampler):
-        raise SpecError(
-            f"{operation}(...): a path sampler is needed, not {type(sampler).__name__}. Try gm.AIS(gm.MALA())."
-        )
-    return _run(Constant(sampler), jax.random.key(seed), compile_path(path))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _run(sampler: Constant, key: jax.Array, path: Any) -> Population:
-    return sampler.value.run(key, path)
-
-
-def _summary(population: Population, method: str) -> LogZ:
-    curve = {"betas": np.asarray(population.betas), "log_z": np.asarray(population.curve)}
-    return estimate(np.asarray(population.log_weight, float), method, curve)
+    return summary(population, repr(sampler))

@@ -15,28 +15,24 @@ import contextlib
 import pathlib
 import shutil
 import time
-import warnings
 from collections.abc import Generator
 from typing import Any, Self
 
 import jax
 import numpy as np
 
-from gmdsl.core.errors import SpecError, StoreError
-from gmdsl.results.tree import as_tree, attributes, constants, run_groups
+from gmdsl.core.errors import StoreError
+from gmdsl.results.run_tree import run_groups
+from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.chains.kernel import Carry, Record
-from gmdsl.run.chains.loop import Setup, shapes
+from gmdsl.run.chains.setup import Setup
 from gmdsl.run.parallel.placement import Share
 from gmdsl.run.storage import checkpoint
+from gmdsl.run.storage.create import HELD, create_arrays
+from gmdsl.run.storage.layout import DESCRIBED, SHARES, STATE, axes_of, folder, quiet, unoccupied
 
 SECONDS = 2.0  # between commits, where no number of draws is asked for
 PATIENCE = 50  # times the duration of the last commit before the next one
-CHUNK = 1000  # draws in a file of an array, more where that makes no large file
-FILE = 2**18  # numbers in a file that is not large
-HELD = 2**22  # numbers in a file, and in memory between two commits, at most (16 MB in single precision)
-STATE = "state"  # the array whose folder holds the state files: Zarr does not look in there
-SHARES = "shares"  # the file that says in how many shares
-DESCRIBED = "described"  # the file that says up to which record the attributes speak
 
 
 class Store:
@@ -74,7 +70,7 @@ class Store:
         partial = path.with_name(f"{path.name}.partial")
         with _reported(store):
             shutil.rmtree(partial, ignore_errors=True)
-            _create(partial, setup, carries, shares)
+            create_arrays(partial, setup, carries, shares)
             for share in (Share(index, shares) for index in range(shares)):
                 chains = share.of(setup.plan.chains)
                 part = tuple(leaf[chains.start : chains.stop] for leaf in store.carries)
@@ -139,7 +135,7 @@ class Store:
         for name, group in zarr.open_group(self.path, mode="r+").groups():
             first = min(self.safe, warmup) if name.startswith("warmup_") else max(0, self.safe - warmup)
             for variable, array in group.arrays():
-                if "draw" in _axes(array) and variable != "draw":
+                if "draw" in axes_of(array) and variable != "draw":
                     array[self._chains, first:] = array.fill_value
 
     @property
@@ -172,131 +168,6 @@ class Store:
             checkpoint.write_note(self.path / STATE / DESCRIBED, done)
 
 
-def unoccupied(path: pathlib.Path) -> None:
-    """Refuses a path where something is already.
-
-    Raises:
-        SpecError: a run, or something else.
-    """
-    if shares(path):
-        raise SpecError(
-            f"sample(store={str(path)!r}): there is a run already. Continue it by gm.resume({str(path)!r}, model,"
-            " sampler), or give another path."
-        )
-    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "zarr.json").exists())):
-        raise SpecError(f"sample(store={str(path)!r}): there is something else at that path. Give another one.")
-
-
-def shares(path: pathlib.Path) -> int:
-    """In how many parts the run of a store is made; 0 where there is no run."""
-    return checkpoint.read_note(path / STATE / SHARES) or int(bool(checkpoint.files(path / STATE)))
-
-
-def folder(path: pathlib.Path, share: Share) -> pathlib.Path:
-    """Where the state files of a share are."""
-    return path / STATE if share.count == 1 else path / STATE / f"share-{share.index:05d}"
-
-
-def all_done(path: pathlib.Path, count: int) -> int:
-    """Records that every chain has safely stored."""
-    return min(checkpoint.done(folder(path, Share(index, count))) for index in range(count))
-
-
-def lengthen(path: pathlib.Path, draws: int) -> None:
-    """Room for more draws."""
-    import zarr
-
-    root = zarr.open_group(path, mode="r+")
-    for _, group in root.groups():
-        if "draw" in group and not group.basename.startswith("warmup_"):
-            for variable, array in group.arrays():
-                array.resize(tuple(draws if a == "draw" else n for a, n in zip(_axes(array), array.shape, strict=True)))
-                if variable == "draw":
-                    array[:] = np.arange(draws)
-
-
-def described(path: pathlib.Path) -> int:
-    """Records of which the attributes speak."""
-    return checkpoint.read_note(path / STATE / DESCRIBED)
-
-
-def opened(path: Any, done: int, warmup: int) -> Any:
-    """The tree of a store, its arrays read from the disk when used; without the draws that were not made."""
-    from xarray import DataTree, open_datatree
-
-    with quiet():
-        tree = open_datatree(path, engine="zarr", consolidated=False, chunks=None)
-    children = {}
-    for name, node in tree.children.items():
-        data = node.to_dataset(inherit=False)
-        if "draw" in data.dims:
-            there = min(done, warmup) if name.startswith("warmup_") else max(0, done - warmup)
-            data = data.isel(draw=slice(0, there))
-        children[f"/{name}"] = data
-    return DataTree.from_dict({"/": tree.to_dataset().drop_vars(STATE), **children})
-
-
-def _axes(array: Any) -> tuple[str, ...]:
-    """Names of the axes of a Zarr array."""
-    return tuple(array.metadata.dimension_names or ("",) * array.ndim)
-
-
-def _create(path: pathlib.Path, setup: Setup, carries: Carry, shares: int) -> None:
-    """The groups and arrays of a run, empty: NaN where numbers will be."""
-    import zarr
-    from zarr.storage import MemoryStore
-
-    plan, model = setup.plan, setup.density.model
-    groups: dict[str, Any] = {}
-    for name, arrays in _one_draw(setup, carries).items():
-        for prefix, draws in (("", plan.draws), ("warmup_", plan.warmup)):
-            if draws:
-                sizes = {k: (plan.chains, draws, *a.shape[2:]) for k, a in arrays.items()}
-                groups[f"{prefix}{name}"] = {k: np.broadcast_to(a[:1, :1], sizes[k]) for k, a in arrays.items()}
-    template = as_tree(model, {**groups, **constants(model)}, attributes())
-    files: dict[str, Any] = {}  # built in memory: Zarr takes milliseconds for a file on disk, and there are many
-    with quiet():
-        memory = MemoryStore(files)
-        root = zarr.open_group(memory, mode="w")
-        for name, node in template.children.items():
-            data = node.to_dataset(inherit=False)
-            moving = [k for k, v in data.data_vars.items() if "draw" in v.dims]
-            data.drop_vars(moving).to_zarr(memory, group=name, mode="w", consolidated=False)
-            for variable in moving:
-                _empty(root[name], variable, data[variable], shares)
-    root.create_array(STATE, shape=(0,), dtype="uint8", dimension_names=("nothing",))
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content.to_bytes())
-
-
-def _empty(group: Any, name: str, template: Any, shares: int) -> None:
-    """An array without a value, in files of one share's chains and so many draws that each fits in memory."""
-    from zarr.codecs import BloscCodec
-
-    chains, draws, *rest = template.shape
-    together = chains // shares if chains % shares == 0 else 1
-    numbers = max(1, together * int(np.prod(rest)))  # in a draw
-    length = min(max(1, HELD // numbers), max(CHUNK, FILE // numbers))
-    group.create_array(
-        name,
-        shape=template.shape,
-        chunks=(together, min(draws, length), *(max(size, 1) for size in rest)),
-        dtype=template.dtype,
-        compressors=BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"),
-        fill_value=np.nan if template.dtype.kind == "f" else 0,
-        dimension_names=template.dims,
-    )
-
-
-def _one_draw(setup: Setup, carries: Carry) -> dict[str, dict[str, Any]]:
-    """What a record of one draw becomes, for shapes and dtypes."""
-    block = shapes(setup, carries)
-    position = np.zeros((block.position.shape[0], 1, *block.position.shape[2:]), block.position.dtype)
-    stats = {name: np.zeros((a.shape[0], 1, *a.shape[2:]), a.dtype) for name, a in block.stats.items()}
-    return run_groups(setup.density, position, stats)
-
-
 def _copied(parts: list[Carry]) -> list[np.ndarray]:
     """The leaves of the carries of all chains on the host, from those of each part; keys as their data."""
     leaves = zip(*map(jax.tree.leaves, parts), strict=True)
@@ -305,14 +176,6 @@ def _copied(parts: list[Carry]) -> list[np.ndarray]:
 
 def _numbers(leaf: Any) -> Any:
     return leaf if isinstance(leaf.dtype, np.dtype) else jax.random.key_data(leaf)
-
-
-@contextlib.contextmanager
-def quiet() -> Generator[None]:
-    """Without what Zarr says of metadata in one place and of types that its format has not settled."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Cc]onsolidated.*|.*Zarr V3.*|.*zarr v3.*")
-        yield
 
 
 @contextlib.contextmanager

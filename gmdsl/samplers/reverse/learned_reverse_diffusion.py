@@ -27,11 +27,12 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.normal import standard_normal
-from gmdsl.diffusion.energy_matching import Weighted, effective_size, joined, picked, posterior_mean
+from gmdsl.diffusion.energy_matching import posterior_mean
 from gmdsl.diffusion.prediction import Preconditioned
 from gmdsl.diffusion.process import Process
 from gmdsl.inference.generator import Generator, Stats
 from gmdsl.inference.target import Target
+from gmdsl.inference.weights import Particles, combined, draw_points, effective_size, thinned
 
 BLOCK = 100  # updates in a compiled block
 SEEN = 1024  # points of the population that a block of updates sees
@@ -105,9 +106,9 @@ class LearnedReverseDiffusion(Generator):
             if round_ < self.rounds - 1:
                 keys = jax.random.split(jax.random.fold_in(key_train, total + round_), self.population)
                 x, log_weight = _draws(skeleton, arrays, keys)
-                fresh = Weighted(x, log_weight)
+                fresh = Particles(x, log_weight)
                 share = jnp.clip(effective_size(log_weight) / self.population, 0.01, 0.9)
-                population = joined(_kept(population, 4 * self.population), fresh, share)
+                population = combined(thinned(population, 4 * self.population), fresh, share)
         return replace(learner, trained=True)
 
     def draw(self, key: Array, target: Target) -> tuple[Float[Array, " dim"], Stats]:
@@ -153,20 +154,20 @@ def _adam(learning_rate: Any, total: int) -> Any:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _train(skeleton: Skeleton, total: int, key: Array, arrays: Any, population: Weighted, state: Any) -> Any:
+def _train(skeleton: Skeleton, total: int, key: Array, arrays: Any, population: Particles, state: Any) -> Any:
     """A block of updates of the network."""
     import optax
 
     learner, target = skeleton.fill(arrays)
     shape, weights = strip(learner.network)
-    seen = Weighted(picked(key, population, SEEN), jnp.zeros(SEEN))
+    seen = Particles(draw_points(key, population, SEEN), jnp.zeros(SEEN))
     process, prediction = learner.process, Preconditioned(learner.scale)
 
     def loss(weights: Any, key: Array) -> Array:
         network = shape.fill(weights)
         key_pick, key_level, key_noise, key_estimate = jax.random.split(key, 4)
         size = learner.batch_size
-        clean = picked(key_pick, population, size)
+        clean = draw_points(key_pick, population, size)
         levels = jnp.mod(jnp.arange(size) / size + jax.random.uniform(key_level), 1.0)
         times = process.time_at(levels)
 
@@ -197,7 +198,7 @@ def _draws(skeleton: Skeleton, arrays: Any, keys: Array) -> Any:
     return x, stats["log_weight"]
 
 
-def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Weighted:
+def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Particles:
     """The first population: many draws of the Gaussian of the process with their weights, the best of them kept."""
     count, scale = 16 * learner.population, learner.process.prior_scale
     x = scale * jax.random.normal(key, (count, target.dim))
@@ -209,7 +210,7 @@ def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Weigh
             f"sample(..., LearnedReverseDiffusion(...)): none of {count} draws of N(0, {float(scale):.3g}^2) has any"
             " density. Take a process whose last law covers the target."
         )
-    return _kept(Weighted(x, log_weight), 4 * learner.population)
+    return thinned(Particles(x, log_weight), 4 * learner.population)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -219,23 +220,7 @@ def _weighed(skeleton: Skeleton, arrays: Any, x: Array, scale: Array) -> Array:
     return jax.vmap(lambda x: target.log_density(x) - _normal(x, 0.0, scale))(x)
 
 
-def _kept(population: Weighted, count: int) -> Weighted:
-    """At most `count` points, resampled systematically to equal weights when there are more; Z is kept."""
-    n = population.x.shape[0]
-    if n <= count:
-        return population
-    edges = jnp.cumsum(jax.nn.softmax(population.log_weight))
-    chosen = jnp.searchsorted(edges, (jnp.arange(count) + 0.5) / count)
-    mean = logmeanexp(population.log_weight)
-    return Weighted(population.x[jnp.clip(chosen, 0, n - 1)], jnp.full(count, mean))
-
-
-def logmeanexp(log_weight: Array) -> Array:
-    """The logarithm of the mean of weights."""
-    return jax.scipy.special.logsumexp(log_weight) - math.log(log_weight.shape[0])
-
-
-def _scale(population: Weighted) -> Array:
+def _scale(population: Particles) -> Array:
     weight = jax.nn.softmax(population.log_weight)
     return jnp.sqrt(jnp.mean(weight @ population.x**2))
 

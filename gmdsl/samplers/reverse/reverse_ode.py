@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import setting
-from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.solver import Solver
 from gmdsl.diffusion.time_grid import check_grid, reverse_grid
 from gmdsl.inference.generator import Generator, Stats

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.pytrees.fields import setting
 from gmdsl.core.random.normal import standard_normal
-from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.time_grid import check_grid, reverse_grid
 from gmdsl.inference.generator import Generator, Stats
 

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import gmdsl as gm
 from gmdsl.core.pytrees.digest import stable_text
 from gmdsl.core.pytrees.fingerprint import fingerprint
-from gmdsl.results.tree import model_digest
+from gmdsl.results.digest import model_digest
 
 CODE = """
 import enum, numpyro.distributions as dist, gmdsl as gm

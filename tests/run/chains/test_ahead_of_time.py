@@ -7,7 +7,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.compiler.program import Program
 from gmdsl.run.chains import ahead_of_time
-from gmdsl.run.chains.loop import RunPlan, prepared
+from gmdsl.run.chains.setup import RunPlan, prepared
 
 
 def bowl(scale):

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import gmdsl as gm
+from gmdsl.run.chains.block import run_block
 from gmdsl.run.chains.block_length import FIRST, SECONDS, Pace
-from gmdsl.run.chains.kernel import run_block
 
 
 def test_blocks_settle_at_a_quarter_of_a_second():
@@ -57,7 +57,7 @@ def test_a_run_makes_the_same_draws_however_it_is_cut(monkeypatch):
 
         monkeypatch.setattr("gmdsl.run.chains.loop.run_block", paused)
         monkeypatch.setattr("gmdsl.run.chains.block_length.SECONDS", 0.01)
-        monkeypatch.setattr("gmdsl.run.chains.loop.CAPACITY", 100)
+        monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 100)
         trees.append(gm.sample(model, gm.MALA(), draws=200, warmup=100, progress=False, cores=1))
         cuts.append(cut)
     assert max(cuts[1][1:]) < max(cuts[0])

@@ -166,7 +166,7 @@ def test_an_interrupted_run_keeps_its_draws_and_settings(monkeypatch):
         seen.append(1)
         return block(self, *args)
 
-    monkeypatch.setattr("gmdsl.run.chains.loop.CAPACITY", 60)
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 60)
     monkeypatch.setattr(Cores, "block", stopped)
     cut = run(cores=2, warmup=60)
     monkeypatch.setattr(Cores, "block", block)

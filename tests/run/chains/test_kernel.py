@@ -6,8 +6,10 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.core.random.keys import chain_words
-from gmdsl.run.chains import loop as engine
-from gmdsl.run.chains.kernel import make_kernel, start_chains
+from gmdsl.run.chains.block import start_chains
+from gmdsl.run.chains.kernel import make_kernel
+from gmdsl.run.chains.setup import RunPlan, prepared
+from gmdsl.run.chains.starts import started
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_many_chains_run_in_tiles_as_they_run_one_by_one(posterior, x64):
 
 def test_a_run_does_not_depend_on_how_it_is_cut_into_blocks(posterior, monkeypatch):
     whole = gm.sample(posterior, gm.NUTS(), draws=40, warmup=60, progress=False)
-    monkeypatch.setattr("gmdsl.run.chains.loop.CAPACITY", 7)
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 7)
     cut = gm.sample(posterior, gm.NUTS(), draws=40, warmup=60, progress=False)
     np.testing.assert_array_equal(whole["posterior"]["m"].values, cut["posterior"]["m"].values)
     np.testing.assert_array_equal(whole["sample_stats"]["n_steps"].values, cut["sample_stats"]["n_steps"].values)
@@ -215,8 +217,8 @@ def test_starts_in_tiles_are_those_side_by_side():
     for chains in (257, 300):
         found = []
         for mode in ("tile", "vmap"):
-            setup = engine.prepared(density, gm.MALA(), engine.RunPlan(chains, 1, 0, 5, 1, mode))
-            found.append(engine.started(setup, None).state)
+            setup = prepared(density, gm.MALA(), RunPlan(chains, 1, 0, 5, 1, mode))
+            found.append(started(setup, None).state)
         x = np.asarray(found[0].position, float)
         np.testing.assert_allclose(found[0].log_density, -0.5 * (x**2).sum(1) - np.cos(x[:, 0]), rtol=1e-5)
         for tiled, whole in zip(*found, strict=True):

@@ -24,7 +24,7 @@ def interrupt_after(blocks, monkeypatch):
 
 
 def test_ctrl_c_keeps_the_draws_that_were_made(bowl, monkeypatch):
-    monkeypatch.setattr(loop, "CAPACITY", 10)
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 10)
     whole = gm.sample(bowl, gm.MALA(), draws=50, warmup=20, progress=False)
     interrupt_after(4, monkeypatch)
     tree = gm.sample(bowl, gm.MALA(), draws=50, warmup=20, progress=False)
@@ -36,7 +36,7 @@ def test_ctrl_c_keeps_the_draws_that_were_made(bowl, monkeypatch):
 
 
 def test_ctrl_c_in_the_warm_up_keeps_the_warm_up(bowl, monkeypatch):
-    monkeypatch.setattr(loop, "CAPACITY", 10)
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 10)
     interrupt_after(1, monkeypatch)
     tree = gm.sample(bowl, gm.MALA(), draws=50, warmup=20, progress=False)
     assert tree["warmup_posterior"]["x"].shape == (4, 10, 2)

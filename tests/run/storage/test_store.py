@@ -67,7 +67,7 @@ def test_commits_come_as_often_as_asked_and_draws_come_first(tmp_path, monkeypat
         write(folder, state)
 
     monkeypatch.setattr(store.checkpoint, "write", spied)
-    monkeypatch.setattr("gmdsl.run.chains.loop.CAPACITY", 30)
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 30)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run(tmp_path / "run.zarr", checkpoint_every=60)
@@ -87,7 +87,7 @@ def test_commits_that_take_long_come_seldom(tmp_path, monkeypatch, patience, lea
     monkeypatch.setattr(store.checkpoint, "write", slow)
     monkeypatch.setattr(store, "SECONDS", 0.0)
     monkeypatch.setattr(store, "PATIENCE", patience)
-    monkeypatch.setattr("gmdsl.run.chains.loop.CAPACITY", 10)
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 10)
     run(tmp_path / "run.zarr")
     between = [done for done in seen if 0 < done < 250]
     assert least <= len(between) <= most
@@ -106,7 +106,7 @@ def test_a_run_is_never_written_over(tmp_path):
 
 
 def test_a_full_disk_says_what_is_safe_and_the_rest_is_made_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("gmdsl.run.chains.loop.CAPACITY", 30)
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 30)
     write, calls = store.checkpoint.write, []
 
     def full(folder, state):

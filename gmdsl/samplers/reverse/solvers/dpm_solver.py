@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxtyping import Array
 
-from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from gmdsl.diffusion.noised import FlatFamily
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
 

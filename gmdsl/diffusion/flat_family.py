@@ -1,0 +1,55 @@
+"""A noised family over one flat vector: what the way back sees."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.process import Process, Scalar
+from gmdsl.spaces.layout import Layout, flatten, size
+
+
+class FlatFamily(eqx.Module):
+    """A noised family on flat vectors: what a reverse sampler sees.
+
+    Attributes:
+        process: the forward process.
+        source: where scores come from.
+        layout: the variables and their spaces.
+        begin: a model whose draws start the way back; None for the Gaussian of the process.
+    """
+
+    process: Process
+    source: Source
+    layout: Layout = eqx.field(static=True)
+    begin: Any = None
+
+    @property
+    def dim(self) -> int:
+        """Length of the vector."""
+        return size(self.layout)
+
+    @property
+    def first(self) -> float:
+        """The first time at which the score is finite: 0 where it is, else the `t_min` of the process."""
+        return 0.0 if self.source.zero_is_finite else self.process.t_min
+
+    def score(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The score at time t."""
+        return self.source.score(self.process, x, t)
+
+    def denoise(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The expected clean datum."""
+        return self.source.denoise(self.process, x, t)
+
+    def velocity(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The velocity of the probability flow."""
+        return self.process.velocity(x, self.score(x, t), t)
+
+    def start(self, key: Array) -> Float[Array, " dim"]:
+        """A draw at the noisy end."""
+        if self.begin is not None:
+            return flatten(self.layout, self.begin.sample(key))
+        return self.process.prior_scale * jax.random.normal(key, (self.dim,))

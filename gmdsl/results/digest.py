@@ -1,0 +1,33 @@
+"""A digest of a model, the same in every process."""
+
+import hashlib
+import weakref
+
+import jax
+import numpy as np
+
+from gmdsl.core.pytrees.digest import stable_text
+from gmdsl.core.pytrees.fingerprint import fingerprint
+from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.core.pytrees.reads import ARRAYS
+from gmdsl.models.model import Model
+
+_DIGESTS: dict[int, str] = {}
+
+
+def model_digest(model: Model) -> str:
+    """A digest of the structure, the functions and the data of a model, the same in every process."""
+    held = id(model)  # models are compared by their arrays, so they are no keys; none of them ever changes
+    if held not in _DIGESTS:
+        _DIGESTS[held] = _digest(model)
+        weakref.finalize(model, _DIGESTS.pop, held, None)
+    return _DIGESTS[held]
+
+
+def _digest(model: Model) -> str:
+    leaves, treedef = jax.tree.flatten(model)
+    arrays = [fingerprint(np.asarray(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
+    held = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Function | Constant))
+    functions = [stable_text(node.key) for node in held if isinstance(node, Function | Constant)]
+    text = repr((str(treedef), functions, model.constants, arrays))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

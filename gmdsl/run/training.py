@@ -1,0 +1,193 @@
+"""The training loop: many optimiser steps in one compiled block, losses between blocks.
+
+Training stops at the first loss that is not finite, and what was good before it is kept.
+"""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gmdsl.core.errors import FitError, SpecError
+from gmdsl.core.pytrees.function import Constant
+from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.core.random.subset import subset
+from gmdsl.learning.learnable import learnable
+from gmdsl.learning.objective import ROWS, Batch, Objective, rows
+from gmdsl.run.progress import Progress
+
+BLOCK = 100  # optimiser steps in a compiled block
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fit leaves behind.
+
+    Attributes:
+        model: the model at the learned parameters (their moving average when one was asked for).
+        learned: everything that was learned; the model itself, or the model with its guide (`fit.learned.guide`).
+        remark: how the fixed point of the objective differs from the maximum-likelihood estimate; empty when it does
+            not.
+        history: arrays by name: `loss`, the objective's own numbers, and `held_out` with its `held_out_step`.
+        steps: optimiser steps that were made.
+        interrupted: whether Ctrl-C ended it early.
+    """
+
+    model: Any
+    history: dict[str, np.ndarray] = field(repr=False)
+    steps: int = 0
+    interrupted: bool = False
+    learned: Any = field(default=None, repr=False)
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The static half of a fit: equal trainers share compiled programs."""
+
+    skeleton: Skeleton
+    moves: tuple[bool, ...]
+    objective: Constant
+    optimizer: Constant
+    batch_size: int | None
+    average: float | None
+
+    def model(self, moving: Any, still: Any) -> Any:
+        """The model with these learnable and fixed arrays."""
+        moving, still = iter(moving), iter(still)
+        return self.skeleton.fill(next(moving) if moves else next(still) for moves in self.moves)
+
+
+def train(
+    trainer: Trainer, moving: Any, still: Any, data: Batch, others: Any, steps: int, seed: int, bar: Progress
+) -> Fit:
+    """Blocks of steps until done, interrupted, or not finite."""
+    key = jax.random.key(seed)
+    carry = _start(trainer, still, data, key, moving)
+    blocks: list[Any] = []
+    held: list[tuple[int, float]] = []
+    done, interrupted = 0, False
+    try:
+        while done < steps:
+            count = min(BLOCK, steps - done)
+            new, record, finite = train_block(trainer, still, data, key, carry, jnp.int32(done), jnp.int32(count))
+            record = jax.tree.map(lambda a, n=count: np.asarray(a)[:n], record)
+            bad = np.flatnonzero(~np.isfinite(record["loss"]))
+            if bad.size or not bool(finite):
+                last = int(bad[0]) if bad.size else count
+                replay = functools.partial(train_block, trainer, still, data, key, carry, jnp.int32(done))
+                kept, carry = _last_finite(replay, carry, last)
+                blocks.append({name: values[:kept] for name, values in record.items()})
+                raise _stopped(_result(trainer, carry, still, blocks, held, done + kept, False), done + last)
+            carry, done = new, done + count
+            blocks.append(record)
+            if others is not None:
+                held.append((done, float(_evaluate(trainer, still, others, key, carry))))
+            bar.advance(count, {})
+    except KeyboardInterrupt:
+        interrupted = True
+    return _result(trainer, carry, still, blocks, held, done, interrupted)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _start(trainer: Trainer, still: Any, data: Batch, key: jax.Array, moving: Any) -> Any:
+    """What is carried from step to step: what is learned, the optimiser's state, the objective's, and the average."""
+    state = trainer.objective.value.init(key, trainer.model(moving, still), data)
+    return moving, trainer.optimizer.value.init(moving), state, moving
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def train_block(
+    trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: Any, first: jax.Array, count: jax.Array
+) -> Any:
+    """Up to `BLOCK` optimiser steps; buffers past `count` stay empty."""
+    import optax
+
+    update = trainer.optimizer.value.update
+
+    def loss(moving: Any, key: jax.Array, batch: Batch, state: Any) -> Any:
+        return trainer.objective.value.loss(key, trainer.model(moving, still), batch, state)
+
+    def step(index: jax.Array, carry: Any) -> Any:
+        moving, optimizer_state, state, averaged = carry
+        key_batch, key_loss = jax.random.split(jax.random.fold_in(key, first + index))
+        batch = _batch(key_batch, data, trainer.batch_size, trainer.objective.value.indexed)
+        (value, (state, metrics)), slope = jax.value_and_grad(loss, has_aux=True)(moving, key_loss, batch, state)
+        updates, optimizer_state = update(slope, optimizer_state, moving)
+        moving = optax.apply_updates(moving, updates)
+        if trainer.average is not None:
+            averaged = optax.incremental_update(moving, averaged, 1.0 - trainer.average)
+        return (moving, optimizer_state, state, averaged), {"loss": value, **metrics}
+
+    shapes = jax.eval_shape(jax.jit(step), jnp.int32(0), carry)
+    buffers = jax.tree.map(lambda s: jnp.zeros((BLOCK, *s.shape), s.dtype), shapes[1])
+    jitted = jax.jit(step)
+
+    def one(index: jax.Array, at: Any) -> Any:
+        carry, record = jitted(index, at[0])
+        put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
+        return carry, jax.tree.map(lambda b, r: put(b, r), at[1], record)
+
+    carry, buffers = jax.lax.fori_loop(jnp.int32(0), count, one, (carry, buffers))  # a strong type: traced once
+    return carry, buffers, jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in carry[0]]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _evaluate(trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: Any) -> Any:
+    moving, _, state, averaged = carry
+    model = trainer.model(moving if trainer.average is None else averaged, still)
+    return trainer.objective.value.loss(key, model, data, state)[0]
+
+
+def _batch(key: jax.Array, data: Batch, size: int | None, indexed: bool) -> Batch:
+    if size is None or size >= rows(data):
+        return data
+    chosen = subset(key, rows(data), size)
+    batch = {name: values[chosen] for name, values in data.items()}
+    return {**batch, ROWS: chosen} if indexed else batch
+
+
+def make_trainer(model: Any, objective: Objective, optimizer: Any, size: int | None, average: float | None) -> Any:
+    """The static half of a fit, and the arrays that move and those that stay."""
+    import optax
+
+    skeleton, leaves = strip(model)
+    marks = jax.tree.leaves(learnable(model))
+    moves = tuple(mark for mark, array in zip(marks, skeleton.marks, strict=True) if array)
+    if not any(moves):
+        raise SpecError("fit(...): the model has nothing to learn. Declare gm.param nodes, or give it a module.")
+    moving = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if moves_)
+    still = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if not moves_)
+    chosen = Constant(optax.adam(1e-3) if optimizer is None else optimizer)
+    return Trainer(skeleton, moves, Constant(objective), chosen, size, average), moving, still
+
+
+def _last_finite(replay: Any, carry: Any, last: int) -> tuple[int, Any]:
+    """How many steps of a block led to a finite loss and finite parameters, and what they left, by doing them again."""
+    for count in range(last - 1, 0, -1):
+        again, _, finite = replay(jnp.int32(count))
+        if bool(finite):
+            return count, again
+    return 0, carry
+
+
+def _stopped(good: Fit, step: int) -> FitError:
+    kept = f"the model of step {good.steps}, the last with a finite loss," if good.steps else "the model as given"
+    error = FitError(
+        f"fit(...): the loss or a parameter is not finite at step {step}. Lower the learning rate or clip gradients;"
+        f" {kept} is kept in the .fit of this error."
+    )
+    error.fit = good
+    return error
+
+
+def _result(trainer: Trainer, carry: Any, still: Any, blocks: list[Any], held: list[Any], done: int, cut: bool) -> Fit:
+    moving = carry[0] if trainer.average is None else carry[3]
+    history = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
+    if held:
+        history["held_out_step"], history["held_out"] = np.array(held).T
+    learned, objective = trainer.model(moving, still), trainer.objective.value
+    return Fit(objective.model_of(learned), history, done, cut, learned, objective.remark)
