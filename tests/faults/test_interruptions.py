@@ -21,11 +21,11 @@ import sys
 sys.path.insert(0, sys.argv[2])
 import tests.conftest
 import gmdsl as gm
-import gmdsl.run.chains.loop as chains
+import gmdsl.run.chains.setup as setup
 from gmdsl.run.progress import Progress
 from tests.run.storage.test_store import model
 
-chains.CAPACITY = 25
+setup.CAPACITY = 25
 advance = Progress.advance
 Progress.advance = lambda *args: (advance(*args), print("block", flush=True))
 path = sys.argv[1]

@@ -8,10 +8,11 @@ CODE = """
 import pathlib, re, sys
 import tests.conftest
 import gmdsl as gm
+import gmdsl.run.storage.create as create
 import gmdsl.run.storage.store as store
 from tests.faults.walk import RandomWalk
 
-store.HELD = 2**19  # so that even the shortest run fills what may be held between two commits
+store.HELD = create.HELD = 2**19  # so that even the shortest run fills what may be held between two commits
 draws, path = int(sys.argv[1]), None if sys.argv[2] == "memory" else sys.argv[2]
 bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(200))
 gm.sample(bowl, RandomWalk(), chains=8, draws=draws, warmup=250, store=path, progress=False)

@@ -13,7 +13,7 @@ CODE = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[1])
 import tests.conftest, jax, numpy as np, gmdsl as gm
-import gmdsl.run.chains.loop as chains
+import gmdsl.run.chains.setup as setup
 from gmdsl.run.progress import Progress
 from tests.run.storage.test_store import equal, model
 
@@ -38,7 +38,7 @@ for sampler in (Walk(), gm.NUTS()):
         first = [tree["warmup_posterior"]["theta"].values[:, :30] for tree in (wide, alone)]
         np.testing.assert_allclose(*first, rtol=1e-6)
 
-chains.CAPACITY = 25
+setup.CAPACITY = 25
 advance, calls = Progress.advance, []
 def interrupted(*args):
     advance(*args)

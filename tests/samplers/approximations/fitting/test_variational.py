@@ -5,8 +5,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.samplers.approximations.fitting.variational import PROBES, _frame
-
-from .targets import MEAN, PRECISION, drawn, gaussian
+from tests.samplers.approximations.targets import MEAN, PRECISION, drawn, gaussian
 
 
 @pytest.mark.usefixtures("x64")
