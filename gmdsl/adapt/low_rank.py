@@ -29,7 +29,7 @@ from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import Stats
 
 
-class Recent(NamedTuple):
+class RecentDraws(NamedTuple):
     """The latest draws and scores of a window, and how many the window has had."""
 
     positions: Float[Array, "kept dim"]
@@ -68,7 +68,7 @@ class LowRankMetric(Adapter):
         if not self.cutoff > 1.0:
             raise SpecError(f"LowRankMetric(cutoff={self.cutoff}): a factor above 1 is needed, such as 2.")
 
-    def start(self, sampler: Sampler, dim: int) -> tuple[Recent, Sampler]:
+    def start(self, sampler: Sampler, dim: int) -> tuple[RecentDraws, Sampler]:
         given = setting(sampler, "inverse_mass")
         if not isinstance(given, LowRank):
             variances = jnp.ones(dim) if given is None else jnp.asarray(given, jnp.result_type(float))
@@ -80,17 +80,17 @@ class LowRankMetric(Adapter):
             columns = 2 * self._directions(dim)
             given = LowRank(jnp.sqrt(variances), jnp.eye(dim, columns), jnp.ones(columns))
         empty = jnp.zeros((self.kept, dim))
-        return Recent(empty, empty, jnp.zeros(())), replace(sampler, inverse_mass=given)
+        return RecentDraws(empty, empty, jnp.zeros(())), replace(sampler, inverse_mass=given)
 
     def update(
-        self, state: Recent, sampler: Sampler, position: Float[Array, " dim"], score: Any, stats: Stats
-    ) -> tuple[Recent, Sampler]:
+        self, state: RecentDraws, sampler: Sampler, position: Float[Array, " dim"], score: Any, stats: Stats
+    ) -> tuple[RecentDraws, Sampler]:
         scores = None if score is None else score[None]
         return self.update_all(state, sampler, position[None], scores, stats)
 
     def update_all(
-        self, state: Recent, sampler: Sampler, positions: Any, scores: Any, stats: Stats
-    ) -> tuple[Recent, Sampler]:
+        self, state: RecentDraws, sampler: Sampler, positions: Any, scores: Any, stats: Stats
+    ) -> tuple[RecentDraws, Sampler]:
         """One estimate from the draws of all chains."""
         inside, end = stats.get("warmup_window", False), stats.get("warmup_window_end", False)
         new = _with(state, positions, scores)
@@ -100,13 +100,13 @@ class LowRankMetric(Adapter):
         state = state._replace(count=jnp.where(end, 0.0, state.count))
         return state, replace(sampler, inverse_mass=mass)
 
-    def finish(self, state: Recent, sampler: Sampler) -> Sampler:
+    def finish(self, state: RecentDraws, sampler: Sampler) -> Sampler:
         return sampler
 
     def _directions(self, dim: int) -> int:
         return max(1, min(self.rank, dim // 2, self.kept // 2))
 
-    def _estimate(self, state: Recent, old: LowRank, scored: bool) -> LowRank:
+    def _estimate(self, state: RecentDraws, old: LowRank, scored: bool) -> LowRank:
         seen = jnp.minimum(state.count, self.kept)
         x, g = _centred(state.positions, seen), _centred(state.scores, seen)
         variance_x, variance_g = jnp.sum(x**2, axis=0), jnp.sum(g**2, axis=0)
@@ -144,12 +144,12 @@ class LowRankMetric(Adapter):
         return vectors, jnp.where(clear, 0.5 * (below + jnp.sqrt(jnp.maximum(below**2 - 4.0 * values, 0.0))), 1.0)
 
 
-def _with(state: Recent, positions: Array, scores: Any) -> Recent:
+def _with(state: RecentDraws, positions: Array, scores: Any) -> RecentDraws:
     """The latest draws with some more; the oldest fall out."""
     kept = state.positions.shape[0]
     places = (state.count.astype(int) + jnp.arange(len(positions))[-kept:] + max(len(positions) - kept, 0)) % kept
     put = lambda old, new: old if new is None else old.at[places].set(new[-kept:].astype(old.dtype))  # noqa: E731
-    return Recent(put(state.positions, positions), put(state.scores, scores), state.count + len(positions))
+    return RecentDraws(put(state.positions, positions), put(state.scores, scores), state.count + len(positions))
 
 
 def _centred(rows: Array, seen: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.hoist import hoisted_of
-from gmdsl.compiler.program import FlatTarget, split
+from gmdsl.compiler.program import FlatTarget, program_of
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.models.display import as_html, as_rich
@@ -35,7 +35,7 @@ class Density:
 
     def __init__(self, model: Model):
         self.model = model
-        self.program, self._leaves = split(model)
+        self.program, self._leaves = program_of(model)
         self._hoisted = hoisted_of(self.program, self._leaves)
 
     @property

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.program import Hoisted, Leaves, Program, split
+from gmdsl.compiler.program import Hoisted, Leaves, Program, program_of
 from gmdsl.inference.path import Path, PathTarget
 from gmdsl.inference.target import Target
 
@@ -72,5 +72,5 @@ def compile_path(path: Path) -> FlatPath:
 
 
 def _half(model: Any) -> Half:
-    program, leaves = split(model)
+    program, leaves = program_of(model)
     return Half(program, leaves, program.jit_hoist(leaves) if program.hoists else {})

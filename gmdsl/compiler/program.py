@@ -24,8 +24,8 @@ from gmdsl.compiler.rewrites.rewrite import Rule, rewritten
 from gmdsl.compiler.rewrites.transposed_matrices import by_columns, tall
 from gmdsl.compiler.rewrites.triangular_solves import by_inverse, by_inverses, fixed_solves, may_solve
 from gmdsl.core.errors import SpecError
-from gmdsl.core.jaxprs.tape import Step, Steps
-from gmdsl.core.lru import Recent
+from gmdsl.core.jaxprs.tape import Operation, Tape
+from gmdsl.core.lru import LRU
 from gmdsl.core.pytrees.reads import ARRAYS
 from gmdsl.core.runtime.compilation_cache import keep_programs
 from gmdsl.core.runtime.fork import refuse_fork
@@ -103,7 +103,7 @@ class Program:
             hoisted[TOTAL] = sum(terms[1:], terms[0])
         return hoisted
 
-    def fixed_solves(self, leaves: Leaves, hoisted: Hoisted) -> tuple[Steps, tuple[Step, ...]]:
+    def fixed_solves(self, leaves: Leaves, hoisted: Hoisted) -> tuple[Tape, tuple[Operation, ...]]:
         """The steps of the log-density of the flat vector, and those that solve with matrices that are free of it."""
         x = jax.ShapeDtypeStruct((self.plan.dim,), dtype_of(Real()))
         return fixed_solves(lambda x: self.decode(leaves, hoisted, x)[1], x)
@@ -245,7 +245,7 @@ class FlatTarget(Target):
         return batches.draw(key, self)
 
 
-def split(model: Any) -> tuple[Program, Leaves]:
+def program_of(model: Any) -> tuple[Program, Leaves]:
     """The program of a model and its arrays.
 
     Names of dimensions and labels play no part, so they do not distinguish programs.
@@ -274,7 +274,7 @@ def _whole(space: Space, part: Array) -> Array:
 
 def target_of(model: Any) -> FlatTarget:
     """The target of a model, compiled."""
-    program, leaves = split(model)
+    program, leaves = program_of(model)
     return FlatTarget(program, leaves, program.jit_hoist(leaves) if program.hoists else {})
 
 
@@ -302,4 +302,4 @@ def _device(leaf: Any) -> jax.Array:
 
 
 _ARRAY = "<array>"  # stands for an array among the static leaves; replaced before use
-_PROGRAMS: Recent[Any, Program] = Recent(256)
+_PROGRAMS: LRU[Any, Program] = LRU(256)

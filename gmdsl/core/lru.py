@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 
-class Recent[K, V]:
+class LRU[K, V]:
     """What was kept or looked up last.
 
     Args:

@@ -1,6 +1,6 @@
 """Where the score of a noised family comes from: a closed form, or a network.
 
-A source works on one flat vector; the family around it knows names and shapes.
+A denoiser works on one flat vector; the family around it knows names and shapes.
 """
 
 import abc
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from gmdsl.diffusion.process import Process, Scalar
 
 
-class Source(eqx.Module):
+class Denoiser(eqx.Module):
     """Denoiser, score and (where it is known) density of data under a process of noising.
 
     Class attributes:

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.process import Process, Scalar
 from gmdsl.spaces.layout import Layout, flatten, size
 
@@ -16,13 +16,13 @@ class FlatFamily(eqx.Module):
 
     Attributes:
         process: the forward process.
-        source: where scores come from.
+        denoiser: where scores come from.
         layout: the variables and their spaces.
         begin: a model whose draws start the way back; None for the Gaussian of the process.
     """
 
     process: Process
-    source: Source
+    denoiser: Denoiser
     layout: Layout = eqx.field(static=True)
     begin: Any = None
 
@@ -34,15 +34,15 @@ class FlatFamily(eqx.Module):
     @property
     def first(self) -> float:
         """The first time at which the score is finite: 0 where it is, else the `t_min` of the process."""
-        return 0.0 if self.source.zero_is_finite else self.process.t_min
+        return 0.0 if self.denoiser.zero_is_finite else self.process.t_min
 
     def score(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The score at time t."""
-        return self.source.score(self.process, x, t)
+        return self.denoiser.score(self.process, x, t)
 
     def denoise(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The expected clean datum."""
-        return self.source.denoise(self.process, x, t)
+        return self.denoiser.denoise(self.process, x, t)
 
     def velocity(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The velocity of the probability flow."""

@@ -42,7 +42,7 @@ def flow_log_likelihood(
     if not len(x):
         return np.zeros(0)
     flat = family.flat
-    skeleton, arrays = strip(FlatFamily(flat.process, flat.source, flat.layout, prior))
+    skeleton, arrays = strip(FlatFamily(flat.process, flat.denoiser, flat.layout, prior))
     tolerance = (jnp.asarray(rtol, float), jnp.asarray(atol, float))
     size = min(BLOCK, len(x))
     padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % size, axis=0)])
@@ -103,9 +103,9 @@ def _end_density(family: FlatFamily, x: Array) -> Float[Array, ""]:
     if family.begin is None:
         scale = family.process.prior_scale
         return -0.5 * jnp.sum((x / scale) ** 2 + jnp.log(2.0 * math.pi * scale**2))
-    from gmdsl.compiler.program import split
+    from gmdsl.compiler.program import program_of
 
-    program, leaves = split(family.begin)
+    program, leaves = program_of(family.begin)
     return program.log_density(leaves, program.hoist(leaves), unflatten(family.layout, x))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.diffusion.denoisers.empirical import EmpiricalSource
-from gmdsl.diffusion.denoisers.gaussian_mixture import MixtureSource
+from gmdsl.diffusion.denoisers.empirical import EmpiricalDenoiser
+from gmdsl.diffusion.denoisers.gaussian_mixture import GaussianMixtureDenoiser
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.process import Process
 from gmdsl.exact.gaussian.from_model import gaussian_mixture
@@ -57,7 +57,7 @@ def noise(model: Any, process: Process, *, variables: Any = None) -> Noised:
         )
     declared = tuple((name, model.spaces[name]) for name in model.free)
     _check_variables(variables, declared)
-    return Noised(process, MixtureSource(found.log_weights, found.means, found.covariances), declared, model)
+    return Noised(process, GaussianMixtureDenoiser(found.log_weights, found.means, found.covariances), declared, model)
 
 
 def _of_data(data: Any, process: Process) -> Noised:
@@ -68,7 +68,7 @@ def _of_data(data: Any, process: Process) -> Noised:
         raise SpecError(f"noise(data, ...): the lengths are {lengths}. Give each variable one row per datum.")
     declared = tuple((name, Real(*a.shape[1:])) for name, a in arrays.items())
     points = np.concatenate([a.reshape(len(a), -1) for a in arrays.values()], axis=1)
-    return Noised(process, EmpiricalSource(jax.numpy.asarray(points, float)), declared)
+    return Noised(process, EmpiricalDenoiser(jax.numpy.asarray(points, float)), declared)
 
 
 def _check_variables(variables: Any, declared: Any) -> None:

@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
-from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Process, Scalar
 from gmdsl.graph.capability import Capabilities
@@ -34,13 +34,13 @@ class Noised(eqx.Module):
 
     Attributes:
         process: the forward process.
-        source: where scores come from.
+        denoiser: where scores come from.
         declared: pairs (variable, space), all real.
         model: what the family is at t = 0; None for a data set or a network.
     """
 
     process: Process
-    source: Source
+    denoiser: Denoiser
     declared: Layout = eqx.field(static=True)
     model: Any = None
 
@@ -65,7 +65,7 @@ class Noised(eqx.Module):
     @property
     def flat(self) -> FlatFamily:
         """The family on flat vectors."""
-        return FlatFamily(self.process, self.source, self.declared)
+        return FlatFamily(self.process, self.denoiser, self.declared)
 
     def log_density(self, x: Any, t: Any) -> Scalar:
         r"""$\log p_t(x)$, where it is known in closed form.
@@ -73,7 +73,7 @@ class Noised(eqx.Module):
         Raises:
             SpecError: the score is learned; `gm.log_likelihood` integrates it.
         """
-        if self.source.kind == "learned":
+        if self.denoiser.kind == "learned":
             raise SpecError(
                 "log_density(x, t): the score is learned, and its density is not known pointwise."
                 " Integrate it by gm.log_likelihood(family, x)."
@@ -111,19 +111,19 @@ class Noised(eqx.Module):
         moment = self._time("at", t)
         if float(t) == 0.0 and self.model is not None:
             return self.model
-        if float(t) == 0.0 and not self.source.zero_is_finite:
+        if float(t) == 0.0 and not self.denoiser.zero_is_finite:
             raise SpecError("at(0): a data set has no density. Take a time above 0.")
-        factor = self.source.frozen(self.process, moment, self.declared)
+        factor = self.denoiser.frozen(self.process, moment, self.declared)
         if factor is None:
             raise SpecError("at(t): the score is learned, and its density is not known. Sample by gm.ReverseSDE().")
         return Model(factors=(factor,), declared=self.declared, dims=self.dims, coords=self.coords)
 
     def capabilities(self) -> Capabilities:
         """What the family offers."""
-        return Capabilities(normalized=True, drawable=True, score=self.source.kind)
+        return Capabilities(normalized=True, drawable=True, score=self.denoiser.kind)
 
     def __repr__(self) -> str:
-        lines = [f"Noised by {self.process}, score {self.source.kind}"]
+        lines = [f"Noised by {self.process}, score {self.denoiser.kind}"]
         return "\n".join(lines + [f"  {name}: {space.title}" for name, space in self.declared])
 
     def _vector(self, operation: str, x: Any) -> Array:
@@ -147,7 +147,7 @@ class Noised(eqx.Module):
             return jnp.asarray(t, float)
         if not 0.0 <= float(t) <= self.process.t_max * (1 + 1e-6):
             raise SpecError(f"{operation}(x, t={float(t)}): time runs from 0 (data) to {self.process.t_max} (noise).")
-        blurred = self.source.zero_is_finite or float(self.process.sigma(jnp.zeros(()))) > 0
+        blurred = self.denoiser.zero_is_finite or float(self.process.sigma(jnp.zeros(()))) > 0
         if float(t) == 0.0 and operation != "at" and not blurred:
             raise SpecError(f"{operation}(x, t=0): without noise there is no density here. Take a time above 0.")
         return jnp.asarray(t, float)
@@ -163,14 +163,14 @@ def same_variables(model: Model, family: Noised) -> bool:
 
 
 def _call(what: str, family: Noised, x: Array, t: Array) -> Array:
-    """One method of the source, compiled once per structure."""
-    skeleton, arrays = strip((family.process, family.source))
+    """One method of the denoiser, compiled once per structure."""
+    skeleton, arrays = strip((family.process, family.denoiser))
     return _compiled(what, skeleton, arrays, x, t)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _compiled(what: str, skeleton: Skeleton, arrays: Any, x: Array, t: Array) -> Array:
-    process, source = skeleton.fill(arrays)
+    process, denoiser = skeleton.fill(arrays)
     if what == "velocity":
-        return process.velocity(x, source.score(process, x, t), t)
-    return getattr(source, what)(process, x, t)
+        return process.velocity(x, denoiser.score(process, x, t), t)
+    return getattr(denoiser, what)(process, x, t)

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from gmdsl.core.errors import SpecError
-from gmdsl.diffusion.denoisers.learned import LearnedSource
+from gmdsl.diffusion.denoisers.learned import LearnedDenoiser
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.prediction import Preconditioned, Prediction
 from gmdsl.diffusion.process import Process
@@ -45,18 +45,18 @@ def score_model(process: Process, network: Any, *, prediction: Prediction | None
             raise SpecError(f"score_model({name}={given}): noise is added to real variables. Declare gm.Real(...).")
     layout = tuple(variables.items())
     chosen = Preconditioned() if prediction is None else prediction
-    source = LearnedSource(call_by_order(network, ("x", "t")), chosen, layout)
-    _probe(source, process, layout)
-    return Noised(process, source, layout)
+    denoiser = LearnedDenoiser(call_by_order(network, ("x", "t")), chosen, layout)
+    _probe(denoiser, process, layout)
+    return Noised(process, denoiser, layout)
 
 
-def _probe(source: LearnedSource, process: Process, layout: Any) -> None:
+def _probe(denoiser: LearnedDenoiser, process: Process, layout: Any) -> None:
     """One abstract call, so that a wrong network is an error where it is declared."""
     dtype = dtype_of(Real())
     x, t = jax.ShapeDtypeStruct((size(layout),), dtype), jax.ShapeDtypeStruct((), dtype)
     named = jax.eval_shape(lambda x: unflatten(layout, x), x)
     point = next(iter(named.values())) if len(layout) == 1 else named
-    network = source.network
+    network = denoiser.network
     try:
         out = jax.eval_shape(lambda x, t: network({"x": x, "t": t}), point, t)
     except Exception as error:
@@ -67,4 +67,4 @@ def _probe(source: LearnedSource, process: Process, layout: Any) -> None:
         given = jax.tree.map(lambda leaf: leaf.shape, out)
         wanted = jax.tree.map(lambda leaf: leaf.shape, point)
         raise SpecError(f"score_model(...): network(x, t) returns shape {given}, but x has {wanted}. Return that.")
-    jax.eval_shape(lambda x, t: source.denoise(process, x, t), x, t)
+    jax.eval_shape(lambda x, t: denoiser.denoise(process, x, t), x, t)

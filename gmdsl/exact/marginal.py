@@ -17,14 +17,14 @@ from gmdsl.exact.rule import Rule
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.capability import capabilities
 from gmdsl.graph.factor import Undirected, Values, title
-from gmdsl.graph.factors.submodel import Nested, Pairs
+from gmdsl.graph.factors.submodel import Pairs, Submodel
 from gmdsl.graph.factors.wrapped import unwrapped
 from gmdsl.spaces.space import Space
 
 type Names = tuple[str, ...]
 
 
-class Marginal(Nested):
+class Marginal(Submodel):
     """A conditional with hidden variables inside.
 
     Attributes:

@@ -25,7 +25,7 @@ from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
 from gmdsl.graph.factors.distributed import Distributed
-from gmdsl.graph.factors.submodel import Nested
+from gmdsl.graph.factors.submodel import Submodel
 from gmdsl.graph.factors.wrapped import Wrapped
 
 
@@ -123,7 +123,7 @@ def _found(model: Any, name: str) -> Iterator[Missing]:
             factor = factor.base
         if isinstance(factor, Missing):
             yield factor
-        elif isinstance(factor, Nested):
+        elif isinstance(factor, Submodel):
             inner = next(inside for inside, outside in factor.made if outside == name)
             for part in factor.parts:
                 yield from _found(part, inner)

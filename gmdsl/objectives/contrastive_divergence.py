@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.program import FlatTarget, split
+from gmdsl.compiler.program import FlatTarget, program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.inference.kernels.transitions import transitions
 from gmdsl.inference.sampler import Sampler
@@ -78,7 +78,7 @@ class ContrastiveDivergence(Objective):
 
     def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         key_pick, key_move = jax.random.split(key)
-        program, leaves = split(model)
+        program, leaves = program_of(model)
         hoisted = program.hoist(leaves)
         still = FlatTarget(program, *jax.lax.stop_gradient((leaves, hoisted)))
         fresh = _encoded(still, batch)
@@ -110,7 +110,7 @@ class ContrastiveDivergence(Objective):
 
 
 def _target(model: Any) -> FlatTarget:
-    program, leaves = split(model)
+    program, leaves = program_of(model)
     return FlatTarget(program, leaves, program.hoist(leaves))
 
 

@@ -30,7 +30,7 @@ class DenoisingScoreMatching(Objective):
     denoises: ClassVar[bool] = True
 
     def check(self, model: Any, data: Batch) -> None:
-        if not isinstance(model, Noised) or model.source.kind != "learned":
+        if not isinstance(model, Noised) or model.denoiser.kind != "learned":
             what = "a model" if not isinstance(model, Noised) else "a family whose score is exact"
             raise SpecError(
                 f"fit(..., DenoisingScoreMatching()): {what} has no score to learn. Declare one by"
@@ -49,6 +49,6 @@ class DenoisingScoreMatching(Objective):
 
         def error(x_0: Array, noise: Array, t: Array) -> Array:
             denoised = model.flat.denoise(model.process.noisy(x_0, noise, t), t)
-            return model.source.prediction.weight(model.process, t) * jnp.mean((denoised - x_0) ** 2)
+            return model.denoiser.prediction.weight(model.process, t) * jnp.mean((denoised - x_0) ** 2)
 
         return jnp.mean(jax.vmap(error)(clean, noise, times)), (state, {})

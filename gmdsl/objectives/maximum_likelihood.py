@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.step_size import StepSize
-from gmdsl.compiler.program import FlatTarget, split
+from gmdsl.compiler.program import FlatTarget, program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting, stopped
 from gmdsl.graph.conditional import Conditional
@@ -213,7 +213,7 @@ def _essential(model: Any) -> Any:
 
 
 def _target(model: Any) -> FlatTarget:
-    program, leaves = split(model)
+    program, leaves = program_of(model)
     return FlatTarget(program, leaves, program.hoist(leaves))
 
 
@@ -223,6 +223,6 @@ def _values(target: FlatTarget, x: Array) -> Any:
 
 
 def _densities(model: Any, values: Any) -> Array:
-    program, leaves = split(model)
+    program, leaves = program_of(model)
     hoisted = program.hoist(leaves)
     return jax.vmap(lambda point: program.log_density(leaves, hoisted, point))(values)

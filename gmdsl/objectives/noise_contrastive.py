@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.program import split
+from gmdsl.compiler.program import program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.nodes import Param, param
 from gmdsl.learning.objective import Batch, Metrics, Objective, rows
@@ -67,8 +67,8 @@ class NoiseContrastive(Objective):
         return loss, (state, {"accuracy": right, LOG_Z: model.params[LOG_Z].value})
 
     def _logit(self, model: Any, values: Batch) -> Float[Array, ""]:
-        program, leaves = split(model)
-        reference, constants = split(self.reference)
+        program, leaves = program_of(model)
+        reference, constants = program_of(self.reference)
         density = program.log_density(leaves, program.hoist(leaves), values) - model.params[LOG_Z].value
         noise = reference.log_density(constants, reference.hoist(constants), values)
         return density - noise - jnp.log(float(self.ratio))

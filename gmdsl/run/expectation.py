@@ -23,7 +23,7 @@ from gmdsl.exact.marginal import accounts
 from gmdsl.graph.evaluate import completed, log_density
 from gmdsl.graph.factor import Deterministic
 from gmdsl.graph.factor_graph import known
-from gmdsl.graph.factors.histogram import counted_in, grid_of
+from gmdsl.graph.factors.histogram import grid_of, histogram_in
 from gmdsl.graph.order import ancestors
 from gmdsl.models.model import Model
 from gmdsl.run.sample import sample
@@ -169,7 +169,7 @@ def _by_cells(model: Model, function: Any, read: set[str]) -> Expectation | None
         return None
     terms = [factor for factor in left.factors if not isinstance(factor, Deterministic)]
     grids = {name: grid for name in left.free if (grid := grid_of(left, name)) is not None}
-    if not all(map(counted_in, terms)) or len(grids) < len(left.free):
+    if not all(map(histogram_in, terms)) or len(grids) < len(left.free):
         return None
     axes, weights = [], []
     with jax.enable_x64(True):

@@ -42,4 +42,4 @@ def _family_from(model: Noised, init: Any) -> Any:
             " family.at(family.process.t_max)."
         )
     flat = model.flat
-    return FlatFamily(flat.process, flat.source, flat.layout, init)
+    return FlatFamily(flat.process, flat.denoiser, flat.layout, init)

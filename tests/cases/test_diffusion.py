@@ -152,7 +152,7 @@ def output_laws(generator, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(jax.random, "fold_in", lambda key, step: step)
             patch.setattr(jax.random, "normal", lambda step, shape, dtype: jnp.full(shape, noises[step], dtype))
-            family = FlatFamily(flat.process, flat.source, flat.layout, Fixed(x))
+            family = FlatFamily(flat.process, flat.denoiser, flat.layout, Fixed(x))
             return generator.draw(jax.random.key(0), family)[0][0]
 
     slopes = jax.jacfwd(draw, argnums=(0, 1))

@@ -7,7 +7,7 @@ from scipy import stats
 
 import gmdsl as gm
 from gmdsl.compiler.hoist import hoisted_of
-from gmdsl.compiler.program import INVERSES, split
+from gmdsl.compiler.program import INVERSES, program_of
 
 S = np.array([[2.0, 0.6, 0.1], [0.6, 1.0, -0.2], [0.1, -0.2, 0.5]])
 POINT = np.array([0.5, 1.5, -0.7])
@@ -82,7 +82,7 @@ def test_square_data_that_nothing_solves_with_are_left_alone(x64):
 
 @pytest.mark.usefixtures("cpu")
 def test_arrays_that_are_traced_are_not_inverted(x64):
-    program, leaves = split(regression())
+    program, leaves = program_of(regression())
     names = jax.eval_shape(lambda leaves: dict(hoisted_of(program, leaves)), leaves)
     assert INVERSES not in names
     assert INVERSES in hoisted_of(program, leaves)

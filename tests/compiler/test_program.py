@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import gmdsl as gm
-from gmdsl.compiler.program import split
+from gmdsl.compiler.program import program_of
 
 
 def regression(x, y, scale=1.0):
@@ -20,22 +20,22 @@ def regression(x, y, scale=1.0):
 
 
 def test_models_of_one_structure_share_one_program():
-    first, _ = split(regression(np.ones(3), np.zeros(3)))
-    second, _ = split(regression(np.arange(3.0), np.ones(3)))
+    first, _ = program_of(regression(np.ones(3), np.zeros(3)))
+    second, _ = program_of(regression(np.arange(3.0), np.ones(3)))
     assert first is second
 
 
 def test_another_shape_constant_or_function_is_another_program():
-    base, _ = split(regression(np.ones(3), np.zeros(3)))
-    assert split(regression(np.ones(4), np.zeros(4)))[0] is not base
-    assert split(regression(np.ones(3), np.zeros(3), scale=2.0))[0] is not base
+    base, _ = program_of(regression(np.ones(3), np.zeros(3)))
+    assert program_of(regression(np.ones(4), np.zeros(4)))[0] is not base
+    assert program_of(regression(np.ones(3), np.zeros(3), scale=2.0))[0] is not base
 
 
 def test_names_of_dimensions_do_not_distinguish_programs():
     def build(label):
         return gm.joint(a=dist.Normal(0, 1).expand([2]), dims={"a": [label]}, coords={label: [1, 2]})
 
-    assert split(build("k"))[0] is split(build("j"))[0]
+    assert program_of(build("k"))[0] is program_of(build("j"))[0]
 
 
 def test_new_data_and_rebuilt_models_compile_nothing(compilations):

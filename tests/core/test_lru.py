@@ -1,8 +1,8 @@
-from gmdsl.core.lru import Recent
+from gmdsl.core.lru import LRU
 
 
 def test_the_entry_that_was_used_longest_ago_is_forgotten():
-    kept = Recent(3)
+    kept = LRU(3)
     for key in "abc":
         assert kept.put(key, key.upper()) == key.upper()
     assert kept.get("a") == "A"
@@ -13,7 +13,7 @@ def test_the_entry_that_was_used_longest_ago_is_forgotten():
 
 
 def test_a_value_that_is_put_again_is_replaced():
-    kept = Recent(2)
+    kept = LRU(2)
     kept.put(1, "old")
     kept.put(1, "new")
     assert kept.get(1) == "new"

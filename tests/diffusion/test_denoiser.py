@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.noised import Noised
 
 
-class Point(Source):
+class Point(Denoiser):
     """All data are one point."""
 
     place: float = 2.0
@@ -43,7 +43,7 @@ def test_a_source_of_ones_own_is_sampled_and_integrated():
 
 
 def test_a_source_needs_a_denoiser_and_a_score():
-    class Half(Source):
+    class Half(Denoiser):
         def denoise(self, process, x, t):
             return x
 

@@ -25,7 +25,7 @@ def test_the_network_is_read_by_the_prediction(x64):
 
 def test_what_it_means_is_scale_one_unless_said():
     family = gm.score_model(gm.VP(), net(), x=gm.Real(2))
-    assert family.source.prediction == gm.Preconditioned(1.0)
+    assert family.denoiser.prediction == gm.Preconditioned(1.0)
     assert family.spaces == {"x": gm.Real(2)}
 
 

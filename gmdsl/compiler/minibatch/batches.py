@@ -17,7 +17,7 @@ from jaxtyping import Array, Int
 from gmdsl.compiler.minibatch.row_sums import check_sum, gathered
 from gmdsl.compiler.minibatch.rows import rows_of
 from gmdsl.compiler.minibatch.subsampled import holds_rows, part
-from gmdsl.compiler.program import FlatTarget, Program, split
+from gmdsl.compiler.program import FlatTarget, Program, program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.subset import subset
 from gmdsl.graph.factor import Deterministic
@@ -85,7 +85,7 @@ def minibatches(operation: str, model: Any, rows: str | tuple[str, ...] | None, 
     small = part(operation, model, found, size)
     check_sum(operation, model, found, size)
     touched = reads_of(model, found.names)
-    program, _ = split(small)
+    program, _ = program_of(small)
     fixed = [small.factors[index] for index in program.plan.fixed]
     kept = tuple(sorted(f.child for f in fixed if isinstance(f, Deterministic) and f.child not in touched))
     return Minibatches(program, holds_rows(model, found), kept, found.count, size)

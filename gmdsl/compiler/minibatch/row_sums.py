@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from gmdsl.compiler.minibatch.rows import Rows
 from gmdsl.compiler.minibatch.subsampled import holds_rows, part
-from gmdsl.compiler.program import Hoisted, Leaves, Program, split
+from gmdsl.compiler.program import Hoisted, Leaves, Program, program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.spaces.states import states_of
 
@@ -26,7 +26,7 @@ CLOSE = 1e-5  # relative: functions that round to single precision inside pass, 
 def check_sum(operation: str, model: Any, rows: Rows, size: int) -> None:
     """Refuses a model whose terms of parts of the rows do not add up to those of all, in double precision."""
     with jax.enable_x64(True):
-        program, leaves = split(model)
+        program, leaves = program_of(model)
         hoisted = program.jit_hoist(leaves) if program.hoists else {}
         values = _points(program, leaves, hoisted)
         whole = _whole_terms(program, rows.factors, leaves, hoisted, values)
@@ -36,7 +36,7 @@ def check_sum(operation: str, model: Any, rows: Rows, size: int) -> None:
         rest = rows.count % size
         for number, blocks in ((size, order[: rows.count - rest]), (rest, order[rows.count - rest :])):
             if number:
-                piece, _ = split(part(operation, model, rows, number))
+                piece, _ = program_of(part(operation, model, rows, number))
                 found = _part_terms(piece, rows, marks, leaves, jnp.asarray(blocks.reshape(-1, number)), values)
                 total, scale = total + found[0], scale + found[1]
     whole, total, scale = (np.asarray(array) for array in (whole, total, scale))

@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from gmdsl.core.jaxprs.tape import Step, Steps, traced
+from gmdsl.core.jaxprs.tape import Operation, Tape, traced
 from gmdsl.core.pytrees.function import Constant, Function
 
 LARGEST = 256  # unknowns: the inverse becomes part of the program
@@ -49,7 +49,7 @@ def inverted(matrix: np.ndarray, settings: Mapping[str, Any], dtype: Any) -> np.
     return np.asarray(inverse.T if settings["transpose_a"] else inverse, dtype)
 
 
-def fixed_solves(function: Callable[[Array], Array], x: Any) -> tuple[Steps, tuple[Step, ...]]:
+def fixed_solves(function: Callable[[Array], Array], x: Any) -> tuple[Tape, tuple[Operation, ...]]:
     """The steps of a function of one array, and those of them that solve with a matrix that is free of it."""
     steps = traced(lambda point: function(point["x"]), {"x": x}, fold=False)
     free = (s for s in steps.steps if s.name == "triangular_solve" and s.reads[0] in steps.values)

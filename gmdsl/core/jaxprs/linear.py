@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.jaxprs.primitives import MOVED
-from gmdsl.core.jaxprs.tape import Step
+from gmdsl.core.jaxprs.tape import Operation
 
 _ALWAYS_LINEAR = {"add", "sub", "add_any", "neg", "reduce_sum", "cumsum"}
 
 
-def is_linear(step: Step, moving: list[bool]) -> bool:
+def is_linear(step: Operation, moving: list[bool]) -> bool:
     """Whether a step is linear in those operands that depend on the variables, jointly."""
     positions, name = [i for i, moves in enumerate(moving) if moves], step.name
     if name in MOVED:
@@ -26,12 +26,12 @@ def is_linear(step: Step, moving: list[bool]) -> bool:
     return name in _ALWAYS_LINEAR
 
 
-def moved_positions(step: Step) -> tuple[int, ...]:
+def moved_positions(step: Operation) -> tuple[int, ...]:
     """The operands of a step that moves elements, as opposed to those that say where to."""
     return MOVED[step.name](len(step.reads))
 
 
-def _is_number_kept(step: Step) -> bool:
+def _is_number_kept(step: Operation) -> bool:
     """Whether a conversion leaves numbers as they are (a float made an integer is rounded)."""
     before, after = step.equation.invars[0].aval.dtype, step.equation.outvars[0].aval.dtype
     return np.issubdtype(after, np.floating) or (

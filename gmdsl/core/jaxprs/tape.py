@@ -16,7 +16,7 @@ from gmdsl.core.jaxprs.dataflow import called
 from gmdsl.core.jaxprs.primitives import OPAQUE
 
 
-class Step(NamedTuple):
+class Operation(NamedTuple):
     """One operation: its equation, and the slots that it reads and writes."""
 
     equation: Any
@@ -28,7 +28,7 @@ class Step(NamedTuple):
         return self.equation.primitive.name
 
 
-class Steps(NamedTuple):
+class Tape(NamedTuple):
     """A traced function of one dict.
 
     Attributes:
@@ -39,13 +39,13 @@ class Steps(NamedTuple):
         avals: shape and dtype of what is in each slot.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[Operation, ...]
     values: dict[int, Any]
     inputs: dict[str, int]
     output: int
     avals: dict[int, Any]
 
-    def needed(self, slot: int, cut: frozenset[int] = frozenset()) -> tuple[Step, ...]:
+    def needed(self, slot: int, cut: frozenset[int] = frozenset()) -> tuple[Operation, ...]:
         """The steps that lead to a slot, in order; those that lead to slots of `cut` only are left out."""
         wanted, found = {slot}, []
         for step in reversed(self.steps):
@@ -54,7 +54,7 @@ class Steps(NamedTuple):
                 wanted.update(step.reads)
         return tuple(reversed(found))
 
-    def run(self, steps: tuple[Step, ...], given: Mapping[int, Any], slot: int, instead: Any = None) -> Any:
+    def run(self, steps: tuple[Operation, ...], given: Mapping[int, Any], slot: int, instead: Any = None) -> Any:
         """What is in a slot after some steps; `instead` has functions of the operands for steps done in another way."""
         have, instead = {**self.values, **given}, instead or {}
         for step in steps:
@@ -65,7 +65,7 @@ class Steps(NamedTuple):
         return have[slot]
 
 
-def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], fold: bool = True) -> Steps:
+def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], fold: bool = True) -> Tape:
     """The steps of a function; what does not depend on its argument is computed at once.
 
     Args:
@@ -86,7 +86,7 @@ def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], 
     builder.moving.update(slots)
     (output,) = builder.inline(closed, slots)
     builder.settle()
-    return Steps(tuple(builder.steps), builder.values, dict(zip(names, slots, strict=True)), output, builder.avals)
+    return Tape(tuple(builder.steps), builder.values, dict(zip(names, slots, strict=True)), output, builder.avals)
 
 
 def bound(equation: Any, values: list[Any]) -> list[Any]:
@@ -107,9 +107,9 @@ class _Builder:
 
     def __init__(self, fold: bool) -> None:
         self.fold = fold
-        self.steps: list[Step] = []
+        self.steps: list[Operation] = []
         self.values: dict[int, Any] = {}
-        self.waiting: list[Step] = []
+        self.waiting: list[Operation] = []
         self.foretold: set[int] = set()  # slots that the steps that wait write
         self.moving: set[int] = set()
         self.avals: dict[int, Any] = {}
@@ -145,10 +145,10 @@ class _Builder:
         results = [self.slot(variable.aval) for variable in equation.outvars]
         if self.moving & set(operands):
             self.moving.update(results)
-            self.steps.append(Step(equation, tuple(operands), tuple(results)))
+            self.steps.append(Operation(equation, tuple(operands), tuple(results)))
             return results
         if self.fold and all(operand in self.foretold or is_known(self.values[operand]) for operand in operands):
-            self.waiting.append(Step(equation, tuple(operands), tuple(results)))
+            self.waiting.append(Operation(equation, tuple(operands), tuple(results)))
             self.foretold.update(results)
             return results
         self.settle()

@@ -62,7 +62,7 @@ class Warmed:
 
 
 @dataclass(frozen=True)
-class Population:
+class ChainBlock:
     """One block of many chains: where they were, (chains, dim), and each step, (chains, steps, ...)."""
 
     start: np.ndarray
@@ -141,7 +141,7 @@ class Trial:
         return law_of(x, self.log_density(x))
 
     @functools.cached_property
-    def stationary(self) -> Population:
+    def stationary(self) -> ChainBlock:
         """A block of chains that start at exact draws."""
         return next(self.run(self.draws(1, self.size.chains), 1))
 
@@ -157,14 +157,14 @@ class Trial:
         flat = jnp.asarray(x).reshape(-1, self.density.dim)
         return np.asarray(_log_densities(self.density.target, flat)).reshape(x.shape[:-1])
 
-    def means(self, population: Population, steps: slice = slice(None)) -> np.ndarray:
+    def means(self, population: ChainBlock, steps: slice = slice(None)) -> np.ndarray:
         """Means of the test functions along each chain, (chains, functions)."""
         x = population.position[:, steps]
         lp = self.log_density(x)
         parts = [self.law.functions(x[i : i + PART], lp[i : i + PART]).mean(1) for i in range(0, len(x), PART)]
         return np.concatenate(parts)
 
-    def run(self, x: np.ndarray, purpose: int, arrays: Any = None) -> Iterator[Population]:
+    def run(self, x: np.ndarray, purpose: int, arrays: Any = None) -> Iterator[ChainBlock]:
         """Blocks of a population, one after the other, from positions (chains, dim)."""
         target, size = self.density.target, self.size
         key = jax.random.fold_in(jax.random.key(self.seed), 1000 + purpose)
@@ -179,7 +179,7 @@ class Trial:
                     self.kernel, target.leaves, target.hoisted, keys, carries, first, records, phases
                 )
                 record = jax.tree.map(np.asarray, record)
-                yield Population(x, record.position, record.stats)
+                yield ChainBlock(x, record.position, record.stats)
                 x = record.position[:, -1]
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None

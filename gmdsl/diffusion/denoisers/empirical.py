@@ -13,11 +13,11 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.core.runtime.precision import full_precision
-from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.process import Process, Scalar
 
 
-class EmpiricalSource(Source):
+class EmpiricalDenoiser(Denoiser):
     """A data set, one row per datum, each of the same weight.
 
     Attributes:
@@ -39,11 +39,13 @@ class EmpiricalSource(Source):
         return jax.nn.softmax(self._logits(process, x, t)) @ self.points
 
     def frozen(self, process: Process, t: Scalar, declared: Any) -> Any:
-        from gmdsl.graph.factors.gaussian_mixture import GaussianFactor
+        from gmdsl.graph.factors.gaussian_mixture import GaussianMixtureFactor
 
         n, dim = self.points.shape
         spectrum = jnp.full((n, dim), process.sigma(t) ** 2)
-        return GaussianFactor(declared, jnp.full(n, -math.log(n)), process.alpha(t) * self.points, spectrum, None)
+        return GaussianMixtureFactor(
+            declared, jnp.full(n, -math.log(n)), process.alpha(t) * self.points, spectrum, None
+        )
 
     def _logits(self, process: Process, x: Array, t: Scalar) -> Float[Array, " n"]:
         gap = x - process.alpha(t) * self.points

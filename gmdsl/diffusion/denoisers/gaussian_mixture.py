@@ -17,7 +17,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.core.runtime.precision import full_precision
-from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.process import Process, Scalar
 
 
@@ -29,7 +29,7 @@ class Component(NamedTuple):
     denoised: Float[Array, "k dim"]
 
 
-class MixtureSource(Source):
+class GaussianMixtureDenoiser(Denoiser):
     """A mixture of Gaussians.
 
     Attributes:
@@ -82,8 +82,8 @@ class MixtureSource(Source):
         return jax.nn.softmax(found.log_density) @ found.denoised
 
     def frozen(self, process: Process, t: Scalar, declared: Any) -> Any:
-        from gmdsl.graph.factors.gaussian_mixture import GaussianFactor
+        from gmdsl.graph.factors.gaussian_mixture import GaussianMixtureFactor
 
         alpha, noise = process.alpha(t), process.sigma(t) ** 2
         spectrum = alpha**2 * self.spectrum + noise
-        return GaussianFactor(declared, self.log_weights, alpha * self.means, spectrum, self.basis)
+        return GaussianMixtureFactor(declared, self.log_weights, alpha * self.means, spectrum, self.basis)

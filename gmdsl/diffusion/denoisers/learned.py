@@ -1,4 +1,4 @@
-"""A network as the source of scores: called with a noised datum and a time, read by a `Prediction`."""
+"""A network as the denoiser: called with a noised datum and a time, read by a `Prediction`."""
 
 from typing import ClassVar
 
@@ -6,14 +6,14 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from gmdsl.diffusion.denoiser import Source
+from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.prediction import Prediction
 from gmdsl.diffusion.process import Process, Scalar
 from gmdsl.graph.factor import Call
 from gmdsl.spaces.layout import Layout, flatten, unflatten
 
 
-class LearnedSource(Source):
+class LearnedDenoiser(Denoiser):
     """A network of a noised datum and a time.
 
     Attributes:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.numerics import safe_logsumexp
-from gmdsl.exact.elimination.order import Plan, elimination_order
+from gmdsl.exact.elimination.order import EliminationOrder, elimination_order
 from gmdsl.exact.elimination.tables import Cards, Scope, Sketch, Tables, cards_of, sketched, tables
 from gmdsl.exact.elimination.tabulation import MOST_ENTRIES
 from gmdsl.spaces.space import Space
@@ -24,7 +24,7 @@ from gmdsl.spaces.space import Space
 
 def planned(
     function: Callable[[dict[str, Array]], Float[Array, ""]], spaces: Mapping[str, Space]
-) -> tuple[Sketch, Plan] | str:
+) -> tuple[Sketch, EliminationOrder] | str:
     """The tables of a function and a plan to sum them out; or why it is too much."""
     sketch = sketched(function, spaces)
     if isinstance(sketch, str):
@@ -57,7 +57,7 @@ def log_sum_exp(
     return constant + eliminated(parts, plan, cards_of(spaces))
 
 
-def eliminated(parts: list[Tables], plan: Plan, cards: Cards) -> Float[Array, ""]:
+def eliminated(parts: list[Tables], plan: EliminationOrder, cards: Cards) -> Float[Array, ""]:
     """The logarithm of the sum over all states of the exponential of a sum of tables."""
     live: dict[int, list[tuple[int, int]]] = {}  # where each variable is read: (array, row)
     arrays: list[Tables] = []

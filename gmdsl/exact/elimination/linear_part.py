@@ -13,11 +13,11 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.jaxprs.linear import is_linear, moved_positions
 from gmdsl.core.jaxprs.primitives import MOVED
-from gmdsl.core.jaxprs.tape import Step, Steps, bound
+from gmdsl.core.jaxprs.tape import Operation, Tape, bound
 from gmdsl.exact.elimination.terms import Terms
 
 
-def leaves(program: Steps, terms: dict[int, Terms]) -> tuple[list[Step], list[int]]:
+def leaves(program: Tape, terms: dict[int, Terms]) -> tuple[list[Operation], list[int]]:
     """The linear steps next to the result, in order, and the slots of the leaves that they start from.
 
     >>> from gmdsl.exact.elimination.scopes import scopes
@@ -41,7 +41,7 @@ def leaves(program: Steps, terms: dict[int, Terms]) -> tuple[list[Step], list[in
     return linear[::-1], slots
 
 
-def weighed(program: Steps, linear: list[Step], slots: list[int]) -> tuple[Float[Array, ""], list[Array]]:
+def weighed(program: Tape, linear: list[Operation], slots: list[int]) -> tuple[Float[Array, ""], list[Array]]:
     """The constant, and the weights of the elements of each leaf.
 
     >>> from gmdsl.exact.elimination.scopes import scopes
@@ -67,13 +67,13 @@ def weighed(program: Steps, linear: list[Step], slots: list[int]) -> tuple[Float
     return constant, weights
 
 
-def _from_truth(program: Steps, step: Step) -> bool:
+def _from_truth(program: Tape, step: Operation) -> bool:
     """Whether a step reads truth values that it would have to read as numbers."""
     slots = (step.writes[0], *(step.reads if step.name == "convert_element_type" else ()))
     return any(program.avals[slot].dtype.kind == "b" for slot in slots)
 
 
-def _in_floats(step: Step, have: dict[int, Any], dtype: Any) -> list[Any]:
+def _in_floats(step: Operation, have: dict[int, Any], dtype: Any) -> list[Any]:
     """A linear step; one on whole numbers is done on floats."""
     values, equation = [have[read] for read in step.reads], step.equation
     if np.issubdtype(equation.outvars[0].aval.dtype, np.floating):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 FEW_ENTRIES = 2**12  # of a table of three variables that is taken early
 
 
-class Plan(NamedTuple):
+class EliminationOrder(NamedTuple):
     """Rounds of pairs (variable, its neighbours in order), and what they cost.
 
     Attributes:
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
     entries: int
 
 
-def elimination_order(scopes: Iterable[tuple[int, ...]], cards: Sequence[int]) -> Plan:
+def elimination_order(scopes: Iterable[tuple[int, ...]], cards: Sequence[int]) -> EliminationOrder:
     """A plan to sum out all variables, numbered from 0.
 
     Args:
@@ -58,7 +58,7 @@ def elimination_order(scopes: Iterable[tuple[int, ...]], cards: Sequence[int]) -
             changed |= _removed(near, v)
         for v in (*chosen, *changed):
             fill.pop(v, None)
-    return Plan(rounds, width, most)
+    return EliminationOrder(rounds, width, most)
 
 
 def _round(near: dict[int, set[int]], fill: dict[int, int], cards: Sequence[int]) -> list[int]:

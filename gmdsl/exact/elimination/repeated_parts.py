@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.core.jaxprs.tape import Step, Steps
+from gmdsl.core.jaxprs.tape import Operation, Tape
 from gmdsl.spaces.space import Space
 
 AT_ONCE = 2**23  # numbers in memory at a time
@@ -31,12 +31,12 @@ class Part(NamedTuple):
     """
 
     slot: int
-    steps: tuple[Step, ...]
+    steps: tuple[Operation, ...]
     inputs: tuple[str, ...]
     outside: tuple[int, ...]
 
 
-class Family(NamedTuple):
+class RepeatedPart(NamedTuple):
     """Parts with the same steps.
 
     Attributes:
@@ -48,28 +48,28 @@ class Family(NamedTuple):
     parts: list[Part]
 
 
-def families(program: Steps, slots: Sequence[int], spaces: Mapping[str, Space]) -> list[Family]:
+def repeated_parts(program: Tape, slots: Sequence[int], spaces: Mapping[str, Space]) -> list[RepeatedPart]:
     """The slots of a program, those with the same steps together.
 
     >>> from gmdsl.core.jaxprs.tape import traced
     >>> from gmdsl.spaces.elementwise import Spin
     >>> pair = traced(lambda v: jnp.exp(0.5 * v["a"]) + jnp.exp(0.2 * v["b"]), {"a": jnp.zeros(()), "b": jnp.zeros(())})
     >>> exponentials = [step.writes[0] for step in pair.steps if step.name == "exp"]
-    >>> [family.members for family in families(pair, exponentials, {"a": Spin(), "b": Spin()})]
+    >>> [part.members for part in repeated_parts(pair, exponentials, {"a": Spin(), "b": Spin()})]
     [[0, 1]]
     """
-    found: dict[Any, Family] = {}
+    found: dict[Any, RepeatedPart] = {}
     names = {slot: name for name, slot in program.inputs.items()}
     for number, slot in enumerate(slots):
         part, key = _part(program, slot, names, spaces)
-        family = found.setdefault(key, Family([], []))
+        family = found.setdefault(key, RepeatedPart([], []))
         family.members.append(number)
         family.parts.append(part)
     return list(found.values())
 
 
 def runner(
-    program: Steps, family: Family, spaces: Mapping[str, Space], dtype: Any
+    program: Tape, family: RepeatedPart, spaces: Mapping[str, Space], dtype: Any
 ) -> Callable[[Array, Array, Array], Array]:
     """A function that evaluates parts of a family at states of their variables.
 
@@ -110,7 +110,7 @@ def runner(
     return run
 
 
-def _part(program: Steps, slot: int, names: Mapping[int, str], spaces: Mapping[str, Space]) -> tuple[Part, Any]:
+def _part(program: Tape, slot: int, names: Mapping[int, str], spaces: Mapping[str, Space]) -> tuple[Part, Any]:
     """The part of a slot, and what two parts have in common that do the same."""
     steps = program.needed(slot)
     labels: dict[int, int] = {}

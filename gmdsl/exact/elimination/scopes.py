@@ -18,7 +18,7 @@ from jax.extend.core import Literal
 from gmdsl.core.jaxprs.dataflow import called
 from gmdsl.core.jaxprs.linear import is_linear, moved_positions
 from gmdsl.core.jaxprs.primitives import ELEMENTWISE, MOVED
-from gmdsl.core.jaxprs.tape import Step, Steps, bound, is_known
+from gmdsl.core.jaxprs.tape import Operation, Tape, bound, is_known
 from gmdsl.exact.elimination.terms import (
     NOTHING,
     Terms,
@@ -37,7 +37,7 @@ MOST_ELEMENTS = 2**13  # that are hidden
 MOST_SIZE = 2**20  # of all arrays together that are looked at
 
 
-def scopes(program: Steps) -> dict[int, Terms]:
+def scopes(program: Tape) -> dict[int, Terms]:
     """The terms of each element of each slot that depends on the variables, whose elements are numbered in order.
 
     >>> import jax.numpy as jnp
@@ -58,7 +58,7 @@ def scopes(program: Steps) -> dict[int, Terms]:
     return known
 
 
-def too_large(program: Steps) -> str | None:
+def too_large(program: Tape) -> str | None:
     """Why a program is not looked at; None when it is small enough."""
     hidden = sum(math.prod(program.avals[slot].shape) for slot in program.inputs.values())
     if hidden > MOST_ELEMENTS:
@@ -67,7 +67,7 @@ def too_large(program: Steps) -> str | None:
     return f"the terms have {size} numbers, more than {MOST_SIZE}" if size > MOST_SIZE else None
 
 
-def _terms(step: Step, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]) -> list[Terms]:
+def _terms(step: Operation, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]) -> list[Terms]:
     name = step.name
     inner = called(step.equation)
     if inner is not None:
@@ -92,7 +92,7 @@ def _terms(step: Step, states: list[Terms | None], values: Mapping[int, Any], sh
     return [filled(everything, shape) for shape in shapes]
 
 
-def _linear(step: Step, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]) -> list[Terms]:
+def _linear(step: Operation, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]) -> list[Terms]:
     """Sums of terms where no new ones arise."""
     name, params = step.name, step.equation.params
     moving = [state for state in states if state is not None]
@@ -107,7 +107,7 @@ def _linear(step: Step, states: list[Terms | None], values: Mapping[int, Any], s
     return [np.broadcast_to(functools.reduce(unite, moving), shape) for shape in shapes]
 
 
-def _moved(step: Step, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]) -> list[Terms]:
+def _moved(step: Operation, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]) -> list[Terms]:
     """Where elements go is seen by moving their numbers; unknown places may be any of the elements."""
     positions = moved_positions(step)
     others = [i for i in range(len(states)) if i not in positions]
@@ -139,7 +139,7 @@ def _filled(equation: Any) -> Any:
     return equation.replace(params={**equation.params, "fill_value": 0})
 
 
-def _inside(inner: Any, step: Step, states: list[Terms | None], values: Mapping[int, Any]) -> list[Terms]:
+def _inside(inner: Any, step: Operation, states: list[Terms | None], values: Mapping[int, Any]) -> list[Terms]:
     """The terms of a program that is called as a whole; what it computes by itself counts as not known."""
     jaxpr = getattr(inner, "jaxpr", inner)
     terms = dict(zip(jaxpr.invars, states, strict=True))
@@ -148,7 +148,7 @@ def _inside(inner: Any, step: Step, states: list[Terms | None], values: Mapping[
         found = [None if isinstance(atom, Literal) else terms.get(atom) for atom in equation.invars]
         if any(state is not None for state in found):
             have = [atom.val if isinstance(atom, Literal) else numbers.get(atom) for atom in equation.invars]
-            part = Step(equation, tuple(range(len(have))), ())
+            part = Operation(equation, tuple(range(len(have))), ())
             shapes = [out.aval.shape for out in equation.outvars]
             results = _terms(part, found, dict(enumerate(have)), shapes)
             terms.update(zip(equation.outvars, results, strict=True))

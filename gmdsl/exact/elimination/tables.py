@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.jaxprs.tape import Step, Steps, traced
+from gmdsl.core.jaxprs.tape import Operation, Tape, traced
 from gmdsl.exact.elimination.linear_part import leaves, weighed
-from gmdsl.exact.elimination.repeated_parts import Family, families, runner
+from gmdsl.exact.elimination.repeated_parts import RepeatedPart, repeated_parts, runner
 from gmdsl.exact.elimination.scopes import scopes, too_large
-from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Group, Request, bits, entries, grouped, requested
+from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Entry, Group, bits, entries, grouped, requested
 from gmdsl.spaces.space import Space, dtype_of
 
 MOST_EVALUATIONS = 2**21  # of one array
@@ -49,11 +49,11 @@ class Sketch(NamedTuple):
         requests: the tables of each of these.
     """
 
-    program: Steps
+    program: Tape
     spaces: Mapping[str, Space]
-    linear: list[Step]
+    linear: list[Operation]
     slots: list[int]
-    requests: list[list[Request]]
+    requests: list[list[Entry]]
 
     @property
     def scopes(self) -> list[Scope]:
@@ -101,7 +101,7 @@ def tables(sketch: Sketch) -> tuple[Float[Array, ""], list[Tables]]:
     """
     constant, weights = weighed(sketch.program, sketch.linear, sketch.slots)
     found = []
-    for family in families(sketch.program, sketch.slots, sketch.spaces):
+    for family in repeated_parts(sketch.program, sketch.slots, sketch.spaces):
         weight = jnp.stack([weights[number].reshape(-1) for number in family.members])
         more, parts = _of_family(sketch, family, weight)
         constant, found = constant + more, found + parts
@@ -122,7 +122,9 @@ class _Row(NamedTuple):
     group: Group
 
 
-def _of_family(sketch: Sketch, family: Family, weight: Float[Array, "member element"]) -> tuple[Array, list[Tables]]:
+def _of_family(
+    sketch: Sketch, family: RepeatedPart, weight: Float[Array, "member element"]
+) -> tuple[Array, list[Tables]]:
     """What the parts of a family add to the constant, and their tables."""
     cards = cards_of(sketch.spaces)
     run = runner(sketch.program, family, sketch.spaces, weight.dtype)
@@ -152,7 +154,7 @@ def _of_family(sketch: Sketch, family: Family, weight: Float[Array, "member elem
 
 def _read(key: Cards, rows: list[_Row], found: Array, weight: Array, reference: Array) -> list[Tables]:
     """The tables out of evaluations (row, state, element), those with colours in the same order together."""
-    alike: dict[Any, list[tuple[int, int, Request]]] = {}
+    alike: dict[Any, list[tuple[int, int, Entry]]] = {}
     for number, (member, group) in enumerate(rows):
         for request in group.requests:
             order = tuple(group.colours[i] for i in bits(request.part))

@@ -27,7 +27,7 @@ LOOK_BACK = 64  # groups that a request is tried in
 type Cards = Sequence[int]
 
 
-class Request(NamedTuple):
+class Entry(NamedTuple):
     """A table that is wanted.
 
     Attributes:
@@ -52,10 +52,10 @@ class Group:
     colours: dict[int, int] = field(default_factory=dict)
     moving: int = 0
     held: int = 0
-    requests: list[Request] = field(default_factory=list)
+    requests: list[Entry] = field(default_factory=list)
 
 
-def requested(terms: Terms) -> list[Request]:
+def requested(terms: Terms) -> list[Entry]:
     """The tables that add up to each element of an array (less its value at the reference where they are not whole)."""
     found = []
     for element, own in enumerate(terms.flat):
@@ -63,10 +63,10 @@ def requested(terms: Terms) -> list[Request]:
         if len(parts) > 1 and sum(2 ** part.bit_count() for part in parts) > MOST_PARTS:
             parts = [_union(parts)]
         if len(parts) == 1:
-            found.append(Request(element, parts[0], parts[0], 1, True))
+            found.append(Entry(element, parts[0], parts[0], 1, True))
         elif parts:
             around = _union(parts)
-            found += [Request(element, part, around, count, False) for part, count in coefficients(parts).items()]
+            found += [Entry(element, part, around, count, False) for part, count in coefficients(parts).items()]
     return found
 
 
@@ -89,7 +89,7 @@ def coefficients(parts: list[int]) -> dict[int, int]:
     return found
 
 
-def grouped(requests: list[Request], cards: Cards) -> dict[tuple[int, ...], list[Group]]:
+def grouped(requests: list[Entry], cards: Cards) -> dict[tuple[int, ...], list[Group]]:
     """The requests in groups, by the numbers of states of the colours."""
     found: dict[tuple[int, ...], list[Group]] = {}
     for request in requests:
@@ -102,7 +102,7 @@ def grouped(requests: list[Request], cards: Cards) -> dict[tuple[int, ...], list
     return found
 
 
-def _joined(group: Group, request: Request, elements: list[int], key: tuple[int, ...], cards: Cards) -> bool:
+def _joined(group: Group, request: Entry, elements: list[int], key: tuple[int, ...], cards: Cards) -> bool:
     """Adds a request to a group where it fits."""
     still = request.around & ~request.part
     if still & group.moving or request.part & group.held:

@@ -20,7 +20,7 @@ from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.factor_graph import known
 from gmdsl.graph.factors.distributed import Distributed
-from gmdsl.graph.factors.submodel import Nested
+from gmdsl.graph.factors.submodel import Submodel
 from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.order import ancestors, cycle, ordered
 from gmdsl.spaces.space import Real
@@ -94,7 +94,7 @@ def factor_form(factor: Factor, values: Values) -> GaussianMixture | None:
         return normal_form(factor.distribution(parents))
     if isinstance(factor, Scan):
         return path_form(factor, parents)
-    if not isinstance(factor, Nested):
+    if not isinstance(factor, Submodel):
         return None
     inside = factor.inside(parents)
     names = tuple(inner for inner, _ in factor.made)

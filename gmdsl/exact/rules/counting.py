@@ -17,7 +17,7 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Values
-from gmdsl.graph.factors.histogram import counted_in, grid_of
+from gmdsl.graph.factors.histogram import grid_of, histogram_in
 
 MOST_CELLS = 2**16
 
@@ -64,7 +64,7 @@ def counting(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     for factor in model.factors:
         if isinstance(factor, Deterministic) or not set(hidden) & {*factor.parents, *factor.children}:
             continue
-        counted = counted_in(factor)
+        counted = histogram_in(factor)
         if counted is None:
             return f"{factor.name} is not constant within cells"
         for name, grid in zip((*counted.parents, counted.child), counted.grids, strict=True):

@@ -17,7 +17,7 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import completed, total
 from gmdsl.graph.factor import Values
-from gmdsl.graph.factors.empirical import Empirical
+from gmdsl.graph.factors.empirical import EmpiricalFactor
 
 AT_ONCE = 4096  # rows evaluated together
 
@@ -40,7 +40,7 @@ class EmpiricalKernel(Rule):
         return self.rows
 
     def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
-        (data,) = [factor for factor in model.factors if isinstance(factor, Empirical)]
+        (data,) = [factor for factor in model.factors if isinstance(factor, EmpiricalFactor)]
         kernels = tuple(factor for factor in model.factors if factor is not data)
 
         def at(row: dict[str, Array]) -> Array:
@@ -59,7 +59,7 @@ class EmpiricalKernel(Rule):
 def empirical_kernel(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     del shapes
-    found = [factor for factor in model.factors if isinstance(factor, Empirical)]
+    found = [factor for factor in model.factors if isinstance(factor, EmpiricalFactor)]
     if not found:
         return ""
     outside = [name for name in hidden if not any(name in factor.made for factor in found)]

@@ -13,7 +13,7 @@ from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values, title
 
 
-class Empirical(Conditional):
+class EmpiricalFactor(Conditional):
     """The factor of a data set: its children are drawn together, one row at a time.
 
     Attributes:
@@ -54,10 +54,10 @@ class Empirical(Conditional):
         """All rows by name."""
         return {name: jnp.asarray(rows) for name, rows in zip(self.made, self.rows, strict=True)}
 
-    def only(self, names: set[str]) -> "Empirical":
+    def only(self, names: set[str]) -> "EmpiricalFactor":
         """The same rows without the other children."""
         kept = [pair for pair in zip(self.made, self.rows, strict=True) if pair[0] in names]
-        return Empirical(tuple(rows for _, rows in kept), tuple(name for name, _ in kept))
+        return EmpiricalFactor(tuple(rows for _, rows in kept), tuple(name for name, _ in kept))
 
     def log_density(self, values: Values) -> NoReturn:
         raise no_density("log_density(...)", self)
@@ -80,8 +80,8 @@ class Empirical(Conditional):
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
         return {name: values[name] for name in children if name in self.made}
 
-    def rename(self, names: Mapping[str, str]) -> "Empirical":
-        return Empirical(self.rows, tuple(names.get(name, name) for name in self.made))
+    def rename(self, names: Mapping[str, str]) -> "EmpiricalFactor":
+        return EmpiricalFactor(self.rows, tuple(names.get(name, name) for name in self.made))
 
 
 def no_density(operation: str, factor: Any) -> SpecError:

@@ -15,7 +15,7 @@ from gmdsl.graph.factor import Values
 from gmdsl.spaces.layout import Layout, flatten, unflatten
 
 
-class GaussianFactor(Conditional):
+class GaussianMixtureFactor(Conditional):
     """A mixture of Gaussians over the flat vector of its children.
 
     Attributes:
@@ -76,6 +76,6 @@ class GaussianFactor(Conditional):
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
         return {name: values[name] for name in self.children if name in children}
 
-    def rename(self, names: Mapping[str, str]) -> "GaussianFactor":
+    def rename(self, names: Mapping[str, str]) -> "GaussianMixtureFactor":
         layout = tuple((names.get(name, name), space) for name, space in self.layout)
-        return GaussianFactor(layout, self.log_weights, self.means, self.spectrum, self.basis)
+        return GaussianMixtureFactor(layout, self.log_weights, self.means, self.spectrum, self.basis)

@@ -53,7 +53,7 @@ class Grid(eqx.Module):
         return jnp.ones(self.cells) if self.edges is None else jnp.diff(jnp.asarray(self.edges))
 
 
-class Counted(Conditional):
+class HistogramFactor(Conditional):
     """A child whose density given its parents is a table of counts.
 
     Attributes:
@@ -121,7 +121,7 @@ class Counted(Conditional):
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
         return {self.child: encoded(self.space, values[self.child])} if self.child in children else {}
 
-    def rename(self, names: Mapping[str, str]) -> "Counted":
+    def rename(self, names: Mapping[str, str]) -> "HistogramFactor":
         above = tuple(names.get(name, name) for name in self.above)
         return dataclasses.replace(self, child=names.get(self.child, self.child), above=above)
 
@@ -137,14 +137,14 @@ class Counted(Conditional):
 def grid_of(model: Any, name: str) -> Grid | None:
     """The cells of a variable that is defined by counting; None for any other."""
     for factor in model.factors:
-        counted = counted_in(factor)
+        counted = histogram_in(factor)
         if counted is not None and counted.child == name:
             return counted.grids[-1]
     return None
 
 
-def counted_in(factor: Factor) -> Counted | None:
+def histogram_in(factor: Factor) -> HistogramFactor | None:
     """The counted density whose power a factor is; None where it is no such thing."""
     while isinstance(factor, Power):
         factor = factor.factor
-    return factor if isinstance(factor, Counted) else None
+    return factor if isinstance(factor, HistogramFactor) else None

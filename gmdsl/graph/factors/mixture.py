@@ -17,14 +17,14 @@ from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Values, title
 from gmdsl.graph.factor_graph import known
-from gmdsl.graph.factors.submodel import Nested, Pairs, chosen
+from gmdsl.graph.factors.submodel import Pairs, Submodel, chosen
 from gmdsl.graph.order import ordered
 from gmdsl.spaces.space import Space
 
 WEIGHTS = "weights"  # what learnable weights are called, inside and (until renamed) outside
 
 
-class Mixture(Nested):
+class Mixture(Submodel):
     """The factor of a mixture: its parts are whole models.
 
     Attributes:

@@ -21,7 +21,7 @@ from gmdsl.spaces.space import Space
 type Pairs = tuple[tuple[str, str], ...]
 
 
-class Nested(Conditional):
+class Submodel(Conditional):
     """A conditional whose children have declared spaces and whose density is computed by models inside.
 
     Attributes:

@@ -25,7 +25,7 @@ from gmdsl.spaces.space import Space
 PREVIOUS, CARRY = "/previous", "/carry"  # what a step is called with; no variable can be called so
 
 
-class Steps(eqx.Module):
+class SeriesSteps(eqx.Module):
     """The calls of a path. Made by `gm.scan`, probed when the model is declared.
 
     Attributes:
@@ -48,10 +48,10 @@ class Steps(eqx.Module):
         calls = [call for call in (self.first, self.step, self.carry) if call is not None]
         return tuple(dict.fromkeys(v for call in calls for v in call.variables if v not in (PREVIOUS, CARRY)))
 
-    def rename(self, names: Mapping[str, str]) -> "Steps":
+    def rename(self, names: Mapping[str, str]) -> "SeriesSteps":
         carry = None if self.carry is None else self.carry.rename(names)
         each = tuple(names.get(name, name) for name in self.each)
-        return Steps(self.step.rename(names), self.first.rename(names), carry, each, self.length)
+        return SeriesSteps(self.step.rename(names), self.first.rename(names), carry, each, self.length)
 
     def start(self, values: Values) -> Any:
         """The distribution of the first value."""
@@ -89,7 +89,7 @@ class Scan(Conditional):
     """
 
     child: str = eqx.field(static=True)
-    steps: Steps
+    steps: SeriesSteps
     space: Space
     length: int = eqx.field(static=True)
     proper: bool = eqx.field(static=True, default=True)

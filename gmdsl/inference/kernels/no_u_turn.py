@@ -43,7 +43,7 @@ class Drawn(NamedTuple):
     energy: Float[Array, ""]
 
 
-class Rows(NamedTuple):
+class Reservoir(NamedTuple):
     """A state that is being drawn from a part of the trajectory, and the sum of the weights of the part.
 
     The arrays of `held` have a leading axis of two: what is drawn so far, and a place for what is not, as it costs less
@@ -74,7 +74,7 @@ class Doubling(NamedTuple):
 
     point: ScoredPoint
     momentum: Float[Array, " dim"]
-    rows: Rows
+    rows: Reservoir
     sum: Float[Array, " dim"]
     momenta: Float[Array, "depths dim"]
     sums: Float[Array, "depths dim"]
@@ -86,7 +86,7 @@ class Tree(NamedTuple):
 
     points: ScoredPoint
     momenta: Float[Array, "2 dim"]
-    rows: Rows
+    rows: Reservoir
     sum: Float[Array, " dim"]
     depth: Int[Array, ""]
     tally: Tally
@@ -111,7 +111,7 @@ def doubled(
     none, no, zero = jnp.zeros((), jnp.int32), jnp.zeros((), bool), jnp.zeros_like(energy)
     both = lambda leaf: jnp.stack([leaf, leaf])  # noqa: E731
     ends, nothing = jax.tree.map(both, start), Weight(jnp.full_like(energy, -jnp.inf), zero)
-    rows = Rows(Drawn(ends, both(energy)), Weight(zero, jnp.ones_like(energy)))
+    rows = Reservoir(Drawn(ends, both(energy)), Weight(zero, jnp.ones_like(energy)))
     tree = Tree(ends, both(momentum), rows, momentum, none, Tally(none, zero, no, no, no))
     checkpoints = jnp.zeros((max_depth + 1, *momentum.shape), momentum.dtype)
 
@@ -202,11 +202,11 @@ def _sum(one: Weight, other: Weight) -> tuple[Weight, Array]:
     return Weight(jnp.maximum(one.log_peak, other.log_peak), mine + others), others / (mine + others)
 
 
-def _taken(rows: Rows, takes: Array, new: Drawn, weight: Weight) -> Rows:
+def _taken(rows: Reservoir, takes: Array, new: Drawn, weight: Weight) -> Reservoir:
     """The rows with a new state in place of the one that was drawn, where it is taken."""
     row = jnp.where(takes, 0, 1)
     put = lambda held, leaf: jax.lax.dynamic_update_index_in_dim(held, leaf, row, 0)  # noqa: E731
-    return Rows(jax.tree.map(put, rows.held, new), weight)
+    return Reservoir(jax.tree.map(put, rows.held, new), weight)
 
 
 def turned_back(first: Array, last: Array, total: Array) -> Bool[Array, ""]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.graph.factors.empirical import Empirical
+from gmdsl.graph.factors.empirical import EmpiricalFactor
 from gmdsl.graph.names import check_name
 from gmdsl.models.model import Model
 from gmdsl.spaces.discrete import Integer
@@ -44,7 +44,7 @@ def empirical(values: Mapping[str, Any] | None = None, /, **named: Any) -> Model
     for name in arrays:
         check_name(name)
     declared = tuple((name, _space(rows)) for name, rows in arrays.items())
-    return Model((Empirical(tuple(arrays.values()), tuple(arrays)),), declared)
+    return Model((EmpiricalFactor(tuple(arrays.values()), tuple(arrays)),), declared)
 
 
 def _space(rows: np.ndarray) -> Space:

@@ -17,7 +17,7 @@ import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.graph.factors.histogram import Counted, Grid
+from gmdsl.graph.factors.histogram import Grid, HistogramFactor
 from gmdsl.graph.names import check_name
 from gmdsl.models.model import Model
 from gmdsl.spaces.discrete import Categorical
@@ -69,7 +69,7 @@ def histogram(data: Any, bins: Any = None, *, names: Sequence[str] | None = None
     order, factors = list(columns), []
     for i, name in enumerate(order):
         counts = table.sum(axis=tuple(range(i + 1, len(order))))
-        factors.append(Counted(name, tuple(order[:i]), pairs[name][1], tuple(grids[: i + 1]), counts))
+        factors.append(HistogramFactor(name, tuple(order[:i]), pairs[name][1], tuple(grids[: i + 1]), counts))
     return Model(factors=tuple(factors), declared=tuple((name, space) for name, (_, space) in pairs.items()))
 
 

@@ -9,7 +9,7 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.graph.factor import Call, Deterministic, Factor
 from gmdsl.graph.factors.distributed import Distributed
-from gmdsl.graph.factors.time_series import Steps
+from gmdsl.graph.factors.time_series import SeriesSteps
 from gmdsl.graph.names import RESERVED
 from gmdsl.graph.order import ordered
 from gmdsl.models.declare.calls import Fixed, call_of, check_known, warn_of_captured
@@ -48,7 +48,7 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
             " Give each node a name of its own."
         )
     everything = {**(nodes or {}), **named}
-    calls: dict[str, Call | Steps] = {}
+    calls: dict[str, Call | SeriesSteps] = {}
     fixed = Fixed()
     for node, value in everything.items():
         if not fixed.take(node, value):
@@ -56,14 +56,14 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
     return _assemble(calls, fixed, dims, coords)
 
 
-def _assemble(calls: dict[str, Call | Steps], fixed: Fixed, dims: Any, coords: Any) -> Model:
+def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coords: Any) -> Model:
     known = fixed.known()
     spaces: dict[str, Space] = {}
     factors: list[Factor] = []
     for draft in ordered(Deterministic(name, call) for name, call in calls.items()):  # ty: ignore[invalid-argument-type]
         name = draft.children[0]
         call = calls[name]
-        if isinstance(call, Steps):
+        if isinstance(call, SeriesSteps):
             path = probe_series(name, call, known)
             spaces[name], known[name] = path.space, abstract(path.space)
             factors.append(path)
@@ -90,7 +90,7 @@ def _assemble(calls: dict[str, Call | Steps], fixed: Fixed, dims: Any, coords: A
     )
 
 
-def _node_call(node: str, value: Any, names: list[str]) -> Call | Steps:
+def _node_call(node: str, value: Any, names: list[str]) -> Call | SeriesSteps:
     """The calls behind a node of a joint."""
     if not isinstance(value, Series):
         return call_of("joint", node, value, names)

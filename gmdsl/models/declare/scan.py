@@ -10,7 +10,7 @@ from gmdsl.core.pytrees.function import Constant, Function, captured
 from gmdsl.core.pytrees.reads import arguments
 from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call, call_by_name, call_by_order
-from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Steps
+from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, SeriesSteps
 from gmdsl.graph.nodes import Given
 
 
@@ -22,7 +22,7 @@ class Series:
         functions: the user's functions, to warn of what they close over.
     """
 
-    def __init__(self, steps: Steps, functions: tuple[Any, ...]):
+    def __init__(self, steps: SeriesSteps, functions: tuple[Any, ...]):
         self.steps = steps
         self.functions = functions
 
@@ -67,7 +67,7 @@ def scan(
     rows = (each,) if isinstance(each, str) else tuple(each)
     if length is None and not rows:
         raise SpecError("scan(...): the length is not known. Pass length=, or each= with nodes of one row per step.")
-    steps = Steps(
+    steps = SeriesSteps(
         _step_call(step, carry is not None),
         _call("first", first),
         None if carry is None else _call("carry", carry),

@@ -11,7 +11,7 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.exact.choose import rule_for
 from gmdsl.exact.rule import Rule
 from gmdsl.graph.factor import Deterministic, Names
-from gmdsl.graph.factors.empirical import Empirical
+from gmdsl.graph.factors.empirical import EmpiricalFactor
 from gmdsl.graph.factors.mixture import Mixture
 from gmdsl.graph.order import ancestors, reads_of
 from gmdsl.models.operators.childless import without_childless
@@ -114,7 +114,7 @@ def _inside_mixture(model: Any, hidden: Names) -> Any | None:
 def _inside_data(model: Any, hidden: Names) -> Any | None:
     """The model with columns of a data set left out, where nothing else touches them."""
     touched = touching(model, reads_of(model, hidden))
-    if len(touched) != 1 or not isinstance(touched[0], Empirical):
+    if len(touched) != 1 or not isinstance(touched[0], EmpiricalFactor):
         return None
     rest = touched[0].only(set(touched[0].made) - set(hidden))
     factors = tuple(rest if f is touched[0] else f for f in model.factors)

@@ -14,7 +14,7 @@ from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Values
 from gmdsl.graph.factor_graph import shapes_of
 from gmdsl.graph.factors.distributed import Distributed
-from gmdsl.graph.factors.submodel import Nested
+from gmdsl.graph.factors.submodel import Submodel
 
 
 def with_gaps(operation: str, model: Any, name: str) -> Any:
@@ -74,7 +74,7 @@ def _event_axes(operation: str, model: Any, maker: Conditional) -> int:
         values = {**numbers, **values}
         if isinstance(maker, Distributed):
             found.append(_event_rank(maker.distribution(values)))
-        elif isinstance(maker, Nested):
+        elif isinstance(maker, Submodel):
             found.append(factor_form(maker, values))
 
     jax.eval_shape(run, {n: known[n] for n in maker.parents if n not in numbers})

@@ -10,13 +10,13 @@ from gmdsl.core.errors import SpecError
 from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call
 from gmdsl.graph.factor_graph import Abstract
-from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Scan, Steps
+from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Scan, SeriesSteps
 from gmdsl.models.probe.shapes import evaluated, probe_node
 from gmdsl.spaces.from_constraint import space_of
 from gmdsl.spaces.space import Space, abstract
 
 
-def probe_series(name: str, steps: Steps, known: Abstract) -> Scan:
+def probe_series(name: str, steps: SeriesSteps, known: Abstract) -> Scan:
     """The factor of a path.
 
     Args:
@@ -95,7 +95,7 @@ def _path_space(name: str, call: Any, known: Abstract, length: int, one: Space) 
     return found[0]
 
 
-def _length(name: str, steps: Steps, known: Abstract) -> int:
+def _length(name: str, steps: SeriesSteps, known: Abstract) -> int:
     sizes = {v: (tuple(getattr(known[v], "shape", ())) or (0,))[0] for v in steps.each}
     length = steps.length if steps.length is not None else next(iter(sizes.values()))
     for variable, size in sizes.items():

@@ -6,12 +6,12 @@ tenths of a millisecond, so they are not shorter. How a run is cut changes none 
 
 from typing import Any
 
-from gmdsl.core.lru import Recent
+from gmdsl.core.lru import LRU
 
 FIRST = 50  # records of the first block, where nothing is known
 SECONDS = 0.25
 
-_SECONDS: Recent[Any, float] = Recent(256)  # per record, of the last run of a kind
+_SECONDS: LRU[Any, float] = LRU(256)  # per record, of the last run of a kind
 
 
 class Pace:

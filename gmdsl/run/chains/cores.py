@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.lru import Recent
+from gmdsl.core.lru import LRU
 from gmdsl.run.chains.block import run_block
 from gmdsl.run.chains.kernel import Carry, Kernel, Record
 from gmdsl.run.chains.tiles import tile_size
@@ -69,7 +69,7 @@ def parts_of(mode: str, chains: int, cores: int, run: int | None = None) -> int:
     return max(n for n in range(1, max(1, cores) + 1) if (chains // tile) % n == 0)
 
 
-def split(tree: Any, parts: int) -> list[Any]:
+def split_chains(tree: Any, parts: int) -> list[Any]:
     """Parts of arrays with a leading axis of chains, in memory that is shared with nothing else."""
     if parts == 1:
         return [tree]
@@ -82,7 +82,7 @@ def split(tree: Any, parts: int) -> list[Any]:
     return jax.device_put(cut) if jax.config.jax_enable_x64 else cut
 
 
-def joined(parts: list[Any]) -> Any:
+def joined_chains(parts: list[Any]) -> Any:
     """The whole of what was split."""
     if len(parts) == 1:
         return parts[0]
@@ -123,7 +123,7 @@ def compiled_block(kernel: Kernel, given: tuple[Any, ...]) -> Block:
     return _COMPILED.put(key, Block(compiled, compiled.out_info[1]))
 
 
-_COMPILED: Recent[Any, Block] = Recent(16)
+_COMPILED: LRU[Any, Block] = LRU(16)
 _CONTEXTS = (
     "jax_enable_x64",
     "jax_default_matmul_precision",

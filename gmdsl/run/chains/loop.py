@@ -19,7 +19,7 @@ from gmdsl.inference.sampler import Sampler
 from gmdsl.run.chains.batching import Stage
 from gmdsl.run.chains.block import run_block
 from gmdsl.run.chains.block_length import Pace
-from gmdsl.run.chains.cores import Block, Cores, compiled_block, joined, split
+from gmdsl.run.chains.cores import Block, Cores, compiled_block, joined_chains, split_chains
 from gmdsl.run.chains.kernel import Carry, Kernel, Record
 from gmdsl.run.chains.setup import RunPlan, Setup, ahead, prepared
 from gmdsl.run.chains.starts import started
@@ -112,7 +112,7 @@ def advance(
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None
     times = {"first_block": way.first, "total": time.perf_counter() - began}
-    return Outcome(way.done, joined(way.parts), interrupted, times)
+    return Outcome(way.done, joined_chains(way.parts), interrupted, times)
 
 
 @dataclass
@@ -131,7 +131,7 @@ def _records(
     plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
     model = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
-    way.parts, keys = split(joined(way.parts), stage.parts), split(setup.keys, stage.parts)
+    way.parts, keys = split_chains(joined_chains(way.parts), stage.parts), split_chains(setup.keys, stage.parts)
     block = _block(setup, stage, model, keys, way.parts)
     while way.done < end:
         records, first = pace.next(way.done - there, end - way.done), way.done * plan.thin

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gmdsl.compiler.program import split
+from gmdsl.compiler.program import program_of
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.order import reads_of
@@ -38,7 +38,7 @@ def predictions(
                 f" resample=[{name!r}]."
             )
     fresh = dataclasses.replace(fresh, coords=_coords(fresh, model, coords))
-    program, leaves = split(fresh)
+    program, leaves = program_of(fresh)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
     kept = {name: value for name, value in free.items() if name not in resample}
     values = completed(program, (), leaves, keys, kept, False)

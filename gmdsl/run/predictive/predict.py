@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gmdsl.compiler.program import split
+from gmdsl.compiler.program import program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.models.model import Model
 from gmdsl.results.tree import as_tree, attributes, constants
@@ -42,7 +42,7 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     offer = dataclasses.replace(model, observed={}).capabilities()
     if not offer.drawable:
         raise SpecError(f"sample_prior(...): {offer.reasons['drawable']}.")
-    program, leaves = split(model)
+    program, leaves = program_of(model)
     keys = jax.random.split(jax.random.key(seed), draws)
     values = completed(program, tuple(model.observed), leaves, keys, {}, False)
     values = {name: np.asarray(value)[None] for name, value in values.items()}
@@ -102,7 +102,7 @@ def predict(
         raise SpecError("predict(coords=...): without new data the dimensions keep their labels. Pass data= as well.")
     observed = tuple(model.observed)
     check_drawn("predict", model, observed)
-    program, leaves = split(model)
+    program, leaves = program_of(model)
     free, shape = posterior_points("predict", tree, model)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
     values = completed(program, observed, leaves, keys, free, True)

@@ -27,7 +27,7 @@ from gmdsl.inference.target import Target
 from gmdsl.samplers.approximations.fitting.climb import Climb, check_counts, climb, no_start, starts
 from gmdsl.samplers.approximations.fitting.gaussians import weight
 from gmdsl.samplers.approximations.fitting.labels import labels
-from gmdsl.samplers.approximations.fitting.low_rank import LowRank, forgotten, gaussian, remembered
+from gmdsl.samplers.approximations.fitting.low_rank import LowRankGaussian, forgotten, gaussian, remembered
 
 
 class Pathfinder(Generator):
@@ -104,10 +104,10 @@ def _found(skeleton: Skeleton, arrays: Any, key: Array) -> Any:
     return some, jax.vmap(lambda key, way: _best(key, target, way, settings))(keys, ways)
 
 
-def _best(key: Array, target: Target, way: Climb, settings: Pathfinder) -> tuple[LowRank, Array, Array]:
+def _best(key: Array, target: Target, way: Climb, settings: Pathfinder) -> tuple[LowRankGaussian, Array, Array]:
     """The Gaussian with the highest bound along one way."""
 
-    def bound(q: LowRank, key: Array) -> Array:
+    def bound(q: LowRankGaussian, key: Array) -> Array:
         noise = jax.random.normal(key, (settings.estimate, q.mean.size), q.mean.dtype)
         x = jax.vmap(q.at)(noise)
         log_weight = jax.vmap(target.log_density)(x) - jax.vmap(q.log_density)(x)

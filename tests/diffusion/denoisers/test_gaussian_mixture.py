@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import gmdsl as gm
-from gmdsl.diffusion.denoisers.gaussian_mixture import MixtureSource
+from gmdsl.diffusion.denoisers.gaussian_mixture import GaussianMixtureDenoiser
 from gmdsl.diffusion.noised import Noised
 
 WEIGHTS = np.array([0.2, 0.5, 0.3])
@@ -15,7 +15,7 @@ COVS = ROOTS @ ROOTS.transpose(0, 2, 1) + 0.2 * np.eye(2)
 
 
 def family(process=None, covariances=COVS):
-    source = MixtureSource(jnp.log(WEIGHTS), jnp.asarray(MEANS), jnp.asarray(covariances))
+    source = GaussianMixtureDenoiser(jnp.log(WEIGHTS), jnp.asarray(MEANS), jnp.asarray(covariances))
     return Noised(gm.VP() if process is None else process, source, (("x", gm.Real(2)),))
 
 
@@ -68,7 +68,7 @@ def test_singular_covariances_are_defined_above_zero_only(x64):
 
 def test_each_component_is_seen_apart(x64):
     found, x, t = family(), jnp.array([0.3, -0.7]), 0.3
-    parts = found.source.components(found.process, x, t)
+    parts = found.denoiser.components(found.process, x, t)
     assert parts.log_density.shape == (3,)
     np.testing.assert_allclose(jax.nn.logsumexp(parts.log_density), found.log_density(x, t), rtol=1e-12)
     for score, clean in zip(parts.score, parts.denoised, strict=True):

@@ -3,7 +3,7 @@ import numpy as np
 
 import gmdsl as gm
 from gmdsl.core.jaxprs.tape import traced
-from gmdsl.exact.elimination.repeated_parts import families, runner
+from gmdsl.exact.elimination.repeated_parts import repeated_parts, runner
 
 SPACES = {"a": gm.Spin(), "b": gm.Spin(), "c": gm.Categorical(3)}
 
@@ -18,7 +18,7 @@ def test_parts_with_the_same_steps_and_other_numbers_are_run_together(x64):
         return jnp.exp(0.5 * v["a"] * v["b"]) + jnp.exp(0.2 * v["b"] * v["a"]) + jnp.exp(2.0 * v["c"])
 
     program, slots = sketch(function)
-    found = families(program, slots, SPACES)
+    found = repeated_parts(program, slots, SPACES)
     assert [family.members for family in found] == [[0, 1], [2]]
     run = runner(program, found[0], SPACES, float)
     states = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 0]])  # the last column is the reference
@@ -29,18 +29,18 @@ def test_parts_with_the_same_steps_and_other_numbers_are_run_together(x64):
 
 def test_spins_and_labels_are_not_run_together():
     program, slots = sketch(lambda v: jnp.exp(2.0 * v["a"]) + jnp.exp(2.0 * v["c"]))
-    assert len(families(program, slots, SPACES)) == 2
+    assert len(repeated_parts(program, slots, SPACES)) == 2
 
 
 def test_steps_with_other_settings_are_not_run_together():
     program = traced(lambda v: jnp.exp(v["s"][0] * 1.0) + jnp.exp(v["s"][1] * 1.0), {"s": jnp.zeros(2, int)})
     slots = [step.writes[0] for step in program.steps if step.name == "exp"]
-    assert len(families(program, slots, {"s": gm.Spin(2)})) == 2
+    assert len(repeated_parts(program, slots, {"s": gm.Spin(2)})) == 2
 
 
 def test_many_states_are_run_in_pieces_with_the_same_result(x64, monkeypatch):
     program, slots = sketch(lambda v: jnp.exp(0.5 * v["a"] * v["b"]))
-    (family,) = families(program, slots, SPACES)
+    (family,) = repeated_parts(program, slots, SPACES)
     states, colours = jnp.array([[0, 0], [1, 0]]), jnp.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     whole = runner(program, family, SPACES, float)(states, colours, jnp.zeros(4, int))
     monkeypatch.setattr("gmdsl.exact.elimination.repeated_parts.AT_ONCE", 3)

@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 
-from gmdsl.exact.elimination.tabulation import MOST_PARTS, Request, bits, coefficients, entries, grouped, requested
+from gmdsl.exact.elimination.tabulation import MOST_PARTS, Entry, bits, coefficients, entries, grouped, requested
 
 
 def test_coefficients_count_every_set_once():
@@ -26,10 +26,10 @@ def test_one_term_is_a_whole_table_and_several_are_parts_of_a_sum():
     terms = np.empty(3, object)
     terms[:] = [frozenset([0b11, 0b1]), frozenset([0b011, 0b110]), frozenset()]
     assert requested(terms) == [
-        Request(0, 0b11, 0b11, 1, True),
-        Request(1, 0b011, 0b111, 1, False),
-        Request(1, 0b110, 0b111, 1, False),
-        Request(1, 0b010, 0b111, -1, False),
+        Entry(0, 0b11, 0b11, 1, True),
+        Entry(1, 0b011, 0b111, 1, False),
+        Entry(1, 0b110, 0b111, 1, False),
+        Entry(1, 0b010, 0b111, -1, False),
     ]
 
 
@@ -37,15 +37,15 @@ def test_a_sum_over_too_many_parts_is_one_table():
     terms = np.empty(1, object)
     terms[:] = [frozenset([2**17 - 1, 1 << 18])]
     assert MOST_PARTS < 2**17
-    assert requested(terms) == [Request(0, 2**17 - 1 | 1 << 18, 2**17 - 1 | 1 << 18, 1, True)]
+    assert requested(terms) == [Entry(0, 2**17 - 1 | 1 << 18, 2**17 - 1 | 1 << 18, 1, True)]
 
 
 def test_tables_that_do_not_meet_are_evaluated_together():
-    chain = [Request(i, 0b11 << i, 0b11 << i, 1, True) for i in range(50)]
+    chain = [Entry(i, 0b11 << i, 0b11 << i, 1, True) for i in range(50)]
     found = grouped(chain, [3] * 51)
     assert [len(group.requests) for group in found[3, 3]] == [50]
     complete = [
-        Request(n, 1 << i | 1 << j, 1 << i | 1 << j, 1, True)
+        Entry(n, 1 << i | 1 << j, 1 << i | 1 << j, 1, True)
         for n, (i, j) in enumerate(itertools.combinations(range(12), 2))
     ]
     assert len(grouped(complete, [2] * 12)[2, 2]) <= 11
@@ -57,7 +57,7 @@ def test_groups_keep_colours_apart_and_the_rest_at_the_reference():
     requests = []
     for element in range(60):
         elements = generator.choice(10, size=4, replace=False).tolist()
-        requests.append(Request(element, _join(elements[:2]), _join(elements), 1, False))
+        requests.append(Entry(element, _join(elements[:2]), _join(elements), 1, False))
     kept = 0
     for key, groups in grouped(requests, cards).items():
         for group in groups:

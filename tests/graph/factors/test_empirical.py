@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.graph.factors.empirical import Empirical, no_density
+from gmdsl.graph.factors.empirical import EmpiricalFactor, no_density
 
-PAIR = Empirical((np.array([1.0, 2.0]), np.array([[3, 4], [5, 6]])), ("a", "b"))
+PAIR = EmpiricalFactor((np.array([1.0, 2.0]), np.array([[3, 4], [5, 6]])), ("a", "b"))
 
 
 def test_a_row_is_drawn_as_a_whole():
@@ -28,7 +28,7 @@ def test_names_change_and_columns_go():
 def test_no_density_is_given(ask):
     with pytest.raises(gm.SpecError, match=r"a, b are drawn from a data set, points without a density"):
         ask(PAIR)
-    assert "x is drawn" in str(no_density("compile(...)", Empirical((np.ones(2),), ("x",))))
+    assert "x is drawn" in str(no_density("compile(...)", EmpiricalFactor((np.ones(2),), ("x",))))
 
 
 def test_a_data_set_in_a_mixture_has_no_density_either():

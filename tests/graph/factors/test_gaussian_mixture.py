@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import gmdsl as gm
-from gmdsl.graph.factors.gaussian_mixture import GaussianFactor
+from gmdsl.graph.factors.gaussian_mixture import GaussianMixtureFactor
 from gmdsl.models.model import Model
 
 LAYOUT = (("a", gm.Real()), ("b", gm.Real(2)))
@@ -20,12 +20,14 @@ def covariances():
 
 def turned():
     spectrum, basis = np.linalg.eigh(covariances())
-    return GaussianFactor(LAYOUT, jnp.log(WEIGHTS), jnp.asarray(MEANS), jnp.asarray(spectrum), jnp.asarray(basis))
+    return GaussianMixtureFactor(
+        LAYOUT, jnp.log(WEIGHTS), jnp.asarray(MEANS), jnp.asarray(spectrum), jnp.asarray(basis)
+    )
 
 
 def straight():
     spectrum = jnp.array([[1.0, 0.5, 2.0], [0.2, 1.0, 0.7]])
-    return GaussianFactor(LAYOUT, jnp.log(WEIGHTS), jnp.asarray(MEANS), spectrum, None)
+    return GaussianMixtureFactor(LAYOUT, jnp.log(WEIGHTS), jnp.asarray(MEANS), spectrum, None)
 
 
 def truth(factor):

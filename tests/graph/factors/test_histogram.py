@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gmdsl as gm
-from gmdsl.graph.factors.histogram import Counted, Grid, counted_in, grid_of
+from gmdsl.graph.factors.histogram import Grid, HistogramFactor, grid_of, histogram_in
 from gmdsl.spaces.discrete import Categorical
 from gmdsl.spaces.elementwise import Interval
 
@@ -12,7 +12,7 @@ COUNTS = np.array([[1.0, 0.0, 3.0], [0.0, 0.0, 0.0]])  # given k = 1 nothing was
 
 
 def factor():
-    return Counted("x", ("k",), Interval(0.0, 4.0), (Grid(None, 2), Grid(EDGES, 3)), COUNTS)
+    return HistogramFactor("x", ("k",), Interval(0.0, 4.0), (Grid(None, 2), Grid(EDGES, 3)), COUNTS)
 
 
 def test_a_value_falls_into_its_cell_and_the_last_edge_into_the_last():
@@ -50,6 +50,6 @@ def test_the_cells_of_a_variable_are_found_through_powers_and_names():
     model = (gm.histogram([0.1, 0.9], bins=4) ** 2.0).rename(x="y")
     assert grid_of(model, "y").cells == 4
     assert grid_of(model, "z") is None
-    assert counted_in(model.factors[0]).child == "y"
+    assert histogram_in(model.factors[0]).child == "y"
     assert factor().rename({"k": "j", "x": "z"}).name == "p(z | j)"
     assert factor().space == Interval(0.0, 4.0) != Categorical(2)

@@ -8,7 +8,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.run.chains import cores
-from gmdsl.run.chains.cores import Block, Cores, joined, parts_of, split
+from gmdsl.run.chains.cores import Block, Cores, joined_chains, parts_of, split_chains
 from tests.run.storage.test_store import equal, model
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -180,9 +180,9 @@ def test_an_interrupted_run_keeps_its_draws_and_settings(monkeypatch):
 
 def test_keys_are_split_and_joined_as_arrays_are():
     tree = {"key": jax.random.split(jax.random.key(0), 4), "x": jnp.arange(8.0).reshape(4, 2)}
-    parts = split(tree, 2)
+    parts = split_chains(tree, 2)
     assert [part["x"].shape for part in parts] == [(2, 2), (2, 2)]
-    whole = joined(parts)
+    whole = joined_chains(parts)
     assert (whole["key"] == tree["key"]).all()
     np.testing.assert_array_equal(whole["x"], tree["x"])
 

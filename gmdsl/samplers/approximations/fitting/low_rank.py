@@ -31,7 +31,7 @@ class History(NamedTuple):
     changes: Float[Array, "dim pairs"]
 
 
-class LowRank(Drawable):
+class LowRankGaussian(Drawable):
     r"""The Gaussian $\mu + D^{1/2} (Q L Q^T + I - Q Q^T) u$.
 
     Attributes:
@@ -76,7 +76,7 @@ def remembered(history: History, move: Float[Array, " dim"], change: Float[Array
     return jax.tree.map(lambda new, old: jnp.where(concave, new, old), later, history)
 
 
-def gaussian(history: History, x: Float[Array, " dim"], score: Float[Array, " dim"]) -> LowRank:
+def gaussian(history: History, x: Float[Array, " dim"], score: Float[Array, " dim"]) -> LowRankGaussian:
     r"""The Gaussian at a point of the way: a Newton step from it, $\mu = x + \Sigma g$. NaN where it is not one."""
     diagonal, moves, changes = history
     empty = jnp.diagonal(moves.T @ changes) == 0.0
@@ -90,7 +90,7 @@ def gaussian(history: History, x: Float[Array, " dim"], score: Float[Array, " di
     basis, reduced = jnp.linalg.qr(beta / scale[:, None])
     inner = jnp.eye(reduced.shape[0], dtype=x.dtype) + reduced @ gamma @ reduced.T
     mean = x + diagonal * score + beta @ (gamma @ (beta.T @ score))
-    return LowRank(mean, scale, basis, jnp.linalg.cholesky(inner))
+    return LowRankGaussian(mean, scale, basis, jnp.linalg.cholesky(inner))
 
 
 def _pushed(columns: Array, last: Array) -> Array:
