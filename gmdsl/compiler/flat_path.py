@@ -1,12 +1,11 @@
 """Compiling a path: the flat targets between two models of the same variables."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.program import Hoisted, Leaves, Program, program_of
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.inference.path import Path, PathTarget
 from gmdsl.inference.target import Target
 
@@ -71,6 +70,6 @@ def compile_path(path: Path) -> FlatPath:
     return FlatPath(_half(path.target), _half(path.reference))
 
 
-def _half(model: Any) -> Half:
+def _half(model: FactorGraph) -> Half:
     program, leaves = program_of(model)
     return Half(program, leaves, program.jit_hoist(leaves) if program.hoists else {})

@@ -8,11 +8,11 @@ depend on parents), or from its declared space.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import cycle, ordered
 from gmdsl.spaces.space import Space
 
@@ -50,7 +50,7 @@ class Plan:
         return self.slots[-1].stop if self.slots else 0
 
 
-def plan(model: Any) -> Plan:
+def plan(model: FactorGraph) -> Plan:
     """Checks a model and plans its evaluation.
 
     Raises:
@@ -87,7 +87,7 @@ def plan(model: Any) -> Plan:
     return Plan(_slots(model), rooted, tuple(order), owns, _fixed(model, factors, order))
 
 
-def _owners(model: Any) -> dict[str, int]:
+def _owners(model: FactorGraph) -> dict[str, int]:
     """For each free variable, the index of the only conditional that defines it."""
     makers: dict[str, list[int]] = {}
     for index, factor in enumerate(model.factors):
@@ -102,7 +102,7 @@ def _index(factors: list[Factor], factor: Factor) -> int:
     return next(i for i, other in enumerate(factors) if other is factor)
 
 
-def _slots(model: Any) -> tuple[Slot, ...]:
+def _slots(model: FactorGraph) -> tuple[Slot, ...]:
     slots, start = [], 0
     for name in model.free:
         space = model.spaces[name]
@@ -112,7 +112,7 @@ def _slots(model: Any) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def _fixed(model: Any, factors: list[Factor], order: list[int]) -> frozenset[int]:
+def _fixed(model: FactorGraph, factors: list[Factor], order: list[int]) -> frozenset[int]:
     """Factors that read and define nothing that moves."""
     moving, fixed = set(model.free), set()
     for index in order:

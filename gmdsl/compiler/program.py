@@ -32,7 +32,7 @@ from gmdsl.core.runtime.fork import refuse_fork
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Undirected
-from gmdsl.graph.factor_graph import known
+from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.order import unique_names
 from gmdsl.inference.target import States, Target
 from gmdsl.spaces.bijections import decoded, encoded
@@ -50,7 +50,7 @@ TOTAL = "/total"  # the key of the constant terms among the hoisted values; no v
 class Program:
     """The static half of a compiled model. Made by `split`; equality is identity."""
 
-    def __init__(self, treedef: Any, statics: tuple[Any, ...], model: Any):
+    def __init__(self, treedef: Any, statics: tuple[Any, ...], model: FactorGraph):
         self.treedef = treedef
         self.statics = statics
         self.plan: Plan = plan(model)
@@ -245,7 +245,7 @@ class FlatTarget(Target):
         return batches.draw(key, self)
 
 
-def program_of(model: Any) -> tuple[Program, Leaves]:
+def program_of(model: FactorGraph) -> tuple[Program, Leaves]:
     """The program of a model and its arrays.
 
     Names of dimensions and labels play no part, so they do not distinguish programs.
@@ -272,7 +272,7 @@ def _whole(space: Space, part: Array) -> Array:
     return jnp.round(part).astype(dtype_of(space))
 
 
-def target_of(model: Any) -> FlatTarget:
+def target_of(model: FactorGraph) -> FlatTarget:
     """The target of a model, compiled."""
     program, leaves = program_of(model)
     return FlatTarget(program, leaves, program.jit_hoist(leaves) if program.hoists else {})

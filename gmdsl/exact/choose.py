@@ -11,6 +11,7 @@ from gmdsl.exact.rules.enumeration import enumeration
 from gmdsl.exact.rules.linear_gaussian import linear_gaussian
 from gmdsl.exact.rules.mixture_kernel import mixture_kernel
 from gmdsl.graph.factor import Names
+from gmdsl.graph.factor_graph import FactorGraph
 
 RULES = {  # tried in this order
     "enumeration": enumeration,
@@ -23,7 +24,7 @@ RULES = {  # tried in this order
 CHEAP = 32  # evaluations: a rule that takes no more is used without asking the others
 
 
-def rule_for(model: Any, hidden: Names, shapes: Mapping[str, Any]) -> Rule | str:
+def rule_for(model: FactorGraph, hidden: Names, shapes: Mapping[str, Any]) -> Rule | str:
     """The first rule that is cheap, or not much dearer than the cheapest that applies; or why none does.
 
     Args:

@@ -19,12 +19,12 @@ from gmdsl.exact.elimination.eliminate import log_sum_exp
 from gmdsl.exact.rule import Rule
 from gmdsl.exact.rules.enumeration import MOST_STATES
 from gmdsl.graph.evaluate import log_density
-from gmdsl.graph.factor_graph import known
+from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.spaces.space import Space, abstract
 from gmdsl.spaces.states import joint_states
 
 
-def log_sum(model: Any) -> Float[Array, ""]:
+def log_sum(model: FactorGraph) -> Float[Array, ""]:
     r"""The logarithm of the sum of the density over all states of the free variables.
 
     Args:
@@ -44,7 +44,7 @@ def log_sum(model: Any) -> Float[Array, ""]:
     return _log_sum(model, repr(model.constants))
 
 
-def expectation_of(model: Any, function: Callable[[Mapping[str, Array]], Any]) -> Any:
+def expectation_of(model: FactorGraph, function: Callable[[Mapping[str, Array]], Any]) -> Any:
     r"""The expectation of a function under a discrete model, $\sum_s p(s)\, g(s)$.
 
     Args:
@@ -92,7 +92,7 @@ def expectation_of(model: Any, function: Callable[[Mapping[str, Array]], Any]) -
 
 
 @eqx.filter_jit
-def _log_sum(model: Any, types: str) -> Array:
+def _log_sum(model: FactorGraph, types: str) -> Array:
     """The sum by the rule that suits; the types of the constants are an argument because equality does not see them."""
     del types
     values = known(model)
@@ -110,7 +110,7 @@ def _mean(weights: Array, values: Array) -> Array:
     return jnp.sum(weights * jnp.where(weights > 0, values, 0.0), axis=0)
 
 
-def _check(operation: str, model: Any) -> dict[str, Space]:
+def _check(operation: str, model: FactorGraph) -> dict[str, Space]:
     """The spaces of the free variables, which are finite."""
     if model.inputs:
         raise SpecError(f"{operation}: the input {model.inputs[0][0]} has no value. Bind it by .condition(...).")

@@ -24,13 +24,14 @@ from gmdsl.exact.rule import Shapes
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.evaluate import total
 from gmdsl.graph.factor import Deterministic, Factor, Values
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import cycle, ordered, reads_of
 from gmdsl.spaces.space import Real
 
 MOST_NUMBERS = 5000  # whose covariance is built and factorised at each evaluation
 
 
-def children_log_density(model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+def children_log_density(model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
     """The log-density of a model with Gaussian variables integrated out, where `component_count` is a number."""
     above, below, rest = _sorted(model, hidden)
     found = _joint(model, hidden, values, above, below)
@@ -45,7 +46,7 @@ def children_log_density(model: Any, hidden: tuple[str, ...], values: Values) ->
     return density + total(rest, filled(model, values))
 
 
-def component_count(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> int | str:
+def component_count(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> int | str:
     """How many Gaussians the children of some hidden variables are a mixture of; or why they are none."""
     if all(model.spaces[name].discrete for name in hidden):
         return ""
@@ -76,7 +77,9 @@ def component_count(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> int 
     return found[0] if isinstance(found[0], str) else len(found[0].means)
 
 
-def _sorted(model: Any, hidden: tuple[str, ...]) -> tuple[tuple[Factor, ...], tuple[Factor, ...], tuple[Factor, ...]]:
+def _sorted(
+    model: FactorGraph, hidden: tuple[str, ...]
+) -> tuple[tuple[Factor, ...], tuple[Factor, ...], tuple[Factor, ...]]:
     """The factors of the hidden variables, those below them, and those that do not touch them; in order."""
     reach = reads_of(model, hidden)
     terms = [factor for factor in ordered(model.factors) if not isinstance(factor, Deterministic)]
@@ -86,7 +89,7 @@ def _sorted(model: Any, hidden: tuple[str, ...]) -> tuple[tuple[Factor, ...], tu
 
 
 def _joint(
-    model: Any, hidden: tuple[str, ...], values: Values, above: tuple[Factor, ...], below: tuple[Factor, ...]
+    model: FactorGraph, hidden: tuple[str, ...], values: Values, above: tuple[Factor, ...], below: tuple[Factor, ...]
 ) -> GaussianMixture | str:
     """The mixture over the hidden variables and the children, or why it is none."""
     joint, reads = nothing(), ()

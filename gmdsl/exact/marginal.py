@@ -17,6 +17,7 @@ from gmdsl.exact.rule import Rule
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.capability import capabilities
 from gmdsl.graph.factor import Undirected, Values, title
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.submodel import Pairs, Submodel
 from gmdsl.graph.factors.wrapped import unwrapped
 from gmdsl.spaces.space import Space
@@ -93,7 +94,7 @@ class MarginalEnergy(Undirected):
         read: pairs (inside, outside) of the other variables.
     """
 
-    model: Any
+    model: FactorGraph
     rule: Rule
     hidden: Names = eqx.field(static=True)
     read: Pairs = eqx.field(static=True)
@@ -119,18 +120,18 @@ class MarginalEnergy(Undirected):
         return dataclasses.replace(self, read=tuple((inner, names.get(outer, outer)) for inner, outer in self.read))
 
 
-def accounts(model: Any) -> Names:
+def accounts(model: FactorGraph) -> Names:
     """What was done to each hidden variable of a model, one line each, as in "z: integrated out, linear-Gaussian"."""
     factors = [unwrapped(factor) for factor in model.factors]
     return tuple(line for f in factors if isinstance(f, Marginal | MarginalEnergy) for line in f.account)
 
 
-def _closed(model: Any) -> Any:
+def _closed(model: FactorGraph) -> Any:
     """The model as it is once its inputs have values."""
     return dataclasses.replace(model, inputs=())
 
 
-def _account(model: Any, hidden: Names, rule: Rule) -> Names:
+def _account(model: FactorGraph, hidden: Names, rule: Rule) -> Names:
     inside = [
         line for factor in model.factors if isinstance(factor, Marginal | MarginalEnergy) for line in factor.account
     ]

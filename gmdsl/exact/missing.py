@@ -24,6 +24,7 @@ from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Submodel
 from gmdsl.graph.factors.wrapped import Wrapped
@@ -110,12 +111,12 @@ def marginal_log_density(mixture: GaussianMixture, value: Float[Array, " dim"]) 
     return safe_logsumexp(mixture.log_weights + terms)
 
 
-def missing_factor(model: Any, name: str) -> Missing | None:
+def missing_factor(model: FactorGraph, name: str) -> Missing | None:
     """The factor that integrates the gaps of a variable out, wherever it sits; None when there is none."""
     return next(_found(model, name), None)
 
 
-def _found(model: Any, name: str) -> Iterator[Missing]:
+def _found(model: FactorGraph, name: str) -> Iterator[Missing]:
     for factor in model.factors:
         if name not in factor.children:
             continue

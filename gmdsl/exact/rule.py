@@ -13,6 +13,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from gmdsl.graph.factor import Values
+from gmdsl.graph.factor_graph import FactorGraph
 
 type Shapes = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ class Rule(eqx.Module):
         """How many evaluations of terms of the density it takes: of two rules that apply, the cheaper one is used."""
 
     @abc.abstractmethod
-    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+    def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         """The log-density of the model with the hidden variables integrated out.
 
         Args:
@@ -41,5 +42,5 @@ class Rule(eqx.Module):
         """
 
     @abc.abstractmethod
-    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+    def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         """The same log-density, kept apart where it is a sum over independent observations."""

@@ -10,12 +10,12 @@ from gmdsl.core.runtime.precision import full_precision
 from gmdsl.graph.capability import capabilities
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Values
-from gmdsl.graph.factor_graph import known
+from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.order import ordered
 
 
 @full_precision
-def draw(model: Any, key: Array, shape: tuple[int, ...] = ()) -> dict[str, Array]:
+def draw(model: FactorGraph, key: Array, shape: tuple[int, ...] = ()) -> dict[str, Array]:
     """Independent draws of all random and deterministic variables, `shape` of them."""
     offer = capabilities(model)
     if not offer.drawable:
@@ -27,7 +27,7 @@ def draw(model: Any, key: Array, shape: tuple[int, ...] = ()) -> dict[str, Array
 
 
 @full_precision
-def complete(model: Any, key: Array, values: Values, redraw: tuple[str, ...] = ()) -> dict[str, Any]:
+def complete(model: FactorGraph, key: Array, values: Values, redraw: tuple[str, ...] = ()) -> dict[str, Any]:
     """Adds to `values` a draw of every variable that is missing or listed in `redraw`, in order."""
     have = {name: value for name, value in {**known(model), **values}.items() if name not in redraw}
     factors = ordered(model.factors)
@@ -41,7 +41,7 @@ def complete(model: Any, key: Array, values: Values, redraw: tuple[str, ...] = (
     return have
 
 
-def _one_draw(model: Any) -> Any:
+def _one_draw(model: FactorGraph) -> Any:
     names = [name for name, _ in model.declared]
 
     def one(key: Array) -> dict[str, Array]:

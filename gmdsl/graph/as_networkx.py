@@ -1,16 +1,17 @@
 """The graph that users look at: a `networkx.DiGraph` of variables and factors."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Undirected
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import unique_names
 
 if TYPE_CHECKING:
     import networkx
 
 
-def as_networkx(model: Any) -> "networkx.DiGraph":
+def as_networkx(model: FactorGraph) -> "networkx.DiGraph":
     """Variables and factors as nodes; arrows parent -> factor -> child, and x -> energy.
 
     Node attributes: `kind` ("variable" or "factor"), `role` (free, observed, deterministic, data,

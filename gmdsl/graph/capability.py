@@ -1,10 +1,10 @@
 """What a model offers, and why it does not offer the rest."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Undirected
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ancestors, cycle
 
 
@@ -29,7 +29,7 @@ class Capabilities:
         return "\n".join(f"{k:<11}{v!s:<7}{self.reasons.get(k, '')}".rstrip() for k, v in rows)
 
 
-def capabilities(model: Any) -> Capabilities:
+def capabilities(model: FactorGraph) -> Capabilities:
     """The capabilities of a model with their reasons."""
     reasons: dict[str, str] = {}
     structure = _not_directed(model)
@@ -53,7 +53,7 @@ def capabilities(model: Any) -> Capabilities:
     return Capabilities("normalized" not in reasons, "drawable" not in reasons, "exact" if floats else "none", reasons)
 
 
-def _not_directed(model: Any) -> str | None:
+def _not_directed(model: FactorGraph) -> str | None:
     energies = [f.name for f in model.factors if isinstance(f, Undirected)]
     if energies:
         return f"{energies[0]} is unnormalised: its normalising constant is unknown"
@@ -74,7 +74,7 @@ def _not_directed(model: Any) -> str | None:
     return f"{orphans[0]} has no distribution" if orphans else None
 
 
-def observed_below_free(model: Any) -> str | None:
+def observed_below_free(model: FactorGraph) -> str | None:
     """Why the free variables cannot be drawn in order given the observed ones; None when they can."""
     free = set(model.free)
     for name in model.observed:

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.graph.factor import Deterministic, Factor, Values
-from gmdsl.graph.factor_graph import known
+from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.order import ordered
 
 
-def completed(model: Any, values: Values) -> dict[str, Any]:
+def completed(model: FactorGraph, values: Values) -> dict[str, Any]:
     """The values with what is fixed in the model, and with its deterministics computed."""
     have = {**known(model), **values}
     for factor in ordered(f for f in model.factors if isinstance(f, Deterministic)):
@@ -22,7 +22,7 @@ def completed(model: Any, values: Values) -> dict[str, Any]:
     return have
 
 
-def log_density(model: Any, values: Values) -> Float[Array, ""]:
+def log_density(model: FactorGraph, values: Values) -> Float[Array, ""]:
     """The log-density of a model at one point, every variable given.
 
     >>> import gmdsl as gm

@@ -2,10 +2,11 @@
 
 import graphlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor_graph import FactorGraph
 
 if TYPE_CHECKING:
     pass
@@ -67,7 +68,7 @@ def unique_names(factors: Iterable[Factor]) -> list[str]:
     return names
 
 
-def reads_of(model: Any, names: tuple[str, ...]) -> set[str]:
+def reads_of(model: FactorGraph, names: tuple[str, ...]) -> set[str]:
     """The names, and everything that is computed from them."""
     found, size = set(names), -1
     while size < len(found):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gmdsl.graph.as_networkx import as_networkx
+from gmdsl.graph.factor_graph import FactorGraph
 
 type Rows = list[tuple[str, ...]]
 
@@ -12,7 +13,7 @@ VARIABLES = ("variable", "role", "space")
 FACTORS = ("factor", "kind", "offers")
 
 
-def text(model: Any) -> str:
+def text(model: FactorGraph) -> str:
     """The factors, then each name with where it lives and what it is."""
     lines = [factor.name for factor in model.factors]
     for name, space in model.declared:
@@ -25,7 +26,7 @@ def text(model: Any) -> str:
     return "Model\n" + "\n".join(lines)
 
 
-def rows(model: Any) -> tuple[Rows, Rows]:
+def rows(model: FactorGraph) -> tuple[Rows, Rows]:
     """The rows of the tables of variables and of factors."""
     nodes = as_networkx(model).nodes(data=True)
     variables: Rows = [(n, a["role"], a["space"]) for n, a in nodes if a["kind"] == "variable"]
@@ -33,13 +34,13 @@ def rows(model: Any) -> tuple[Rows, Rows]:
     return variables, factors
 
 
-def as_html(model: Any) -> str:
+def as_html(model: FactorGraph) -> str:
     """Two tables for notebooks."""
     variables, factors = rows(model)
     return _table(VARIABLES, variables) + _table(FACTORS, factors)
 
 
-def as_rich(model: Any) -> Any:
+def as_rich(model: FactorGraph) -> Any:
     """Two tables for terminals: `rich.print(model)`."""
     from rich.console import Group
     from rich.table import Table

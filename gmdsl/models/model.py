@@ -15,68 +15,34 @@ from gmdsl.core.errors import SpecError
 from gmdsl.graph.ancestral import draw
 from gmdsl.graph.as_networkx import as_networkx
 from gmdsl.graph.capability import Capabilities, capabilities
-from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor import Factor
+from gmdsl.graph.factor_graph import FactorGraph, Pairs, Spaces
 from gmdsl.graph.nodes import Param
 from gmdsl.models.display import as_html, as_rich, text
-from gmdsl.spaces.space import Space
 
 if TYPE_CHECKING:
     import networkx
 
-type Pairs = tuple[tuple[str, Any], ...]
 
-
-class Model(eqx.Module):
+class Model(FactorGraph):
     """A factor graph over named variables. Made by `gm.energy`, `gm.joint` and the operators.
 
-    Attributes:
-        factors: the terms of the log-density.
-        declared: pairs (variable, space) of the random and deterministic variables.
-        data: constant arrays by name.
-        params: learnable parameters by name.
-        observed: observed values by name.
-        inputs: pairs (name, space) that must be bound before compiling.
-        constants: pairs (name, number).
-        bound: pairs (name, space) of the inputs that have become data.
-        narrowed: variables whose space is smaller than their distribution's support.
-        dims: pairs (variable, names of its dimensions).
-        coords: pairs (dimension, labels).
+    Its attributes, and what is derived from them, are those of `FactorGraph`.
     """
 
     factors: tuple[Factor, ...]
-    declared: tuple[tuple[str, Space], ...] = eqx.field(static=True)
+    declared: Spaces = eqx.field(static=True)
     data: dict[str, Any] = eqx.field(default_factory=dict)
     params: dict[str, Param] = eqx.field(default_factory=dict)
     observed: dict[str, Any] = eqx.field(default_factory=dict)
-    inputs: tuple[tuple[str, Space], ...] = eqx.field(static=True, default=())
+    inputs: Spaces = eqx.field(static=True, default=())
     constants: Pairs = eqx.field(static=True, default=())
-    bound: tuple[tuple[str, Space], ...] = eqx.field(static=True, default=())
+    bound: Spaces = eqx.field(static=True, default=())
     narrowed: tuple[str, ...] = eqx.field(static=True, default=())
     dims: Pairs = eqx.field(static=True, default=())
     coords: Pairs = eqx.field(static=True, default=())
 
     __array_priority__: ClassVar[int] = 1000
-
-    @property
-    def spaces(self) -> dict[str, Space]:
-        """Space of every random and deterministic variable."""
-        return dict(self.declared)
-
-    @property
-    def deterministic(self) -> tuple[str, ...]:
-        """Variables that are functions of others."""
-        return tuple(c for f in self.factors if isinstance(f, Deterministic) for c in f.children)
-
-    @property
-    def random(self) -> tuple[str, ...]:
-        """Random variables, observed ones included."""
-        computed = set(self.deterministic)
-        return tuple(name for name, _ in self.declared if name not in computed)
-
-    @property
-    def free(self) -> tuple[str, ...]:
-        """Random variables that are not observed: what a sampler moves."""
-        return tuple(name for name in self.random if name not in self.observed)
 
     @property
     def graph(self) -> "networkx.DiGraph":

@@ -16,6 +16,7 @@ from gmdsl.compiler.program import target_of
 from gmdsl.core.errors import SpecError
 from gmdsl.exact.discrete_sums import log_sum
 from gmdsl.exact.marginal import accounts
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.models.model import Model
 
 
@@ -37,7 +38,7 @@ class LogNormalizer:
         return self.log_z
 
 
-def log_normalizer(model: Any, method: Quadrature | None = None) -> LogNormalizer:
+def log_normalizer(model: FactorGraph, method: Quadrature | None = None) -> LogNormalizer:
     """The logarithm of the integral of a density over its free variables.
 
     Args:

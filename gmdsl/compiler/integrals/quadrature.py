@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.program import FlatTarget, Program, target_of
 from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.pytrees.function import Function
+from gmdsl.graph.factor_graph import FactorGraph
 
 MOST_DIMENSIONS = 3
 STARTS = 64  # of the search for modes
@@ -65,7 +66,7 @@ class _Frame(NamedTuple):
     top: Any
 
 
-def integrals(model: Any, function: Function | None, settings: Quadrature) -> Integrals:
+def integrals(model: FactorGraph, function: Function | None, settings: Quadrature) -> Integrals:
     """The integral of a density, and the mean of a function under it.
 
     Args:

@@ -21,6 +21,7 @@ from gmdsl.compiler.program import FlatTarget, Program, program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.subset import subset
 from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import reads_of
 from gmdsl.inference.target import Target
 
@@ -54,7 +55,7 @@ class Minibatches:
         return FlatTarget(self.program, leaves, hoisted)
 
 
-def minibatches(operation: str, model: Any, rows: str | tuple[str, ...] | None, size: int) -> Minibatches:
+def minibatches(operation: str, model: FactorGraph, rows: str | tuple[str, ...] | None, size: int) -> Minibatches:
     """Minibatches of a model.
 
     Args:

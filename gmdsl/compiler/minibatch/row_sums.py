@@ -17,13 +17,14 @@ from gmdsl.compiler.minibatch.rows import Rows
 from gmdsl.compiler.minibatch.subsampled import holds_rows, part
 from gmdsl.compiler.program import Hoisted, Leaves, Program, program_of
 from gmdsl.core.errors import SpecError
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.spaces.states import states_of
 
 POINTS = 4  # at which the terms of parts are added up
 CLOSE = 1e-5  # relative: functions that round to single precision inside pass, what couples rows does not
 
 
-def check_sum(operation: str, model: Any, rows: Rows, size: int) -> None:
+def check_sum(operation: str, model: FactorGraph, rows: Rows, size: int) -> None:
     """Refuses a model whose terms of parts of the rows do not add up to those of all, in double precision."""
     with jax.enable_x64(True):
         program, leaves = program_of(model)

@@ -6,12 +6,12 @@ rows are the sum, all others the first term. That the sum couples no two rows is
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import reads_of
 
 type Names = tuple[str, ...]
@@ -32,7 +32,7 @@ class Rows:
     factors: tuple[int, ...]
 
 
-def rows_of(operation: str, model: Any, given: str | Names | None) -> Rows:
+def rows_of(operation: str, model: FactorGraph, given: str | Names | None) -> Rows:
     """The rows of a model, as the user named them.
 
     Args:
@@ -61,7 +61,7 @@ def rows_of(operation: str, model: Any, given: str | Names | None) -> Rows:
     return Rows(names, int(lengths[first][0]), _sums(operation, model, names))
 
 
-def _named(operation: str, model: Any, given: str | Names | None) -> Names:
+def _named(operation: str, model: FactorGraph, given: str | Names | None) -> Names:
     """The arrays that hold the rows."""
     arrays = (*model.data, *model.observed)
     labels = {label for _, axes in model.dims for label in axes}
@@ -81,7 +81,7 @@ def _named(operation: str, model: Any, given: str | Names | None) -> Names:
     return names
 
 
-def _only_dimension(operation: str, model: Any) -> str:
+def _only_dimension(operation: str, model: FactorGraph) -> str:
     dims = dict(model.dims)
     found = list(dict.fromkeys(dims[name][0] for name in model.observed if dims.get(name)))
     if len(found) == 1:
@@ -94,7 +94,7 @@ def _only_dimension(operation: str, model: Any) -> str:
     raise SpecError(f"{operation}: which data are rows? {_example(model)}")
 
 
-def _along(operation: str, model: Any, label: str) -> Names:
+def _along(operation: str, model: FactorGraph, label: str) -> Names:
     """The data and observed values whose first axis is a dimension."""
     arrays, names = {**model.data, **model.observed}, []
     for name, axes in model.dims:
@@ -113,7 +113,7 @@ def _along(operation: str, model: Any, label: str) -> Names:
     return tuple(names)
 
 
-def _sums(operation: str, model: Any, names: Names) -> tuple[int, ...]:
+def _sums(operation: str, model: FactorGraph, names: Names) -> tuple[int, ...]:
     """The factors that touch rows, directly or by what is computed from them."""
     touched, found = reads_of(model, names), []
     for index, factor in enumerate(model.factors):
@@ -140,7 +140,7 @@ def local(operation: str, name: str) -> SpecError:
     )
 
 
-def _example(model: Any) -> str:
+def _example(model: FactorGraph) -> str:
     """What to write, with the names of arrays that are as long as the first observed one."""
     sizes = {name: np.shape(value)[:1] for name, value in {**model.observed, **model.data}.items()}
     long = [name for name in sizes if sizes[name] and sizes[name] == sizes[next(iter(sizes))]]

@@ -20,6 +20,7 @@ from gmdsl.compiler.minibatch.rows import Rows, local
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.reads import ARRAYS
 from gmdsl.graph.factor import Energy, Factor, Values
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.power import Power
 from gmdsl.graph.factors.weighted import Weighted
@@ -28,7 +29,7 @@ from gmdsl.graph.order import ancestors
 from gmdsl.models.operators.redeclare import redeclared
 
 
-def part(operation: str, model: Any, rows: Rows, size: int) -> Any:
+def part(operation: str, model: FactorGraph, rows: Rows, size: int) -> Any:
     """The model of its first `size` rows, every node probed again at the new shapes.
 
     Raises:
@@ -63,14 +64,14 @@ def part(operation: str, model: Any, rows: Rows, size: int) -> Any:
     return dataclasses.replace(small, factors=factors, declared=declared, observed=cut.observed)
 
 
-def holds_rows(model: Any, rows: Rows) -> tuple[bool, ...]:
+def holds_rows(model: FactorGraph, rows: Rows) -> tuple[bool, ...]:
     """Which of the arrays of a model, in the order of its leaves, have the rows along their first axis."""
     cut = _cut(model, rows, lambda array: array[:0])
     pairs = zip(jax.tree.leaves(model), jax.tree.leaves(cut), strict=True)
     return tuple(old is not new for old, new in pairs if isinstance(old, ARRAYS))
 
 
-def _cut(model: Any, rows: Rows, take: Callable[[Any], Any]) -> Any:
+def _cut(model: FactorGraph, rows: Rows, take: Callable[[Any], Any]) -> Any:
     """The model with some of the rows of its arrays; nothing is probed again."""
     some = lambda arrays: {name: take(v) if name in rows.names else v for name, v in arrays.items()}  # noqa: E731
     factors = tuple(_weights_cut(factor, rows, take) for factor in model.factors)
@@ -139,7 +140,7 @@ def _fewer(distribution: Any, rows: int, size: int) -> Any:
     return one.expand((size, *shape[1:])) if alike else distribution
 
 
-def _stuck(operation: str, model: Any, rows: Rows, size: int, found: str) -> SpecError:
+def _stuck(operation: str, model: FactorGraph, rows: Rows, size: int, found: str) -> SpecError:
     """The error for a model that cannot be made of fewer rows, with the likely cause."""
     above = set(rows.names).union(*(ancestors(model.factors, name) for name in rows.names))
     sums = [model.factors[index] for index in rows.factors]

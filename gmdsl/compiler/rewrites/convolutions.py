@@ -14,12 +14,13 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.graph.factor_graph import FactorGraph
 
 AXES = 3  # of a kernel at least: one place, and the channels on both sides
 LARGEST = 128  # places of a kernel: patches repeat the input so many times
 
 
-def has_kernels(model: Any) -> bool:
+def has_kernels(model: FactorGraph) -> bool:
     """Whether a model may convolve, and runs on a CPU: it holds arrays of three axes or more.
 
     Args:

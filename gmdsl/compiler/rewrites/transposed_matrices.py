@@ -13,12 +13,13 @@ import numpy as np
 
 from gmdsl.compiler.rewrites.rewrite import Rule
 from gmdsl.core.pytrees.reads import ARRAYS
+from gmdsl.graph.factor_graph import FactorGraph
 
 ROWS = 64  # from which on a matrix is worth a second copy
 LARGEST = 2**24  # numbers of a matrix that is copied
 
 
-def tall(model: Any) -> tuple[int, ...]:
+def tall(model: FactorGraph) -> tuple[int, ...]:
     """Which of the arrays of a model, in their order as leaves, are data with many rows and fewer columns."""
     if jax.default_backend() != "cpu":
         return ()

@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from gmdsl.core.jaxprs.tape import Operation, Tape, traced
 from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.graph.factor_graph import FactorGraph
 
 LARGEST = 256  # unknowns: the inverse becomes part of the program
 WORST = 1e-3  # of single precision: condition times rounding error up to which an inverse is as good as a solve
@@ -81,7 +82,7 @@ def holds_square(key: Any) -> bool:
     return any(map(holds_square, key))
 
 
-def may_solve(model: Any) -> bool:
+def may_solve(model: FactorGraph) -> bool:
     """Whether a model may solve with a known matrix, and runs on a CPU."""
     held = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Function | Constant))
     nodes = [node for node in held if isinstance(node, Function | Constant)]

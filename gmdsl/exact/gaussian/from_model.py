@@ -18,7 +18,7 @@ from gmdsl.exact.gaussian.from_time_series import path_form
 from gmdsl.exact.gaussian.gaussian_mixture import MOST_COMPONENTS, GaussianMixture, extended, mixed, nothing
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Values
-from gmdsl.graph.factor_graph import known
+from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Submodel
 from gmdsl.graph.factors.time_series import Scan
@@ -29,7 +29,7 @@ from gmdsl.spaces.states import joint_states
 type Names = tuple[str, ...]
 
 
-def gaussian_mixture(model: Any) -> GaussianMixture | None:
+def gaussian_mixture(model: FactorGraph) -> GaussianMixture | None:
     """The Gaussian mixture that a model is over its free variables; None when it is not recognised as one.
 
     Recognised are Gaussian variables (`gmdsl.exact.gaussian.from_distribution`) whose means are affine in the others,
@@ -63,7 +63,7 @@ def gaussian_mixture(model: Any) -> GaussianMixture | None:
     return found.conditional(np.arange(start, start + point.size), point)
 
 
-def joint_form(model: Any, values: Values, names: Names) -> GaussianMixture | None:
+def joint_form(model: FactorGraph, values: Values, names: Names) -> GaussianMixture | None:
     """The mixture that a model is over some of its variables, in order; variables without a value are integrated out.
 
     Args:
@@ -104,7 +104,7 @@ def factor_form(factor: Factor, values: Values) -> GaussianMixture | None:
 
 
 def propagated(
-    model: Any, values: Values, factors: list[Factor], joint: GaussianMixture, reads: Names
+    model: FactorGraph, values: Values, factors: list[Factor], joint: GaussianMixture, reads: Names
 ) -> GaussianMixture | None:
     """A mixture extended by some factors, whose means may be affine in its first variables.
 
@@ -127,7 +127,7 @@ def propagated(
     return joint
 
 
-def filled(model: Any, values: Values) -> dict[str, Any]:
+def filled(model: FactorGraph, values: Values) -> dict[str, Any]:
     """The values with every deterministic of a model that they determine."""
     have = dict(values)
     for factor in ordered(f for f in model.factors if isinstance(f, Deterministic)):
@@ -136,7 +136,7 @@ def filled(model: Any, values: Values) -> dict[str, Any]:
     return have
 
 
-def _given(model: Any, values: Values, names: Names, real: Names, labels: Names) -> GaussianMixture | None:
+def _given(model: FactorGraph, values: Values, names: Names, real: Names, labels: Names) -> GaussianMixture | None:
     """The mixture over `names` at one state of the labels, weighted by its probability."""
     joint, reads, weight, have = nothing(), (), jnp.zeros(()), filled(model, values)
     for factor in ordered(model.factors):
@@ -162,7 +162,7 @@ def _given(model: Any, values: Values, names: Names, real: Names, labels: Names)
     return GaussianMixture(weight + found.log_weights, found.means, found.covariances)
 
 
-def _below(model: Any) -> Names:
+def _below(model: FactorGraph) -> Names:
     """Observed variables whose density depends on free ones."""
     free, found = set(model.free), []
     for factor in model.factors:
@@ -172,7 +172,7 @@ def _below(model: Any) -> Names:
     return tuple(found)
 
 
-def _named(model: Any, names: Names, flat: Float[Array, " dim"]) -> dict[str, Array]:
+def _named(model: FactorGraph, names: Names, flat: Float[Array, " dim"]) -> dict[str, Array]:
     found, start = {}, 0
     for name in names:
         stop = start + _size(model, name)
@@ -181,5 +181,5 @@ def _named(model: Any, names: Names, flat: Float[Array, " dim"]) -> dict[str, Ar
     return found
 
 
-def _size(model: Any, name: str) -> int:
+def _size(model: FactorGraph, name: str) -> int:
     return math.prod(model.spaces[name].shape)

@@ -17,6 +17,7 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Values
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.histogram import grid_of, histogram_in
 
 MOST_CELLS = 2**16
@@ -39,7 +40,7 @@ class Counting(Rule):
     def evaluations(self) -> int:
         return self.cells
 
-    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+    def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         grids = [grid_of(model, name) for name in hidden]
         index = np.indices([grid.cells for grid in grids if grid]).reshape(len(hidden), -1)
         middle = jnp.full(1, 0.5)
@@ -50,11 +51,11 @@ class Counting(Rule):
         heights = jax.vmap(lambda point: log_density(model, {**values, **point}))(points)
         return safe_logsumexp(heights + width)
 
-    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+    def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)
 
 
-def counting(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
+def counting(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     del shapes
     grids = {name: grid_of(model, name) for name in hidden}

@@ -21,6 +21,7 @@ from gmdsl.exact.elimination.tables import cards_of
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Values
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.spaces.states import states_per_element
 
 
@@ -45,18 +46,18 @@ class Elimination(Rule):
     def evaluations(self) -> int:
         return self.count
 
-    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+    def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         spaces = {name: model.spaces[name] for name in hidden}
         found = log_sum_exp(lambda state: log_density(model, {**values, **state}), spaces)
         if isinstance(found, str):
             raise ValueError(found)
         return found
 
-    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+    def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)
 
 
-def elimination(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
+def elimination(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     spaces = {name: model.spaces[name] for name in hidden}
     for name, space in spaces.items():

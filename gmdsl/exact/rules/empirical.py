@@ -7,7 +7,6 @@ Reference:
 """
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,6 +16,7 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import completed, total
 from gmdsl.graph.factor import Values
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.empirical import EmpiricalFactor
 
 AT_ONCE = 4096  # rows evaluated together
@@ -39,7 +39,7 @@ class EmpiricalKernel(Rule):
     def evaluations(self) -> int:
         return self.rows
 
-    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+    def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         (data,) = [factor for factor in model.factors if isinstance(factor, EmpiricalFactor)]
         kernels = tuple(factor for factor in model.factors if factor is not data)
 
@@ -52,11 +52,11 @@ class EmpiricalKernel(Rule):
             found = jax.lax.map(at, data.values(), batch_size=AT_ONCE)
         return safe_logsumexp(found) - math.log(self.rows)
 
-    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+    def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)
 
 
-def empirical_kernel(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
+def empirical_kernel(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     del shapes
     found = [factor for factor in model.factors if isinstance(factor, EmpiricalFactor)]

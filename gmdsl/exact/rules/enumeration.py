@@ -20,6 +20,7 @@ from gmdsl.exact.missing import Missing
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Factor, Values
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.spaces.states import element_states, joint_states, states_per_element
 
@@ -47,19 +48,19 @@ class Enumeration(Rule):
     def evaluations(self) -> int:
         return self.count
 
-    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+    def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         if self.axes is not None:
             apart, constant = self._elements(model, hidden, values)
             return jnp.sum(apart) + constant
         states = joint_states({name: model.spaces[name] for name in hidden}, MOST_STATES)
         return safe_logsumexp(jax.vmap(lambda state: log_density(model, {**values, **state}))(states))
 
-    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+    def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         if self.axes is None or None in self.axes:
             return self.log_density(model, hidden, values)
         return self._elements(model, hidden, values)[0]
 
-    def _elements(self, model: Any, hidden: tuple[str, ...], values: Values) -> tuple[Array, Array]:
+    def _elements(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> tuple[Array, Array]:
         """The log-density of each element, and that of factors which read no hidden variable."""
         spaces = {name: model.spaces[name] for name in hidden}
 
@@ -71,7 +72,7 @@ class Enumeration(Rule):
         return safe_logsumexp(jnp.moveaxis(apart, 0, -1)), constant[0]
 
 
-def enumeration(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
+def enumeration(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     spaces = {name: model.spaces[name] for name in hidden}
     for name, space in spaces.items():
@@ -92,7 +93,9 @@ def enumeration(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | s
     return f"{', '.join(hidden)} have {written} joint states, more than {MOST_STATES}{why}"
 
 
-def _proved_axes(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> tuple[tuple[int, ...] | None, ...] | None:
+def _proved_axes(
+    model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes
+) -> tuple[tuple[int, ...] | None, ...] | None:
     """Where the axes of the hidden variables lie in each term; None when their elements may mix."""
     shape = model.spaces[hidden[0]].shape
     if not shape or any(model.spaces[name].shape != shape for name in hidden):
@@ -114,7 +117,7 @@ def _proved_axes(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> tuple[t
     return tuple(None if state == CONSTANT else state for state in found[0])
 
 
-def _terms(model: Any, values: Values) -> list[Array]:
+def _terms(model: FactorGraph, values: Values) -> list[Array]:
     """The terms of the log-density, with the batch dimensions of distributions kept apart."""
     have = filled(model, values)
     return [_term(factor, have) for factor in model.factors if not isinstance(factor, Deterministic)]

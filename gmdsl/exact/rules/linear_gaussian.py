@@ -7,13 +7,12 @@ Reference:
     Bishop, *Pattern Recognition and Machine Learning*, 2006, section 2.3.3.
 """
 
-from typing import Any
-
 from jaxtyping import Array, Float
 
 from gmdsl.exact.linear_gaussian import children_log_density, component_count
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.factor import Values
+from gmdsl.graph.factor_graph import FactorGraph
 
 
 class LinearGaussian(Rule):
@@ -27,14 +26,14 @@ class LinearGaussian(Rule):
     def evaluations(self) -> int:
         return 1
 
-    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+    def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         return children_log_density(model, hidden, values)
 
-    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+    def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)
 
 
-def linear_gaussian(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
+def linear_gaussian(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     count = component_count(model, hidden, shapes)
     if isinstance(count, str):

@@ -8,14 +8,13 @@ Reference:
     Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 2.3.3 and 2.3.9.
 """
 
-from typing import Any
-
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from gmdsl.exact.linear_gaussian import children_log_density, component_count
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.factor import Values
+from gmdsl.graph.factor_graph import FactorGraph
 
 
 class MixtureKernel(Rule):
@@ -35,14 +34,14 @@ class MixtureKernel(Rule):
     def evaluations(self) -> int:
         return self.components
 
-    def log_density(self, model: Any, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+    def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         return children_log_density(model, hidden, values)
 
-    def observations(self, model: Any, hidden: tuple[str, ...], values: Values) -> Array:
+    def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)
 
 
-def mixture_kernel(model: Any, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
+def mixture_kernel(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     count = component_count(model, hidden, shapes)
     if isinstance(count, str):

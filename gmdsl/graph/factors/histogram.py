@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Factor, Values, title
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.power import Power
 from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Space
@@ -134,7 +135,7 @@ class HistogramFactor(Conditional):
         return row, inside
 
 
-def grid_of(model: Any, name: str) -> Grid | None:
+def grid_of(model: FactorGraph, name: str) -> Grid | None:
     """The cells of a variable that is defined by counting; None for any other."""
     for factor in model.factors:
         counted = histogram_in(factor)

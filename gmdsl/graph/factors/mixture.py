@@ -16,7 +16,7 @@ from gmdsl.graph.capability import capabilities, observed_below_free
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Values, title
-from gmdsl.graph.factor_graph import known
+from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.factors.submodel import Pairs, Submodel, chosen
 from gmdsl.graph.order import ordered
 from gmdsl.spaces.space import Space
@@ -84,12 +84,12 @@ class Mixture(Submodel):
         return repeated(one, key, shape)
 
 
-def _closed(part: Any) -> Any:
+def _closed(part: FactorGraph) -> Any:
     """The part as it is once its inputs have values."""
     return dataclasses.replace(part, inputs=())
 
 
-def _evidence(part: Any, inside: Values, given: list[str]) -> Float[Array, ""]:
+def _evidence(part: FactorGraph, inside: Values, given: list[str]) -> Float[Array, ""]:
     """The marginal log-density of some variables of a part that lie above all others."""
     below = observed_below_free(dataclasses.replace(part, observed={name: inside[name] for name in given}))
     if below:

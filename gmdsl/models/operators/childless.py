@@ -1,15 +1,15 @@
 """Normalised conditionals that nothing reads: their integral is one, so they can be left out."""
 
 import dataclasses
-from typing import Any
 
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Names
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import reads_of
 from gmdsl.models.operators.hidden_part import pruned
 
 
-def without_childless(model: Any, names: Names) -> Any:
+def without_childless[M: FactorGraph](model: M, names: Names) -> M:
     """The model without hidden variables on which nothing depends."""
     while True:
         dead = _childless(model, names)
@@ -19,7 +19,7 @@ def without_childless(model: Any, names: Names) -> Any:
         model = pruned(dataclasses.replace(model, factors=tuple(f for f in model.factors if f is not dead)), gone)
 
 
-def _childless(model: Any, names: Names) -> Factor | None:
+def _childless(model: FactorGraph, names: Names) -> Factor | None:
     """A normalised conditional of hidden variables that no other factor reads."""
     for factor in model.factors:
         computed = reads_of(model, factor.children)

@@ -14,13 +14,14 @@ from jax.core import Tracer
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.exact.missing import missing_factor
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ancestors
 from gmdsl.models.operators.missing import check_gaps, with_gaps
 from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.space import Real, Space, dtype_of
 
 
-def condition(model: Any, values: Mapping[str, Any], missing: Any = None) -> Any:
+def condition[M: FactorGraph](model: M, values: Mapping[str, Any], missing: Any = None) -> M:
     """The model with `values` observed; see `Model.condition`."""
     gaps = _integrates(missing)
     spaces, inputs = model.spaces, dict(model.inputs)
@@ -42,7 +43,7 @@ def condition(model: Any, values: Mapping[str, Any], missing: Any = None) -> Any
     )
 
 
-def checked_observation(operation: str, model: Any, name: str, value: Any) -> Any:
+def checked_observation(operation: str, model: FactorGraph, name: str, value: Any) -> Any:
     """A value for an observed variable; NaN where the model integrates gaps out.
 
     Raises:
@@ -119,7 +120,7 @@ def _same_shape(operation: str, name: str, space: Space, shape: tuple[int, ...])
         )
 
 
-def _refuse(model: Any, name: str, operation: str) -> None:
+def _refuse(model: FactorGraph, name: str, operation: str) -> None:
     if name in model.deterministic:
         above = sorted(set(model.random) & ancestors(model.factors, name))
         raise SpecError(

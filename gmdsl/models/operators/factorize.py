@@ -15,10 +15,11 @@ from typing import Any
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Undirected
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ordered
 
 
-def factorize(model: Any) -> list[Any]:
+def factorize(model: FactorGraph) -> list[Any]:
     """The conditionals of a directed model as models with inputs, parents first; their product is the model.
 
     Raises:
@@ -38,7 +39,7 @@ def factorize(model: Any) -> list[Any]:
     return [_alone(model, factor) for factor in ordered(model.factors) if isinstance(factor, Conditional)]
 
 
-def _alone(model: Any, factor: Conditional) -> Any:
+def _alone[M: FactorGraph](model: M, factor: Conditional) -> M:
     """One conditional with the deterministics it reads, random parents as inputs."""
     computed = {f.child: f for f in model.factors if isinstance(f, Deterministic)}
     needed, stack, names = [], list(factor.parents), set(factor.children)

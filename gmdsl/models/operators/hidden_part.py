@@ -11,11 +11,12 @@ from gmdsl.exact.marginal import Marginal, MarginalEnergy
 from gmdsl.exact.rule import Rule
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Names
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ancestors, cycle, reads_of
 from gmdsl.spaces.space import Real, Space, abstract, fixed_space
 
 
-def pruned(model: Any, gone: set[str]) -> Any:
+def pruned[M: FactorGraph](model: M, gone: set[str]) -> M:
     """The model without some variables and without what is computed from them."""
     gone = reads_of(model, tuple(gone))
     factors = tuple(f for f in model.factors if not (isinstance(f, Deterministic) and f.child in gone))
@@ -31,13 +32,13 @@ def pruned(model: Any, gone: set[str]) -> Any:
     )
 
 
-def touching(model: Any, names: Iterable[str]) -> list[Factor]:
+def touching(model: FactorGraph, names: Iterable[str]) -> list[Factor]:
     """The terms that read or make one of these variables."""
     names = set(names)
     return [f for f in model.factors if not isinstance(f, Deterministic) and names & {*f.parents, *f.children}]
 
 
-def opened(model: Any, hidden: Names) -> tuple[Any, Names] | None:
+def opened(model: FactorGraph, hidden: Names) -> tuple[Any, Names] | None:
     """The model with a marginal of hidden variables undone, and all that is then to be hidden at once."""
     found = [f for f in touching(model, hidden) if isinstance(f, Marginal)]
     if not found:
@@ -68,7 +69,7 @@ def _apart(name: str, taken: set[str]) -> str:
     return name
 
 
-def inner_model(model: Any, hidden: Names) -> Any:
+def inner_model[M: FactorGraph](model: M, hidden: Names) -> M:
     """The factors that touch the hidden variables, as a model whose inputs are everything else."""
     reach = reads_of(model, hidden)
     group = touching(model, reach)
@@ -98,7 +99,7 @@ def inner_model(model: Any, hidden: Names) -> Any:
     )
 
 
-def _between(model: Any, group: list[Factor]) -> Factor | None:
+def _between(model: FactorGraph, group: list[Factor]) -> Factor | None:
     """A conditional outside the group that lies on a path from its children to its parents."""
     made = {child for factor in group for child in factor.children}
     above = {
@@ -112,7 +113,7 @@ def _between(model: Any, group: list[Factor]) -> Factor | None:
     return None
 
 
-def replaced(model: Any, inner: Any, hidden: Names, rule: Rule) -> Any:
+def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M:
     """The model with the factors inside replaced by their marginal."""
     held = [f for f in inner.factors if not isinstance(f, Deterministic)]
     made = [child for factor in held for child in factor.children]
@@ -137,7 +138,7 @@ def replaced(model: Any, inner: Any, hidden: Names, rule: Rule) -> Any:
     return pruned(dataclasses.replace(model, factors=tuple(kept)), set(hidden))
 
 
-def _directed(inner: Any, hidden: Names) -> bool:
+def _directed(inner: FactorGraph, hidden: Names) -> bool:
     """Whether the factors inside are conditionals of different variables, without a cycle."""
     held = [f for f in inner.factors if not isinstance(f, Deterministic)]
     made = [child for factor in held for child in factor.children]
@@ -149,7 +150,7 @@ def _is_in(factor: Factor, factors: list[Factor]) -> bool:
     return any(factor is other for other in factors)
 
 
-def visible_shapes(model: Any, inner: Any, hidden: Names) -> dict[str, Any]:
+def visible_shapes(model: FactorGraph, inner: FactorGraph, hidden: Names) -> dict[str, Any]:
     """Shapes of what is visible from inside; constants stay numbers."""
     constants = dict(model.constants)
     names = [name for name, _ in (*inner.declared, *inner.inputs)]
@@ -159,14 +160,14 @@ def visible_shapes(model: Any, inner: Any, hidden: Names) -> dict[str, Any]:
     return {name: constants.get(name, shape) for name, shape in shapes.items()}
 
 
-def _abstract(model: Any, name: str, space: Space) -> jax.ShapeDtypeStruct:
+def _abstract(model: FactorGraph, name: str, space: Space) -> jax.ShapeDtypeStruct:
     value = model.data.get(name)
     if value is None:
         return abstract(space)
     return jax.ShapeDtypeStruct(np.shape(value), jax.dtypes.canonicalize_dtype(value.dtype))
 
 
-def _space_of(model: Any, name: str) -> Space:
+def _space_of(model: FactorGraph, name: str) -> Space:
     spaces = {**model.spaces, **dict(model.inputs), **{n: p.space for n, p in model.params.items()}}
     return spaces[name] if name in spaces else Real(*np.shape(model.data.get(name, 0.0)))
 

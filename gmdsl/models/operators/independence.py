@@ -1,13 +1,15 @@
 """Independence that the graph shows (d-separation)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.graph.factor import Undirected
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ordered
 
 
-def independent(model: Any, first: Any, second: Any, given: Any = ()) -> bool:
+def independent(model: FactorGraph, first: str | Sequence[str], second: str | Sequence[str], given: Any = ()) -> bool:
     """Whether the graph makes two sets of variables independent given a third and what is observed.
 
     Raises:
@@ -24,7 +26,7 @@ def independent(model: Any, first: Any, second: Any, given: Any = ()) -> bool:
         raise SpecError("independent(...): the sets overlap, or one is empty. Give different variables to each.")
     graph = networkx.DiGraph()
     graph.add_nodes_from(model.spaces)
-    seen = known | (set(model.observed) - left - right)
+    seen: set[Any] = known | (set(model.observed) - left - right)
     for number, factor in enumerate(ordered(model.factors)):
         parents = [name for name in factor.parents if name in model.spaces]
         if isinstance(factor, Undirected):

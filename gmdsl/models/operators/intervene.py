@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.models.operators.condition import checked
 
 
-def do(model: Any, values: Mapping[str, Any]) -> Any:
+def do[M: FactorGraph](model: M, values: Mapping[str, Any]) -> M:
     """The model in which some variables are set from outside: what defined them is cut, they become data.
 
     Raises:

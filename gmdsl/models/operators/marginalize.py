@@ -11,6 +11,7 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.exact.choose import rule_for
 from gmdsl.exact.rule import Rule
 from gmdsl.graph.factor import Deterministic, Names
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.empirical import EmpiricalFactor
 from gmdsl.graph.factors.mixture import Mixture
 from gmdsl.graph.order import ancestors, reads_of
@@ -18,7 +19,7 @@ from gmdsl.models.operators.childless import without_childless
 from gmdsl.models.operators.hidden_part import inner_model, opened, pruned, quoted, replaced, touching, visible_shapes
 
 
-def marginalize(model: Any, names: Names) -> Any:
+def marginalize[M: FactorGraph](model: M, names: Names) -> M:
     """The model with some variables integrated out; see `Model.marginalize`."""
     for name in names:
         _refuse(model, name)
@@ -31,7 +32,7 @@ def marginalize(model: Any, names: Names) -> Any:
     return model
 
 
-def _refuse(model: Any, name: str) -> None:
+def _refuse(model: FactorGraph, name: str) -> None:
     operation = f"marginalize({name!r})"
     if name in model.deterministic:
         above = sorted(set(model.random) & ancestors(model.factors, name))
@@ -47,7 +48,7 @@ def _refuse(model: Any, name: str) -> None:
         raise unknown_name(operation, name, model.free)
 
 
-def _connected(model: Any, names: Names) -> list[Names]:
+def _connected(model: FactorGraph, names: Names) -> list[Names]:
     """The hidden variables in groups that no factor joins."""
     groups: list[set[str]] = []
     for name in names:
@@ -59,7 +60,7 @@ def _connected(model: Any, names: Names) -> list[Names]:
     return [tuple(name for name in names if name in group) for group in groups]
 
 
-def _neighbours(model: Any, name: str) -> set[str]:
+def _neighbours(model: FactorGraph, name: str) -> set[str]:
     """Every random variable in a factor with this one, through what is computed from them."""
     touched: set[str] = set()
     for factor in touching(model, reads_of(model, (name,))):
@@ -67,11 +68,11 @@ def _neighbours(model: Any, name: str) -> set[str]:
     return touched | {above for computed in touched & set(model.deterministic) for above in _sources(model, computed)}
 
 
-def _sources(model: Any, computed: str) -> set[str]:
+def _sources(model: FactorGraph, computed: str) -> set[str]:
     return ancestors([f for f in model.factors if isinstance(f, Deterministic)], computed)
 
 
-def _integrated(model: Any, hidden: Names) -> Any:
+def _integrated[M: FactorGraph](model: M, hidden: Names) -> M:
     """The model with connected hidden variables replaced by one factor."""
     if (inside := _inside_mixture(model, hidden) or _inside_data(model, hidden)) is not None:
         return inside
@@ -91,7 +92,7 @@ def _integrated(model: Any, hidden: Names) -> Any:
     )
 
 
-def _inside_mixture(model: Any, hidden: Names) -> Any | None:
+def _inside_mixture(model: FactorGraph, hidden: Names) -> Any | None:
     """The model with variables of a mixture hidden in each part, where nothing else touches them."""
     touched = touching(model, reads_of(model, hidden))
     if len(touched) != 1 or not isinstance(touched[0], Mixture):
@@ -111,7 +112,7 @@ def _inside_mixture(model: Any, hidden: Names) -> Any | None:
     return pruned(dataclasses.replace(model, factors=factors), set(hidden))
 
 
-def _inside_data(model: Any, hidden: Names) -> Any | None:
+def _inside_data(model: FactorGraph, hidden: Names) -> Any | None:
     """The model with columns of a data set left out, where nothing else touches them."""
     touched = touching(model, reads_of(model, hidden))
     if len(touched) != 1 or not isinstance(touched[0], EmpiricalFactor):

@@ -12,12 +12,12 @@ from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.missing import FIX, Missing, missing_factor, multivariate_normal, one_event
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Values
-from gmdsl.graph.factor_graph import shapes_of
+from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Submodel
 
 
-def with_gaps(operation: str, model: Any, name: str) -> Any:
+def with_gaps[M: FactorGraph](operation: str, model: M, name: str) -> M:
     """The model in which the gaps of `name` will be integrated out.
 
     Raises:
@@ -51,20 +51,20 @@ def check_gaps(operation: str, name: str, factor: Missing, value: Any) -> None:
         )
 
 
-def check_readers(operation: str, model: Any) -> None:
+def check_readers(operation: str, model: FactorGraph) -> None:
     """Refuses a model in which something else reads an observation with gaps."""
     for name in model.observed:
         if missing_factor(model, name) is not None and (reader := _reader(model, name)) is not None:
             raise SpecError(f"{operation}: {reader} reads {name}, missing elements included. {FIX}")
 
 
-def _reader(model: Any, name: str) -> str | None:
+def _reader(model: FactorGraph, name: str) -> str | None:
     """The name of a factor that reads a variable."""
     found = [f for f in model.factors if name in f.parents]
     return None if not found else found[0].child if isinstance(found[0], Deterministic) else found[0].name
 
 
-def _event_axes(operation: str, model: Any, maker: Conditional) -> int:
+def _event_axes(operation: str, model: FactorGraph, maker: Conditional) -> int:
     """How many trailing axes of the child can only be missing together."""
     found: list[Any] = []
     known = shapes_of(model)

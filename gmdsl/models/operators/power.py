@@ -7,10 +7,11 @@ from typing import Any
 
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.power import Power
 
 
-def power(model: Any, exponent: Any) -> Any:
+def power[M: FactorGraph](model: M, exponent: Any) -> M:
     """The model with every term to a power.
 
     Raises:

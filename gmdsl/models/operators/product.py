@@ -13,12 +13,13 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fingerprint import fingerprint
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.models.operators.missing import check_readers
 from gmdsl.spaces.inclusion import smaller
 from gmdsl.spaces.space import Real, Space
 
 
-def product(first: Any, second: Any) -> Any:
+def product[M: FactorGraph](first: M, second: M) -> M:
     """The product of two models.
 
     Raises:
@@ -90,14 +91,14 @@ def _merged(what: str, first: dict[str, Any], second: dict[str, Any]) -> dict[st
     return {**first, **second}
 
 
-def _same(first: Any, second: Any) -> bool:
+def _same(first: FactorGraph, second: FactorGraph) -> bool:
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
         pair = np.asarray(first), np.asarray(second)
         return np.array_equal(*pair, equal_nan=all(array.dtype.kind == "f" for array in pair))
     return fingerprint(first, []) == fingerprint(second, [])
 
 
-def _one_role(first: Any, second: Any, spaces: dict[str, Space]) -> None:
+def _one_role(first: FactorGraph, second: FactorGraph, spaces: dict[str, Space]) -> None:
     kinds = [{**dict.fromkeys(m.data, "data"), **dict.fromkeys(m.params, "parameter"),
               **{n: "constant" for n, _ in m.constants}} for m in (first, second)]  # fmt: skip
     for name in kinds[0].keys() & kinds[1].keys():

@@ -14,7 +14,7 @@ import numpy as np
 from gmdsl.core.errors import RankWarning, SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.factor import Deterministic, Energy, Factor
-from gmdsl.graph.factor_graph import shapes_of
+from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.factors.wrapped import around, inside_of, unwrapped
@@ -27,7 +27,7 @@ from gmdsl.spaces.from_constraint import space_of
 from gmdsl.spaces.space import Space, abstract
 
 
-def redeclared(operation: str, model: Any, values: Mapping[str, Any], *, wrapped: bool = False) -> Any:
+def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, Any], *, wrapped: bool = False) -> M:
     """The model with other values of its data, of any size; nothing is observed but what is given.
 
     Args:
@@ -66,7 +66,9 @@ def redeclared(operation: str, model: Any, values: Mapping[str, Any], *, wrapped
     return dataclasses.replace(model, observed=observed)
 
 
-def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any], spaces: dict[str, Space]) -> Factor:
+def _probed(
+    operation: str, model: FactorGraph, factor: Factor, known: Mapping[str, Any], spaces: dict[str, Space]
+) -> Factor:
     """A factor at the new shapes; the spaces of its children are added."""
     if isinstance(factor, Scan):
         factor = probe_series(factor.child, factor.steps, dict(known))
@@ -94,7 +96,7 @@ def _probed(operation: str, model: Any, factor: Factor, known: Mapping[str, Any]
     return factor
 
 
-def _array(operation: str, model: Any, name: str, value: Any) -> Any:
+def _array(operation: str, model: FactorGraph, name: str, value: Any) -> Any:
     old = model.data[name]
     if value is old:
         return old

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.names import check_name
 
 
-def rename(model: Any, names: Mapping[str, str]) -> Any:
+def rename[M: FactorGraph](model: M, names: Mapping[str, str]) -> M:
     """The model with every `old` of `names` called `new`; see `Model.rename`."""
     labels = [label for _, axes in model.dims for label in axes]
     existing = [*model.spaces, *model.data, *model.params, *dict(model.inputs), *dict(model.constants)]

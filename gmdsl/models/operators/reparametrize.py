@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.graph.factor import Call, Deterministic
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.models.probe.shapes import probe_node
 from gmdsl.spaces.space import Space
@@ -76,7 +77,7 @@ class _Shifted(eqx.Module):
         return base.loc + base.scale * jnp.asarray(values[-1])
 
 
-def reparametrize(model: Any, changes: Mapping[str, Reparametrization]) -> Any:
+def reparametrize[M: FactorGraph](model: M, changes: Mapping[str, Reparametrization]) -> M:
     """The model in other coordinates; the law of every variable is the same.
 
     Raises:
@@ -100,7 +101,7 @@ def reparametrize(model: Any, changes: Mapping[str, Reparametrization]) -> Any:
     return model
 
 
-def _changed(model: Any, maker: Distributed, change: Reparametrization, raw: str) -> Any:
+def _changed[M: FactorGraph](model: M, maker: Distributed, change: Reparametrization, raw: str) -> M:
     from gmdsl.graph.factor_graph import known as fixed
     from gmdsl.spaces.space import abstract
 

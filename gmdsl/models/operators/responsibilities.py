@@ -9,13 +9,14 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.graph.evaluate import completed
+from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.mixture import Mixture
 
 if TYPE_CHECKING:
     pass
 
 
-def responsibilities(model: Any, values: Any) -> Float[Array, " parts"]:
+def responsibilities(model: FactorGraph, values: Any) -> Float[Array, " parts"]:
     """The posterior probabilities of the labels at one point; see `Model.responsibilities`."""
     found = [factor for factor in model.factors if isinstance(factor, Mixture)]
     if len(found) != 1:
@@ -27,8 +28,9 @@ def responsibilities(model: Any, values: Any) -> Float[Array, " parts"]:
         if name not in model.free and name not in inputs:
             raise unknown_name(f"responsibilities({{{name!r}: ...}})", name, [*model.free, *inputs])
     point = {name: jnp.asarray(value) for name, value in point.items()}
+    spaces = {**inputs, **model.spaces}
     for name in (*model.free, *inputs):
-        space = model.spaces.get(name, inputs.get(name))
+        space = spaces[name]
         if name not in point:
             raise SpecError(f"responsibilities(...): {name} is missing; give {', '.join((*model.free, *inputs))}.")
         if point[name].shape != space.shape:

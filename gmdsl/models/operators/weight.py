@@ -11,11 +11,11 @@ from jax.core import Tracer
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor_graph import shapes_of
+from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.factors.weighted import Weighted
 
 
-def weight(model: Any, weights: Mapping[str, Any]) -> Any:
+def weight[M: FactorGraph](model: M, weights: Mapping[str, Any]) -> M:
     """The model with the terms of some observed variables weighted; see `Model.weight`."""
     for name, value in weights.items():
         operation = f"weight({name}=...)"
@@ -32,7 +32,7 @@ def weight(model: Any, weights: Mapping[str, Any]) -> Any:
     return model
 
 
-def _checked(operation: str, model: Any, maker: Conditional, name: str, value: Any) -> Any:
+def _checked(operation: str, model: FactorGraph, maker: Conditional, name: str, value: Any) -> Any:
     """Weights that are finite, not negative, and of a shape that broadcasts to the terms."""
     array = value if isinstance(value, Tracer) else as_numbers(operation, value).astype(float)
     if not isinstance(value, Tracer) and not (np.isfinite(array).all() and (array >= 0).all()):
@@ -52,7 +52,7 @@ def _fits(shape: tuple[int, ...], terms: tuple[int, ...]) -> bool:
     return len(shape) <= len(terms) and all(size in (1, whole) for size, whole in pairs)
 
 
-def _terms_shape(model: Any, maker: Conditional, name: str) -> tuple[int, ...]:
+def _terms_shape(model: FactorGraph, maker: Conditional, name: str) -> tuple[int, ...]:
     known = shapes_of(model)
     known = {n: known[n] for n in (*maker.parents, *maker.children)}
     arrays = {n: value for n, value in known.items() if isinstance(value, jax.ShapeDtypeStruct)}
