@@ -16,7 +16,7 @@ from gmdsl.core.random.repeat import repeated
 from gmdsl.exact.rule import Rule
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.capability import capabilities
-from gmdsl.graph.factor import Undirected, Values, title
+from gmdsl.graph.factor import Undirected, Values
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.submodel import Pairs, Submodel
 from gmdsl.graph.factors.wrapped import unwrapped
@@ -40,10 +40,6 @@ class Marginal(Submodel):
     made: Pairs = eqx.field(static=True)
     read: Pairs = eqx.field(static=True)
     spaces: tuple[Space, ...] = eqx.field(static=True)
-
-    @property
-    def name(self) -> str:
-        return title(self.children, self.parents)
 
     @property
     def normalized(self) -> bool:

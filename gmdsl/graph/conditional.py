@@ -9,29 +9,36 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from gmdsl.graph.factor import Factor, Values
+from gmdsl.graph.factor import Factor, Values, title
 
 
 class Conditional(Factor):
     """A factor with children: it can be evaluated, drawn from and moved to the real line."""
 
     @property
-    @abc.abstractmethod
-    def normalized(self) -> bool:
-        """Whether it integrates to one over its children (an improper prior does not)."""
+    def name(self) -> str:
+        return title(self.children, self.parents)
 
     @property
-    @abc.abstractmethod
+    def normalized(self) -> bool:
+        """Whether it integrates to one over its children (an improper prior does not)."""
+        return True
+
+    @property
     def drawable(self) -> bool:
-        """Whether it can be drawn from."""
+        """Whether it can be drawn from; by default where it is normalised."""
+        return self.normalized
 
     @abc.abstractmethod
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         """A draw of the children given the parents."""
 
-    @abc.abstractmethod
     def pointwise(self, values: Values) -> dict[str, Array]:
-        """Log-densities of the children kept apart by batch dimension, for cross-validation."""
+        """Log-densities of the children kept apart by batch dimension, for cross-validation.
+
+        By default one number for an only child; several children have no term each.
+        """
+        return {self.children[0]: self.log_density(values)} if len(self.children) == 1 else {}
 
     @abc.abstractmethod
     def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:

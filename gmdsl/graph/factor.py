@@ -91,6 +91,15 @@ class Factor(eqx.Module):
     def log_density(self, values: Values) -> Float[Array, ""]:
         """The term at one point."""
 
+    @property
+    def inner(self) -> "Factor | None":
+        """The factor that this one wraps (a power, gaps, weights); None where it wraps none."""
+        return None
+
+    def around(self, inner: "Factor") -> "Factor":
+        """The same wrapper around another factor; of a factor that wraps none, the other one."""
+        return inner
+
     @abc.abstractmethod
     def rename(self, names: Mapping[str, str]) -> "Factor":
         """The same factor over renamed variables."""

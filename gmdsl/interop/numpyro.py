@@ -103,10 +103,6 @@ class NumPyroProgram(Conditional):
     def normalized(self) -> bool:
         return self.proper
 
-    @property
-    def drawable(self) -> bool:
-        return self.proper
-
     def log_density(self, values: Values) -> Float[Array, ""]:
         return self.decode(values, {})[1]
 

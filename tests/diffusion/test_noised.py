@@ -150,13 +150,3 @@ def test_the_last_time_may_be_rounded_up(family):
     assert np.isfinite(family.score(np.zeros(2), np.float32(1.0)))[0]
     cosine = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.Cosine())
     assert np.isfinite(cosine.score(0.0, np.float32(0.999)))
-
-
-def test_the_flat_family_reads_one_vector(x64, pair):
-    flat, x = pair.flat, jnp.array([0.3, 0.5, -1.0])
-    named = pair.score({"a": x[0], "b": x[1:]}, 0.7)
-    np.testing.assert_allclose(flat.score(x, 0.7), [named["a"], *named["b"]], rtol=1e-12)
-    assert (flat.dim, flat.first) == (3, 0.0)
-    start = jax.vmap(flat.start)(jax.random.split(jax.random.key(0), 4000))
-    assert start.shape == (4000, 3)
-    assert (np.abs(np.square(start).mean(0) / 25.0 - 1.0) < 4.5 * np.sqrt(2 / 4000)).all()

@@ -11,15 +11,6 @@ def test_data_are_copied_when_declared():
     assert node.value.tolist() == [1.0, 1.0, 1.0]
 
 
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [([1.0, np.nan], "1 of 2 values are NaN"), (["a"], "numbers are needed"), ([[1.0], [1.0, 2.0]], "cannot be read")],
-)
-def test_data_that_are_not_numbers_are_refused(array, message):
-    with pytest.raises(gm.SpecError, match=message):
-        gm.data(array)
-
-
 def test_a_parameter_is_held_unconstrained_and_read_constrained():
     node = gm.param(2.0, gm.Positive())
     np.testing.assert_allclose(node.free, np.log(2.0), rtol=1e-6)

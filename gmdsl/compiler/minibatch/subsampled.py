@@ -24,7 +24,7 @@ from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.power import Power
 from gmdsl.graph.factors.weighted import Weighted
-from gmdsl.graph.factors.wrapped import Wrapped, inside_of
+from gmdsl.graph.factors.wrapped import innermost, with_innermost
 from gmdsl.graph.order import ancestors
 from gmdsl.models.operators.redeclare import redeclared
 
@@ -36,7 +36,7 @@ def part(operation: str, model: FactorGraph, rows: Rows, size: int) -> Any:
         SpecError: a node that does not shrink with the rows, or a free variable that does.
     """
     for index in rows.factors:
-        if not isinstance(inside_of(model.factors[index]), Distributed | Energy):
+        if not isinstance(innermost(model.factors[index]), Distributed | Energy):
             raise SpecError(
                 f"{operation}: {model.factors[index].name} is one term of all {rows.count} rows and is not taken apart."
                 " Give the rows a distribution (labels summed out: dist.MixtureSameFamily), or leave batch_size out."
@@ -80,26 +80,22 @@ def _cut(model: FactorGraph, rows: Rows, take: Callable[[Any], Any]) -> Any:
 
 def _weights_cut(factor: Factor, rows: Rows, take: Callable[[Any], Any]) -> Factor:
     """A factor with some of the weights of its rows."""
-    if isinstance(factor, Power):
-        return Power(_weights_cut(factor.factor, rows, take), factor.exponent)
-    if not isinstance(factor, Wrapped):
+    if factor.inner is None:
         return factor
-    base = _weights_cut(factor.base, rows, take)
-    new = dataclasses.replace(factor, base=base)
-    if not isinstance(factor, Weighted) or not set(factor.children) & set(rows.names):
+    new = factor.around(_weights_cut(factor.inner, rows, take))
+    of_rows = isinstance(new, Weighted) and set(new.children) & set(rows.names)
+    if not of_rows or np.shape(new.weights)[:1] != (rows.count,):
         return new
-    return Weighted(base, take(factor.weights)) if np.shape(factor.weights)[:1] == (rows.count,) else new  # ty: ignore[invalid-argument-type]
+    return Weighted(new.base, take(new.weights))
 
 
 def _expanded_to(factor: Factor, rows: Rows, size: int) -> Factor:
     """A factor whose distribution, where it is one law expanded to all rows, is expanded to fewer."""
-    if isinstance(factor, Power):
-        return Power(_expanded_to(factor.factor, rows, size), factor.exponent)
-    if isinstance(factor, Wrapped):
-        return dataclasses.replace(factor, base=_expanded_to(factor.base, rows, size))
-    if isinstance(factor, Distributed):
-        return Distributed(factor.child, Fewer(factor.call, rows.count, size), factor.proper)  # ty: ignore[invalid-argument-type]
-    return factor
+    inner = innermost(factor)
+    if not isinstance(inner, Distributed):
+        return factor
+    fewer = Distributed(inner.child, Fewer(inner.call, rows.count, size), inner.proper)  # ty: ignore[invalid-argument-type]
+    return with_innermost(factor, fewer)
 
 
 class Fewer(eqx.Module):

@@ -62,12 +62,12 @@ def empirical_kernel(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes
     found = [factor for factor in model.factors if isinstance(factor, EmpiricalFactor)]
     if not found:
         return ""
-    outside = [name for name in hidden if not any(name in factor.made for factor in found)]
+    outside = [name for name in hidden if not any(name in factor.children for factor in found)]
     if outside:
         return f"{outside[0]} is not drawn from rows of data"
     if len(found) > 1:
         return f"{', '.join(hidden)} are drawn from {len(found)} data sets"
-    visible = [name for name in found[0].made if name not in hidden]
+    visible = [name for name in found[0].children if name not in hidden]
     if visible:
         return f"{visible[0]} is drawn together with {hidden[0]} and has no density; hide it too"
     return EmpiricalKernel(found[0].length)

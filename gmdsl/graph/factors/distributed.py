@@ -30,11 +30,6 @@ class Distributed(Conditional):
     proper: bool = eqx.field(static=True, default=True)
 
     @property
-    def name(self) -> str:
-        given = f" | {', '.join(self.call.variables)}" if self.call.variables else ""
-        return f"p({self.child}{given})"
-
-    @property
     def parents(self) -> tuple[str, ...]:
         return self.call.variables
 
@@ -44,10 +39,6 @@ class Distributed(Conditional):
 
     @property
     def normalized(self) -> bool:
-        return self.proper
-
-    @property
-    def drawable(self) -> bool:
         return self.proper
 
     def distribution(self, values: Values) -> Any:

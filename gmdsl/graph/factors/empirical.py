@@ -9,41 +9,30 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
-from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values, title
+from gmdsl.graph.factors.declared import Declared
+from gmdsl.spaces.layout import Layout
 
 
-class EmpiricalFactor(Conditional):
+class EmpiricalFactor(Declared):
     """The factor of a data set: its children are drawn together, one row at a time.
 
     Attributes:
         rows: the data, the rows first, in the order of the children.
-        made: the children.
+        layout: the children and their spaces.
     """
 
     rows: tuple[Any, ...]
-    made: tuple[str, ...] = eqx.field(static=True)
+    layout: Layout = eqx.field(static=True)
     atomic: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
-        return f"empirical {title(self.made, ())}"
+        return f"empirical {title(self.children, ())}"
 
     @property
     def parents(self) -> tuple[str, ...]:
         return ()
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return self.made
-
-    @property
-    def normalized(self) -> bool:
-        return True
-
-    @property
-    def drawable(self) -> bool:
-        return True
 
     @property
     def length(self) -> int:
@@ -52,18 +41,18 @@ class EmpiricalFactor(Conditional):
 
     def values(self) -> dict[str, Array]:
         """All rows by name."""
-        return {name: jnp.asarray(rows) for name, rows in zip(self.made, self.rows, strict=True)}
+        return {name: jnp.asarray(rows) for name, rows in zip(self.children, self.rows, strict=True)}
 
     def only(self, names: set[str]) -> "EmpiricalFactor":
         """The same rows without the other children."""
-        kept = [pair for pair in zip(self.made, self.rows, strict=True) if pair[0] in names]
-        return EmpiricalFactor(tuple(rows for _, rows in kept), tuple(name for name, _ in kept))
+        kept = [pair for pair in zip(self.layout, self.rows, strict=True) if pair[0][0] in names]
+        return EmpiricalFactor(tuple(rows for _, rows in kept), tuple(pair for pair, _ in kept))
 
     def log_density(self, values: Values) -> NoReturn:
         raise no_density("log_density(...)", self)
 
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-        given = [name for name in self.made if name in values]
+        given = [name for name in self.children if name in values]
         if given:
             raise SpecError(
                 f"{self.name}: no row is drawn given {', '.join(given)}. Draw all of them, or do not mix them."
@@ -71,23 +60,14 @@ class EmpiricalFactor(Conditional):
         index = jax.random.randint(key, shape, 0, self.length)
         return {name: rows[index] for name, rows in self.values().items()}
 
-    def pointwise(self, values: Values) -> NoReturn:
-        raise no_density("log_density(...)", self)
-
-    def decode(self, values: Values, free: Values) -> NoReturn:
-        raise no_density("log_density(...)", self)
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        return {name: values[name] for name in children if name in self.made}
-
     def rename(self, names: Mapping[str, str]) -> "EmpiricalFactor":
-        return EmpiricalFactor(self.rows, tuple(names.get(name, name) for name in self.made))
+        return EmpiricalFactor(self.rows, tuple((names.get(name, name), space) for name, space in self.layout))
 
 
 def no_density(operation: str, factor: Any) -> SpecError:
     """The error for asking a data set for a density."""
-    what = f"{factor.made[0]} is" if len(factor.made) == 1 else f"{', '.join(factor.made)} are"
+    what = f"{factor.children[0]} is" if len(factor.children) == 1 else f"{', '.join(factor.children)} are"
     return SpecError(
         f"{operation}: {what} drawn from a data set, points without a density. Multiply by a kernel and"
-        f" .marginalize({factor.made[0]!r}), count it by gm.histogram, or draw by .sample(key)."
+        f" .marginalize({factor.children[0]!r}), count it by gm.histogram, or draw by .sample(key)."
     )

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.numerics import safe_logsumexp
-from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
+from gmdsl.graph.factors.declared import Declared
 from gmdsl.spaces.layout import Layout, flatten, unflatten
 
 
-class GaussianMixtureFactor(Conditional):
+class GaussianMixtureFactor(Declared):
     """A mixture of Gaussians over the flat vector of its children.
 
     Attributes:
@@ -33,24 +33,8 @@ class GaussianMixtureFactor(Conditional):
     basis: Float[Array, "k dim dim"] | None
 
     @property
-    def name(self) -> str:
-        return f"p({', '.join(self.children)})"
-
-    @property
     def parents(self) -> tuple[str, ...]:
         return ()
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.layout)
-
-    @property
-    def normalized(self) -> bool:
-        return True
-
-    @property
-    def drawable(self) -> bool:
-        return True
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         gap = flatten(self.layout, values) - self.means
@@ -65,16 +49,6 @@ class GaussianMixtureFactor(Conditional):
         noise = noise * jnp.sqrt(self.spectrum)[label]
         turned = noise if self.basis is None else jnp.einsum("...ij,...j->...i", self.basis[label], noise)
         return unflatten(self.layout, self.means[label] + turned)
-
-    def pointwise(self, values: Values) -> dict[str, Array]:
-        return {self.children[0]: self.log_density(values)}
-
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        found = {name: free[name] for name in self.children if name in free}
-        return found, self.log_density({**values, **found})
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        return {name: values[name] for name in self.children if name in children}
 
     def rename(self, names: Mapping[str, str]) -> "GaussianMixtureFactor":
         layout = tuple((names.get(name, name), space) for name, space in self.layout)

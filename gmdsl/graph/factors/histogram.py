@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Factor, Values, title
+from gmdsl.graph.factor import Factor, Values
 from gmdsl.graph.factor_graph import FactorGraph
+from gmdsl.graph.factors.declared import Declared
 from gmdsl.graph.factors.power import Power
-from gmdsl.spaces.bijections import decoded, encoded
+from gmdsl.spaces.layout import Layout
 from gmdsl.spaces.space import Space
 
 
@@ -54,7 +54,7 @@ class Grid(eqx.Module):
         return jnp.ones(self.cells) if self.edges is None else jnp.diff(jnp.asarray(self.edges))
 
 
-class HistogramFactor(Conditional):
+class HistogramFactor(Declared):
     """A child whose density given its parents is a table of counts.
 
     Attributes:
@@ -72,24 +72,12 @@ class HistogramFactor(Conditional):
     counts: Any
 
     @property
-    def name(self) -> str:
-        return title(self.children, self.parents)
+    def layout(self) -> Layout:
+        return ((self.child, self.space),)
 
     @property
     def parents(self) -> tuple[str, ...]:
         return self.above
-
-    @property
-    def children(self) -> tuple[str, ...]:
-        return (self.child,)
-
-    @property
-    def normalized(self) -> bool:
-        return True
-
-    @property
-    def drawable(self) -> bool:
-        return True
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         row, inside = self._row(values)
@@ -108,19 +96,6 @@ class HistogramFactor(Conditional):
         return {
             self.child: jnp.asarray(grid.edges)[cell] + grid.widths[cell] * jax.random.uniform(key_place, cell.shape)
         }
-
-    def pointwise(self, values: Values) -> dict[str, Array]:
-        return {self.child: self.log_density(values)}
-
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        if self.child not in free:
-            return {}, self.log_density(values)
-        value, jacobian = decoded(self.space, free[self.child])
-        density = self.log_density({**values, self.child: value})
-        return {self.child: value}, density if jacobian is None else density + jacobian
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        return {self.child: encoded(self.space, values[self.child])} if self.child in children else {}
 
     def rename(self, names: Mapping[str, str]) -> "HistogramFactor":
         above = tuple(names.get(name, name) for name in self.above)

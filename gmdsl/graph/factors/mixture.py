@@ -45,10 +45,6 @@ class Mixture(Submodel):
         return f"mixture {title(self.children, self.parents)}"
 
     @property
-    def normalized(self) -> bool:
-        return True
-
-    @property
     def drawable(self) -> bool:
         return all(capabilities(_closed(part)).drawable for part in self.parts)
 

@@ -31,6 +31,13 @@ class Power(Undirected):
     def parents(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.factor.children, *self.factor.parents)))
 
+    @property
+    def inner(self) -> Factor:
+        return self.factor
+
+    def around(self, inner: Factor) -> "Power":
+        return Power(inner, self.exponent)
+
     def log_density(self, values: Values) -> Float[Array, ""]:
         return self.exponent * self.factor.log_density(values)
 

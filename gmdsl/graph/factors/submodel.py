@@ -13,15 +13,15 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
-from gmdsl.spaces.bijections import decoded, encoded
+from gmdsl.graph.factors.declared import Declared
+from gmdsl.spaces.layout import Layout
 from gmdsl.spaces.space import Space
 
 type Pairs = tuple[tuple[str, str], ...]
 
 
-class Submodel(Conditional):
+class Submodel(Declared):
     """A conditional whose children have declared spaces and whose density is computed by models inside.
 
     Attributes:
@@ -45,32 +45,20 @@ class Submodel(Conditional):
         """The log-density, kept apart where it is a sum over independent observations of one child."""
 
     @property
-    def children(self) -> tuple[str, ...]:
-        return tuple(outside for _, outside in self.made)
+    def layout(self) -> Layout:
+        return tuple((outside, space) for (_, outside), space in zip(self.made, self.spaces, strict=True))
 
     @property
     def parents(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(outside for _, outside in self.read))
 
-    def inside(self, values: Values) -> dict[str, Any]:
-        """The values that are there, under the names of the models inside."""
-        return {inner: values[outer] for inner, outer in (*self.read, *self.made) if outer in values}
-
     def pointwise(self, values: Values) -> dict[str, Array]:
         """The observations of the only child; several children have no term each."""
         return {self.children[0]: self.observations(values)} if len(self.made) == 1 else {}
 
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        found, terms = {}, []
-        for (_, name), space in zip(self.made, self.spaces, strict=True):
-            if name in free:
-                found[name], jacobian = decoded(space, free[name])
-                terms += [] if jacobian is None else [jacobian]
-        return found, sum(terms, self.log_density({**values, **found}))
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        pairs = zip(self.children, self.spaces, strict=True)
-        return {name: encoded(space, values[name]) for name, space in pairs if name in children}
+    def inside(self, values: Values) -> dict[str, Any]:
+        """The values that are there, under the names of the models inside."""
+        return {inner: values[outer] for inner, outer in (*self.read, *self.made) if outer in values}
 
     def rename(self, names: Mapping[str, str]) -> Self:
         def outside(pairs: Pairs) -> Pairs:

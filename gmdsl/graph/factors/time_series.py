@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.random.repeat import repeated
-from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Values
-from gmdsl.spaces.bijections import decoded, encoded
+from gmdsl.graph.factors.declared import Declared
+from gmdsl.spaces.layout import Layout
 from gmdsl.spaces.space import Space
 
 PREVIOUS, CARRY = "/previous", "/carry"  # what a step is called with; no variable can be called so
@@ -77,7 +77,7 @@ class SeriesSteps(eqx.Module):
         return {name: jnp.asarray(values[name])[1:] for name in self.each}
 
 
-class Scan(Conditional):
+class Scan(Declared):
     """The conditional of a path given its parents.
 
     Attributes:
@@ -95,24 +95,15 @@ class Scan(Conditional):
     proper: bool = eqx.field(static=True, default=True)
 
     @property
-    def name(self) -> str:
-        given = f" | {', '.join(self.parents)}" if self.parents else ""
-        return f"p({self.child}{given})"
+    def layout(self) -> Layout:
+        return ((self.child, self.space),)
 
     @property
     def parents(self) -> tuple[str, ...]:
         return self.steps.variables
 
     @property
-    def children(self) -> tuple[str, ...]:
-        return (self.child,)
-
-    @property
     def normalized(self) -> bool:
-        return self.proper
-
-    @property
-    def drawable(self) -> bool:
         return self.proper
 
     def log_density(self, values: Values) -> Float[Array, ""]:
@@ -160,16 +151,6 @@ class Scan(Conditional):
         start = (first, self.steps.start_carry(values))
         _, rest = jax.lax.scan(advance, start, (keys, self.steps.rows(values)), length=self.length - 1)
         return jnp.concatenate([first[None], rest])
-
-    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
-        if self.child not in free:
-            return {}, self.log_density(values)
-        value, jacobian = decoded(self.space, free[self.child])
-        density = self.log_density({**values, self.child: value})
-        return {self.child: value}, density if jacobian is None else density + jacobian
-
-    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
-        return {self.child: encoded(self.space, values[self.child])} if self.child in children else {}
 
     def rename(self, names: Mapping[str, str]) -> "Scan":
         child = names.get(self.child, self.child)

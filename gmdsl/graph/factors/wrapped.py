@@ -1,7 +1,7 @@
 """Conditionals around a conditional: other terms of the density, the same draws."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,23 +9,6 @@ from jaxtyping import Array, Float
 
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Factor, Values
-from gmdsl.graph.factors.power import Power
-
-
-def inside_of(factor: Factor) -> Factor:
-    """What a factor is made of, without powers, gaps and weights."""
-    while isinstance(factor, Power | Wrapped):
-        factor = factor.factor if isinstance(factor, Power) else factor.base
-    return factor
-
-
-def around(factor: Factor, inside: Factor) -> Factor:
-    """A factor with something else inside its powers, gaps and weights."""
-    if isinstance(factor, Power):
-        return Power(around(factor.factor, inside), factor.exponent)
-    if isinstance(factor, Wrapped):
-        return dataclasses.replace(factor, base=around(factor.base, inside))
-    return inside
 
 
 class Wrapped(Conditional):
@@ -36,6 +19,13 @@ class Wrapped(Conditional):
     """
 
     base: eqx.AbstractVar[Conditional]
+
+    @property
+    def inner(self) -> Conditional:
+        return self.base
+
+    def around(self, inner: Factor) -> Self:
+        return dataclasses.replace(self, base=inner)
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -71,3 +61,16 @@ def unwrapped(factor: Factor) -> Factor:
     while isinstance(factor, Wrapped):
         factor = factor.base
     return factor
+
+
+def innermost(factor: Factor) -> Factor:
+    """What a factor is made of, without powers, gaps and weights."""
+    while (inner := factor.inner) is not None:
+        factor = inner
+    return factor
+
+
+def with_innermost(factor: Factor, innermost: Factor) -> Factor:
+    """A factor with something else inside its powers, gaps and weights."""
+    inner = factor.inner
+    return innermost if inner is None else factor.around(with_innermost(inner, innermost))

@@ -44,7 +44,7 @@ def empirical(values: Mapping[str, Any] | None = None, /, **named: Any) -> Model
     for name in arrays:
         check_name(name)
     declared = tuple((name, _space(rows)) for name, rows in arrays.items())
-    return Model((EmpiricalFactor(tuple(arrays.values()), tuple(arrays)),), declared)
+    return Model((EmpiricalFactor(tuple(arrays.values()), declared),), declared)
 
 
 def _space(rows: np.ndarray) -> Space:

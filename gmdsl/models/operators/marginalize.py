@@ -117,6 +117,6 @@ def _inside_data(model: FactorGraph, hidden: Names) -> Any | None:
     touched = touching(model, reads_of(model, hidden))
     if len(touched) != 1 or not isinstance(touched[0], EmpiricalFactor):
         return None
-    rest = touched[0].only(set(touched[0].made) - set(hidden))
+    rest = touched[0].only(set(touched[0].children) - set(hidden))
     factors = tuple(rest if f is touched[0] else f for f in model.factors)
     return pruned(dataclasses.replace(model, factors=factors), set(hidden))

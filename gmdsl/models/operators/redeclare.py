@@ -17,7 +17,7 @@ from gmdsl.graph.factor import Deterministic, Energy, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import Scan
-from gmdsl.graph.factors.wrapped import around, inside_of, unwrapped
+from gmdsl.graph.factors.wrapped import innermost, unwrapped, with_innermost
 from gmdsl.graph.order import ordered
 from gmdsl.models.operators.condition import checked_observation
 from gmdsl.models.probe.shapes import probe_energy, probe_node
@@ -45,7 +45,7 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
     data = {name: _array(operation, model, name, values.get(name, old)) for name, old in model.data.items()}
     kept = model.factors if wrapped else tuple(unwrapped(f) for f in model.factors)
     bare = dataclasses.replace(model, data=data, observed={}, factors=kept)
-    insides = [inside_of(factor) for factor in kept]
+    insides = [innermost(factor) for factor in kept]
     made = {name for factor in insides for name in factor.children}
     rest = tuple((name, space) for name, space in model.declared if name not in made)
     known = shapes_of(dataclasses.replace(bare, declared=rest))
@@ -56,7 +56,7 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
         known |= {name: abstract(spaces[name]) for name in factor.children}
     declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
     bound = tuple((name, _resized(space, np.shape(data[name]))) for name, space in model.bound if name in data)
-    factors = tuple(around(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
+    factors = tuple(with_innermost(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
     model = dataclasses.replace(bare, factors=factors, declared=declared, bound=bound)
     observed = {
         name: checked_observation(f"{operation}(data={{{name!r}: ...}})", model, name, value)

@@ -1,11 +1,9 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.random.repeat import repeated
 from gmdsl.graph.factor import title
 from gmdsl.graph.factors.submodel import chosen
 from gmdsl.spaces.space import fixed_space
@@ -14,12 +12,6 @@ from gmdsl.spaces.space import fixed_space
 def test_a_title_reads_as_a_density():
     assert title(("x", "y"), ()) == "p(x, y)"
     assert title(("x",), ("a", "b")) == "p(x | a, b)"
-
-
-def test_repeated_draws_are_independent_and_shaped():
-    draws = repeated(lambda key: {"x": jax.random.normal(key)}, jax.random.key(0), (2, 3))
-    assert draws["x"].shape == (2, 3)
-    assert len(np.unique(draws["x"])) == 6
 
 
 def test_the_chosen_option_is_the_one_of_that_number():

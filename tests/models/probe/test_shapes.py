@@ -1,11 +1,9 @@
-import jax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
-from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import call_by_name
 from gmdsl.models.probe.shapes import probe_energy, probe_node, probe_numbers
 from gmdsl.spaces.space import abstract
@@ -41,12 +39,6 @@ def test_constant_parameters_are_checked_under_wrappers():
 def test_an_integer_valued_input_reaches_the_energy_as_integers():
     with pytest.raises(gm.SpecError, match="dtype int32"):
         probe_energy("e", call_by_name(lambda s: s.sum()), {"s": abstract(gm.Spin(3))})
-
-
-def test_distributions_are_told_from_classes_and_numbers():
-    assert is_distribution(dist.Normal(0, 1))
-    assert not is_distribution(dist.Normal)
-    assert not is_distribution(jax.numpy.ones(2))
 
 
 def test_data_are_checked_where_they_are_handed_on_as_they_are():
