@@ -85,7 +85,7 @@ def program_of_a_block(model, sampler, chains, thin=THIN):
     setup = prepared(density, sampler, RunPlan(chains, 1, 0, 0, thin, mode))
     phases, target = np.zeros(setup.kernel.capacity * thin, np.int8), density.target
     block = run_block.lower(
-        setup.kernel, target.leaves, target.hoisted, setup.keys, started(setup, None),
+        setup.kernel, target, setup.keys, started(setup, None),
         jnp.int32(0), jnp.int32(1), phases,
     )  # fmt: skip
     return _counts(block.compile())

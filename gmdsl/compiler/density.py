@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.hoist import hoisted_of
-from gmdsl.compiler.program import FlatTarget, program_of
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.models.display import as_html, as_rich
 from gmdsl.models.model import Model
+from gmdsl.spaces.space import Space
 
 if TYPE_CHECKING:
     from gmdsl.compiler.integrals.log_normalizer import LogNormalizer
@@ -35,18 +35,18 @@ class Density:
 
     def __init__(self, model: Model):
         self.model = model
-        self.program, self._leaves = program_of(model)
-        self._hoisted = hoisted_of(self.program, self._leaves)
+        self.target = FlatTarget.of(model)  # what samplers see: the flat vector, Jacobian included
+        self._program, self._arrays = self.target.program, (self.target.leaves, self.target.hoisted)
 
     @property
     def free(self) -> tuple[str, ...]:
         """Names of the free variables, in the order of the flat vector."""
-        return self.program.free
+        return self._program.free
 
     @property
     def dim(self) -> int:
         """Length of the flat unconstrained vector."""
-        return self.program.plan.dim
+        return self._program.plan.dim
 
     @property
     def normalized(self) -> bool:
@@ -54,9 +54,9 @@ class Density:
         return self.model.capabilities().normalized
 
     @property
-    def target(self) -> FlatTarget:
-        """What samplers see: the density of the flat unconstrained vector, Jacobian included."""
-        return FlatTarget(self.program, self._leaves, self._hoisted)
+    def spaces(self) -> dict[str, Space]:
+        """Space of every variable."""
+        return self._program.spaces
 
     def log_density(self, values: Mapping[str, Any]) -> Float[Array, ""]:
         """The log-density at one point, in the constrained variables, without Jacobian.
@@ -66,7 +66,7 @@ class Density:
         >>> float(bowl.log_density({"x": [3.0, 4.0]}))
         -12.5
         """
-        return self.program.jit_log_density(self._leaves, self._hoisted, self._point("log_density", values))
+        return self._program.jit_log_density(*self._arrays, self._point("log_density", values))
 
     def energy(self, values: Mapping[str, Any]) -> Float[Array, ""]:
         """Minus the log-density."""
@@ -80,12 +80,12 @@ class Density:
         >>> bowl.score({"x": [3.0, 4.0]})["x"].tolist()
         [-3.0, -4.0]
         """
-        return self.program.jit_score(self._leaves, self._hoisted, self._point("score", values))
+        return self._program.jit_score(*self._arrays, self._point("score", values))
 
     def log_density_and_score(self, values: Mapping[str, Any]) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Both at once, for the price of the gradient."""
         point = self._point("log_density_and_score", values)
-        return self.program.jit_log_density_and_score(self._leaves, self._hoisted, point)
+        return self._program.jit_log_density_and_score(*self._arrays, point)
 
     def constrain(self, x: Float[Array, " dim"]) -> dict[str, Array]:
         """Free and deterministic variables from the flat unconstrained vector."""
@@ -94,11 +94,11 @@ class Density:
             raise SpecError(
                 f"constrain(x): shape {x.shape}, but the flat vector has shape {(self.dim,)}. Use jax.vmap."
             )
-        return self.program.jit_constrain(self._leaves, self._hoisted, x)
+        return self._program.jit_constrain(*self._arrays, x)
 
     def unconstrain(self, values: Mapping[str, Any]) -> Float[Array, " dim"]:
         """The flat unconstrained vector of named values."""
-        return self.program.jit_unconstrain(self._leaves, self._hoisted, self._point("unconstrain", values))
+        return self._program.jit_unconstrain(*self._arrays, self._point("unconstrain", values))
 
     def sample(self, key: Array, shape: tuple[int, ...] | int = ()) -> dict[str, Array]:
         """Exact independent draws, where the model can be drawn from (`Model.sample`)."""
@@ -151,11 +151,11 @@ class Density:
 
     def _point(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
         """The values of exactly the free variables, with declared shapes."""
-        if isinstance(values, Mapping) and len(values) == len(self.program.signature):
+        if isinstance(values, Mapping) and len(values) == len(self._program.signature):
             try:
                 fits = all(
                     (value := values[name]).shape == shape and value.dtype == dtype
-                    for name, shape, dtype in self.program.signature
+                    for name, shape, dtype in self._program.signature
                 )
             except (AttributeError, KeyError):
                 fits = False
@@ -165,16 +165,16 @@ class Density:
 
     def _converted(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
         if not isinstance(values, Mapping):
-            names = ", ".join(f"{name!r}: ..." for name in self.program.free)
+            names = ", ".join(f"{name!r}: ..." for name in self._program.free)
             raise SpecError(
                 f"{verb}({type(values).__name__}): values are given by name, as {verb}({{{names}}}). constrain(x) names"
                 " those of a flat unconstrained vector; target takes such a vector as it is."
             )
         for name in values:
-            if name not in self.program.free:
-                raise unknown_name(f"{verb}({{{name!r}: ...}})", name, self.program.free, "free variables")
+            if name not in self._program.free:
+                raise unknown_name(f"{verb}({{{name!r}: ...}})", name, self._program.free, "free variables")
         point = {}
-        for name, shape, dtype in self.program.signature:
+        for name, shape, dtype in self._program.signature:
             if name not in values:
                 raise SpecError(
                     f"{verb}(...): {name} is missing; the free variables are {', '.join(self.free)}. Give each a value."
@@ -222,7 +222,7 @@ def explain(density: Density) -> str:
     """The text of `Density.explain`."""
     from gmdsl.exact.marginal import accounts
 
-    program, steps = density.program, density.program.plan
+    program, steps = density._program, density._program.plan
     owners = {name: program.factor_names[i] for i, names in enumerate(steps.owns) for name in names}
     lines = [f"flat vector of length {steps.dim}"]
     for slot in steps.slots:

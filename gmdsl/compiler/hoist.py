@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gmdsl.compiler.program import INVERSES, Hoisted, Leaves, Program
+from gmdsl.compiler.program import Hoisted, Leaves, Program
 from gmdsl.compiler.rewrites.triangular_solves import LARGEST, inverted
 from gmdsl.core.jaxprs.tape import is_known
 
@@ -23,7 +23,7 @@ def hoisted_of(program: Program, leaves: Leaves) -> Hoisted:
         program: the static half of the model.
         leaves: its arrays; traced ones are not inverted.
     """
-    hoisted = program.jit_hoist(leaves) if program.hoists else {}
+    hoisted = program.jit_hoist(leaves) if program.hoists else Hoisted({})
     arrays = jax.tree.leaves((leaves, hoisted))
     if jax.default_backend() != "cpu" or not any(map(_is_square, arrays)) or not all(map(is_known, arrays)):
         return hoisted
@@ -32,11 +32,13 @@ def hoisted_of(program: Program, leaves: Leaves) -> Hoisted:
     if not program.solves_of_data:
         return hoisted
     factors = program.jit_factors(leaves, hoisted)
+    if not all(map(is_known, factors)):  # inside of a trace
+        return hoisted
     pairs = zip(factors, program.solves_of_data, strict=True)
     inverses = [inverted(np.asarray(factor, float), settings, factor.dtype) for factor, settings in pairs]
     if any(inverse is None for inverse in inverses):
         return hoisted
-    return {**hoisted, INVERSES: [jnp.asarray(inverse) for inverse in inverses]}
+    return hoisted._replace(inverses=[jnp.asarray(inverse) for inverse in inverses])
 
 
 def _solves(program: Program, leaves: Leaves, hoisted: Hoisted) -> tuple[Any, ...]:

@@ -8,25 +8,23 @@ function: new data of one shape compiles nothing, a rebuilt model retraces nothi
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.plan import Plan, plan
-from gmdsl.compiler.rewrites.constant_folding import folded
 from gmdsl.compiler.rewrites.convolutions import as_product, has_kernels
 from gmdsl.compiler.rewrites.cumulative_sums import by_doubling
-from gmdsl.compiler.rewrites.rewrite import Rule, rewritten
+from gmdsl.compiler.rewrites.rewrite import Rule
 from gmdsl.compiler.rewrites.transposed_matrices import by_columns, tall
-from gmdsl.compiler.rewrites.triangular_solves import by_inverse, by_inverses, fixed_solves, may_solve
+from gmdsl.compiler.rewrites.triangular_solves import by_inverse, fixed_solves, may_solve
 from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.tape import Operation, Tape
 from gmdsl.core.lru import LRU
-from gmdsl.core.pytrees.reads import ARRAYS
+from gmdsl.core.pytrees.partition import Skeleton, strip, typed
 from gmdsl.core.runtime.compilation_cache import keep_programs
 from gmdsl.core.runtime.fork import refuse_fork
 from gmdsl.core.runtime.precision import full_precision
@@ -34,25 +32,33 @@ from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Undirected
 from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.order import unique_names
-from gmdsl.inference.target import States, Target
 from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Real, Space, dtype_of
-from gmdsl.spaces.states import states_of
 
 type Leaves = tuple[Any, ...]
-type Hoisted = dict[str, Any]
 
-TRANSPOSED = "/transposed"  # the key of matrices stored the other way round
-INVERSES = "/inverses"  # the key of inverses of matrices that are solved with
-TOTAL = "/total"  # the key of the constant terms among the hoisted values; no variable can be called so
+
+class Hoisted(NamedTuple):
+    """What is computed of a model's arrays alone, before the first evaluation.
+
+    Attributes:
+        values: deterministic variables that no free variable reaches.
+        total: the sum of the terms that none reaches.
+        transposed: matrices stored the other way round.
+        inverses: of matrices that are solved with.
+    """
+
+    values: dict[str, Any]
+    total: Any = None
+    transposed: Any = None
+    inverses: Any = None
 
 
 class Program:
-    """The static half of a compiled model. Made by `split`; equality is identity."""
+    """The static half of a compiled model. Made by `program_of`; equality is identity."""
 
-    def __init__(self, treedef: Any, statics: tuple[Any, ...], model: FactorGraph):
-        self.treedef = treedef
-        self.statics = statics
+    def __init__(self, skeleton: Skeleton, model: FactorGraph):
+        self.skeleton = skeleton
         self.plan: Plan = plan(model)
         self.spaces: dict[str, Space] = model.spaces
         self.free: tuple[str, ...] = model.free
@@ -72,36 +78,27 @@ class Program:
         self.jit_factors = jax.jit(self.factors)
         self.solves_of_data: tuple[Any, ...] | None = None  # parameters of the solves whose matrices `factors` gives
 
-    def is_array(self, static: Any) -> bool:
-        """Whether an entry of `statics` stands for an array."""
-        return static is _ARRAY
-
-    def model(self, leaves: Leaves) -> Any:
+    def model(self, leaves: Leaves) -> FactorGraph:
         """The model with these arrays."""
-        arrays = iter(leaves)
-        merged = [next(arrays) if static is _ARRAY else static for static in self.statics]
-        return jax.tree.unflatten(self.treedef, merged)
+        return self.skeleton.fill(leaves)
 
     @full_precision
     def hoist(self, leaves: Leaves) -> Hoisted:
         """What depends on data alone: values of deterministics, and the sum of the constant terms."""
-        model, hoisted = self.model(leaves), {}
-        if self.tall:
-            hoisted[TRANSPOSED] = [jnp.asarray(leaves[i]).T for i in self.tall]
+        transposed = [jnp.asarray(leaves[i]).T for i in self.tall] or None
         if not self.plan.fixed:
-            return hoisted
-        values, terms = known(model), []
+            return Hoisted({}, transposed=transposed)
+        model = self.model(leaves)
+        values, terms, found = known(model), [], {}
         for index in self.plan.order:
             factor = model.factors[index]
             if index not in self.plan.fixed:
                 continue
             if isinstance(factor, Deterministic):
-                values[factor.child] = hoisted[factor.child] = factor.evaluate(values)
+                values[factor.child] = found[factor.child] = factor.evaluate(values)
             else:
                 terms.append(factor.log_density(values))
-        if terms:
-            hoisted[TOTAL] = sum(terms[1:], terms[0])
-        return hoisted
+        return Hoisted(found, sum(terms[1:], terms[0]) if terms else None, transposed)
 
     def fixed_solves(self, leaves: Leaves, hoisted: Hoisted) -> tuple[Tape, tuple[Operation, ...]]:
         """The steps of the log-density of the flat vector, and those that solve with matrices that are free of it."""
@@ -125,9 +122,9 @@ class Program:
             found["conv_general_dilated"] = as_product
         if self.solves:
             found["triangular_solve"] = by_inverse
-        if TRANSPOSED in hoisted:
+        if hoisted.transposed is not None:
             matrices = [leaves[i] for i in self.tall]
-            found["dot_general"] = by_columns(list(zip(matrices, hoisted[TRANSPOSED], strict=True)))
+            found["dot_general"] = by_columns(list(zip(matrices, hoisted.transposed, strict=True)))
         return found
 
     def log_density(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Float[Array, ""]:
@@ -138,7 +135,7 @@ class Program:
     def terms(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Array]:
         """The terms that move, by factor name."""
         model = self.model(leaves)
-        have = {**known(model), **hoisted, **values}
+        have = {**known(model), **hoisted.values, **values}
         found = {}
         for index in self.plan.order:
             factor = model.factors[index]
@@ -149,6 +146,17 @@ class Program:
             else:
                 found[self.factor_names[index]] = factor.log_density(have)
         return found
+
+    @full_precision
+    def completed(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with what is fixed, and with the deterministics computed."""
+        model = self.model(leaves)
+        have = {**known(model), **hoisted.values, **values}
+        for index in self.plan.order:
+            factor = model.factors[index]
+            if isinstance(factor, Deterministic) and index not in self.plan.fixed:
+                have[factor.child] = factor.evaluate(have)
+        return have
 
     def log_density_and_score(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Any:
         """The log-density and its gradient over the float variables, at one point."""
@@ -165,7 +173,7 @@ class Program:
         """Named values from the flat vector, and the log-density with the Jacobian."""
         model = self.model(leaves)
         free = self._unravel(x)
-        have, terms = {**known(model), **hoisted}, []
+        have, terms = {**known(model), **hoisted.values}, []
         for name in self.plan.rooted:
             have[name], jacobian = decoded(self.spaces[name], free[name])
             terms += [] if jacobian is None else [jacobian]
@@ -192,7 +200,7 @@ class Program:
     def unconstrain(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Array:
         """The flat vector of named values."""
         model = self.model(leaves)
-        have, free = {**known(model), **hoisted, **values}, {}
+        have, free = {**known(model), **hoisted.values, **values}, {}
         for name in self.plan.rooted:
             free[name] = encoded(self.spaces[name], have[name])
         for index in self.plan.order:
@@ -209,40 +217,8 @@ class Program:
         return {name: _whole(space, part) if space.discrete else part for name, (space, part) in parts.items()}
 
     def _sum(self, terms: list[Array], hoisted: Hoisted) -> Array:
-        terms = terms + ([hoisted[TOTAL]] if TOTAL in hoisted else [])
+        terms = terms if hoisted.total is None else [*terms, hoisted.total]
         return functools.reduce(jnp.add, terms) if terms else jnp.zeros(())
-
-
-class FlatTarget(Target):
-    """The target of one compiled model: a program and its arrays."""
-
-    program: Program = eqx.field(static=True)
-    leaves: Leaves
-    hoisted: Hoisted
-
-    @property
-    def dim(self) -> int:
-        return self.program.plan.dim
-
-    @property
-    def states(self) -> States:
-        slots = self.program.plan.slots
-        return sum(((states_of(slot.space),) * (slot.stop - slot.start) for slot in slots), ())
-
-    def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        density = lambda x: self.program.decode(self.leaves, self.hoisted, x)[1]  # noqa: E731
-        if INVERSES in self.hoisted:
-            density = by_inverses(density, self.hoisted[INVERSES])
-        elif self.program.solves:
-            density = folded(density)
-        rules = self.program.rules(self.leaves, self.hoisted)
-        return (rewritten(density, rules) if rules else density)(x)
-
-    def log_density_and_score(self, x: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, " dim"]]:
-        return _density_and_score(self, x)
-
-    def minibatch(self, key: Array, batches: Any) -> "FlatTarget":
-        return batches.draw(key, self)
 
 
 def program_of(model: FactorGraph) -> tuple[Program, Leaves]:
@@ -253,37 +229,14 @@ def program_of(model: FactorGraph) -> tuple[Program, Leaves]:
     refuse_fork()
     keep_programs()
     bare = dataclasses.replace(model, dims=(), coords=())
-    flat, treedef = jax.tree.flatten(bare)
-    statics = tuple(_ARRAY if isinstance(leaf, ARRAYS) else leaf for leaf in flat)
-    leaves = tuple(_device(leaf) for leaf in flat if isinstance(leaf, ARRAYS))
-    numbers = tuple((name, type(value), repr(value)) for name, value in model.constants)
-    key = (
-        treedef,
-        numbers,
-        tuple((type(s), repr(s) if isinstance(s, float) else s) for s in statics),
-        tuple((a.shape, a.dtype) for a in leaves),
-        dtype_of(Real()),
-    )
-    return _PROGRAMS.get(key) or _PROGRAMS.put(key, Program(treedef, statics, bare)), leaves
+    skeleton, leaves = strip(bare, convert=_device)
+    key = (skeleton, tuple(name for name, _ in model.constants), typed(n for _, n in model.constants), dtype_of(Real()))
+    return _PROGRAMS.get(key) or _PROGRAMS.put(key, Program(skeleton, bare)), leaves
 
 
 def _whole(space: Space, part: Array) -> Array:
     """Values of a discrete variable from their place in the flat vector, where they are floats."""
     return jnp.round(part).astype(dtype_of(space))
-
-
-def target_of(model: FactorGraph) -> FlatTarget:
-    """The target of a model, compiled."""
-    program, leaves = program_of(model)
-    return FlatTarget(program, leaves, program.jit_hoist(leaves) if program.hoists else {})
-
-
-@jax.jit
-def _density_and_score(target: FlatTarget, x: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, " dim"]]:
-    """Both at once; a program of its own, so that it is traced once for all programs that evaluate it."""
-    found = jax.value_and_grad(target.log_density)(x)
-    # XLA would compute the last layer of the derivative once more for every use of the score.
-    return jax.lax.optimization_barrier(found) if target.program.has_kernels else found
 
 
 def _device(leaf: Any) -> jax.Array:
@@ -301,5 +254,4 @@ def _device(leaf: Any) -> jax.Array:
     return jnp.asarray(leaf)
 
 
-_ARRAY = "<array>"  # stands for an array among the static leaves; replaced before use
 _PROGRAMS: LRU[Any, Program] = LRU(256)

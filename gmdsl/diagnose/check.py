@@ -99,7 +99,7 @@ def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: b
     if not isinstance(model, Model):
         raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
     density = Density(model)
-    if any(density.program.spaces[name].discrete for name in density.free):
+    if any(density.spaces[name].discrete for name in density.free):
         return [_skipped("Stein identity", "a variable is discrete", "Sum it out: model.marginalize(...).")]
     at, proper = positions(tree, density), improper(model)
     if broken or proper.status == "failed":

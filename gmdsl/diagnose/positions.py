@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.flat_target import FlatTarget, over_points
 from gmdsl.core.errors import SpecError
 from gmdsl.results.points import in_batches
+from gmdsl.spaces.space import dtype_of
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,23 @@ def positions(tree: Any, density: Density) -> Positions:
         return Positions(flat)
     group = tree["particles" if weighted else "posterior"]
     values = {}
-    for name, shape, dtype in density.program.signature:
+    for name in density.free:
+        space = density.spaces[name]
         if name not in group:
             raise SpecError(
                 f"check(tree, model): the model has {name}, the tree has {', '.join(map(str, group.data_vars))}."
                 " Pass the model that was sampled."
             )
         draws = group[name].values if weighted else group[name].transpose("chain", "draw", ...).values
-        if draws.shape[2:] != shape:
+        if draws.shape[2:] != space.shape:
             raise SpecError(
-                f"check(tree, model): {name} has shape {draws.shape[2:]} in the tree, {shape} in the model."
+                f"check(tree, model): {name} has shape {draws.shape[2:]} in the tree, {space.shape} in the model."
                 " Pass the model that was sampled."
             )
-        values[name] = draws.astype(dtype)
+        values[name] = draws.astype(dtype_of(space))
     leading = next(iter(values.values())).shape[:2]
     together = {name: value.reshape(-1, *value.shape[2:]) for name, value in values.items()}
-    x = np.asarray(_unconstrain(density.program, density.target.leaves, density.target.hoisted, together))
+    x = np.asarray(over_points(FlatTarget.unconstrain, density.target, together))
     x = x.reshape(*leading, density.dim)
     return Positions(x, group["log_weight"].values.astype(float) if weighted else None)
 
@@ -64,7 +66,7 @@ def _recorded(tree: Any, density: Density) -> np.ndarray | None:
     if "unconstrained_posterior" not in tree.children:
         return None
     group, parts = tree["unconstrained_posterior"], []
-    for slot in density.program.plan.slots:
+    for slot in density.target.slots:
         if slot.name not in group:
             return None
         draws = group[slot.name].transpose("chain", "draw", ...).values
@@ -76,25 +78,17 @@ def _recorded(tree: Any, density: Density) -> np.ndarray | None:
 
 def log_densities_and_scores(density: Density, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log-density and score at flat points, (chain, draw, dim), in batches."""
-    return in_batches(_evaluate, density.program, density.target, x)
+    return in_batches(_log_density_and_score, density.target, x)
 
 
 def coordinates(density: Density) -> list[str]:
     """What each entry of the flat vector is called."""
     names = []
-    for slot in density.program.plan.slots:
+    for slot in density.target.slots:
         shape = slot.space.free_shape
         names += [slot.name + (str(list(index)) if shape else "") for index in np.ndindex(*shape)]
     return names
 
 
-def _scores(program: Any, leaves: Any, hoisted: Any, x: Any) -> Any:
-    return jax.vmap(jax.value_and_grad(lambda x: program.decode(leaves, hoisted, x)[1]))(x)
-
-
-def _free(program: Any, leaves: Any, hoisted: Any, values: Any) -> Any:
-    return jax.vmap(lambda v: program.unconstrain(leaves, hoisted, v))(jax.tree.map(jnp.asarray, values))
-
-
-_evaluate = jax.jit(_scores, static_argnums=0)
-_unconstrain = jax.jit(_free, static_argnums=0)
+def _log_density_and_score(target: FlatTarget, x: Any) -> Any:
+    return jax.value_and_grad(lambda x: target.decode(x)[1])(x)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gmdsl.compiler.density import Density
-from gmdsl.compiler.program import FlatTarget
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.models.model import Model
 
 RADIUS = 2.0  # as the starts of gm.sample

@@ -103,10 +103,9 @@ def _end_density(family: FlatFamily, x: Array) -> Float[Array, ""]:
     if family.begin is None:
         scale = family.process.prior_scale
         return -0.5 * jnp.sum((x / scale) ** 2 + jnp.log(2.0 * math.pi * scale**2))
-    from gmdsl.compiler.program import program_of
+    from gmdsl.compiler.flat_target import FlatTarget
 
-    program, leaves = program_of(family.begin)
-    return program.log_density(leaves, program.hoist(leaves), unflatten(family.layout, x))
+    return FlatTarget.of(family.begin).log_density_at(unflatten(family.layout, x))
 
 
 def _rows(family: Noised, named: dict[str, Any]) -> tuple[np.ndarray, bool]:

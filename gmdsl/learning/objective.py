@@ -5,53 +5,88 @@ returns the next one. Gradients are taken with respect to the learnable leaves o
 """
 
 import abc
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-type Batch = dict[str, Any]
+from gmdsl.core.errors import SpecError
+from gmdsl.models.model import Model
+
+type Data = Mapping[str, Any]
 type Metrics = dict[str, Any]
 
 
-ROWS = "/rows"  # the key under which an indexed objective finds which data a batch holds
+@jax.tree_util.register_pytree_node_class
+class Batch(Mapping[str, Any]):
+    """Arrays by name, one datum per row; a mapping that knows which of the data it holds.
+
+    Attributes:
+        arrays: by name.
+        index: numbers of the rows among all data; None where the batch holds all of them.
+
+    >>> batch = Batch({"x": jnp.arange(3.0)})
+    >>> list(batch), batch["x"].shape, batch.index is None
+    (['x'], (3,), True)
+    """
+
+    def __init__(self, arrays: dict[str, Any], index: Int[Array, " rows"] | None = None):
+        self.arrays = arrays
+        self.index = index
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def tree_flatten(self) -> tuple[tuple[Any, Any], None]:
+        """Its parts, for JAX."""
+        return (self.arrays, self.index), None
+
+    @classmethod
+    def tree_unflatten(cls, auxiliary: None, parts: tuple[Any, Any]) -> "Batch":
+        """The batch of these parts."""
+        del auxiliary
+        return cls(*parts)
 
 
 class Objective(eqx.Module):
-    """A function of model and data to be minimised.
+    """A function of model and data to be minimised. Subclasses give `loss`; the rest has defaults.
 
-    Class attributes:
-        indexed: whether a batch also holds the numbers of its data, under `ROWS`.
-        denoises: whether it learns a noised family (`gm.score_model`) instead of a model.
+    A model is what the user gave to `gm.fit`: a `gm.Model`, or a noised family with a network. What is learned is what
+    `prepare` makes of it.
     """
 
-    denoises: ClassVar[bool] = False
+    @property
+    def bias(self) -> str | None:
+        """How the fixed point differs from the maximum-likelihood estimate; None when it does not."""
+        return None
 
-    indexed: ClassVar[bool] = False
+    def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
+        """Refuses what the objective cannot use, before anything is compiled; by default what is not a model.
+
+        Args:
+            model: what is to be learned.
+            data: arrays by name, one datum per row.
+            held_out: other data whose loss is asked for; None when it is not.
+
+        Raises:
+            SpecError: says what does not fit.
+        """
+        del data, held_out
+        check_model(self, model)
 
     def prepare(self, model: Any) -> Any:
-        """What is learned: the model, with whatever the objective learns beside the model's own parameters."""
+        """What is learned: the model, or an object with the field `model` and what is learned beside it."""
         return model
 
-    def model_of(self, learned: Any) -> Any:
-        """The user's model among what was learned: undoes `prepare` where that added a guide."""
-        return learned
-
-    @property
-    def remark(self) -> str:
-        """How the fixed point differs from the maximum-likelihood estimate; empty when it does not."""
-        return ""
-
-    def check(self, model: Any, data: Batch) -> None:
-        """Refuses a model or data that the objective cannot use, before anything is compiled."""
-
-    def refuses_held_out(self, model: Any, data: Batch) -> str:
-        """Why the loss of other data than the fitted ones has no meaning; empty when it has one."""
-        del model, data
-        return ""
-
-    def init(self, key: Array, model: Any, data: Batch) -> Any:
+    def init(self, key: Array, model: Any, data: Data) -> Any:
         """The state before the first step; by default nothing."""
         del key, model, data
         return ()
@@ -62,12 +97,25 @@ class Objective(eqx.Module):
 
         Args:
             key: a random key for this step.
-            model: the model at the current parameters.
+            model: what is learned, at the current parameters.
             batch: arrays by name, one datum per row.
             state: what the last call returned, or `init`.
         """
 
 
-def rows(data: Batch) -> int:
+def check_model(objective: Objective, model: Any) -> None:
+    """Refuses a noised family where a model is learned.
+
+    Raises:
+        SpecError: names the objective that learns it.
+    """
+    if not isinstance(model, Model):
+        raise SpecError(
+            f"fit(family, ..., {type(objective).__name__}()): a noised family is learned by"
+            " gm.DenoisingScoreMatching()."
+        )
+
+
+def rows(data: Data) -> int:
     """Number of data: the common length of the leading axes."""
-    return jax.tree.leaves(data)[0].shape[0]
+    return jax.tree.leaves(dict(data))[0].shape[0]

@@ -18,11 +18,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.program import FlatTarget, program_of
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.fields import stopped
 from gmdsl.inference.kernels.transitions import transitions
 from gmdsl.inference.sampler import Sampler
-from gmdsl.learning.objective import Batch, Metrics, Objective, rows
+from gmdsl.learning.chains import picked
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
+from gmdsl.models.model import Model
 
 
 class ContrastiveDivergence(Objective):
@@ -59,60 +62,36 @@ class ContrastiveDivergence(Objective):
             raise SpecError(f"ContrastiveDivergence(restart={self.restart}): a share between 0 and 1 is needed.")
 
     @property
-    def remark(self) -> str:
+    def bias(self) -> str:
         start = "that persist" if self.persistent else "from the data"
         text = f"contrastive divergence, chains of {self.steps} steps {start}: the fixed point is not the maximum"
         text += "-likelihood estimate"
         return f"{text}; the sampler is biased, {self.sampler.bias}" if self.sampler.bias else text
 
-    def check(self, model: Any, data: Batch) -> None:
+    def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
+        check_model(self, model)
         missing = [name for name in model.free if name not in data]
         if missing:
             raise SpecError(f"fit(..., ContrastiveDivergence(...)): {missing[0]} has no data. Give data for it.")
 
-    def init(self, key: Array, model: Any, data: Batch) -> Any:
+    def init(self, key: Array, model: Model, data: Data) -> Any:
         if not self.persistent:
             return ()
         chosen = jax.random.randint(key, (self.replay or self.chains,), 0, rows(data))
-        return _encoded(_target(model), {name: jnp.asarray(values)[chosen] for name, values in data.items()})
+        target = FlatTarget.of(model)
+        return jax.vmap(target.unconstrain)({name: jnp.asarray(values)[chosen] for name, values in data.items()})
 
-    def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+    def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         key_pick, key_move = jax.random.split(key)
-        program, leaves = program_of(model)
-        hoisted = program.hoist(leaves)
-        still = FlatTarget(program, *jax.lax.stop_gradient((leaves, hoisted)))
-        fresh = _encoded(still, batch)
-        picked, starts = self._starts(key_pick, fresh, state)
+        target = FlatTarget.of(model)
+        still = stopped(target)
+        fresh = jax.vmap(still.unconstrain)(dict(batch))
+        chosen, starts = picked(key_pick, fresh, state, self.chains, self.restart) if self.persistent else (None, fresh)
         keys = jax.random.split(key_move, starts.shape[0])
         move = lambda key, x: transitions(self.sampler, key, still, x, self.steps)  # noqa: E731
         ends, acceptance = jax.vmap(move)(keys, starts)
-        synthesised = jax.vmap(lambda x: program.constrain(leaves, hoisted, x))(ends)
-        synthesised = jax.lax.stop_gradient({name: synthesised[name] for name in batch})
-        density = jax.vmap(lambda datum: program.log_density(leaves, hoisted, datum))
-        real, fake = jnp.mean(density(batch)), jnp.mean(density(synthesised))
+        synthesised = jax.vmap(still.constrain)(ends)
+        density = jax.vmap(target.log_density_at)
+        real, fake = jnp.mean(density(dict(batch))), jnp.mean(density({name: synthesised[name] for name in batch}))
         metrics = {"log_density_data": real, "log_density_chains": fake, "acceptance": jnp.mean(acceptance)}
-        return fake - real, (state if picked is None else state.at[picked].set(ends), metrics)
-
-    def _starts(self, key: Array, fresh: Array, state: Any) -> tuple[Array | None, Array]:
-        """Which chains of the buffer move (None without one), and from where."""
-        if not self.persistent:
-            return None, fresh
-        key_pick, key_restart, key_datum = jax.random.split(key, 3)
-        picked = jnp.arange(self.chains)
-        if self.replay > self.chains:
-            picked = jax.random.choice(key_pick, self.replay, (self.chains,), replace=False)
-        starts = state[picked]
-        if self.restart > 0:
-            data = fresh[jax.random.randint(key_datum, (self.chains,), 0, fresh.shape[0])]
-            anew = jax.random.bernoulli(key_restart, self.restart, (self.chains, 1))
-            starts = jnp.where(anew, data, starts)
-        return picked, starts
-
-
-def _target(model: Any) -> FlatTarget:
-    program, leaves = program_of(model)
-    return FlatTarget(program, leaves, program.hoist(leaves))
-
-
-def _encoded(target: FlatTarget, values: Batch) -> Array:
-    return jax.vmap(lambda datum: target.program.unconstrain(target.leaves, target.hoisted, datum))(values)
+        return fake - real, (state if chosen is None else state.at[chosen].set(ends), metrics)

@@ -9,7 +9,7 @@ Reference:
     arXiv:2011.13456; Karras et al., 2022, arXiv:2206.00364 (weights).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.noised import Noised
-from gmdsl.learning.objective import Batch, Metrics, Objective, rows
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, rows
 from gmdsl.spaces.layout import flatten
 
 
@@ -27,9 +27,7 @@ class DenoisingScoreMatching(Objective):
     Levels are spread evenly in log noise over its range, one per datum, by one random shift of a grid.
     """
 
-    denoises: ClassVar[bool] = True
-
-    def check(self, model: Any, data: Batch) -> None:
+    def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         if not isinstance(model, Noised) or model.denoiser.kind != "learned":
             what = "a model" if not isinstance(model, Noised) else "a family whose score is exact"
             raise SpecError(
@@ -40,15 +38,17 @@ class DenoisingScoreMatching(Objective):
         if missing:
             raise SpecError(f"fit(..., DenoisingScoreMatching()): {missing[0]} has no data. Give data for it.")
 
-    def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+    def loss(self, key: Array, model: Noised, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         key_level, key_noise = jax.random.split(key)
         clean = flatten(model.declared, batch)
         grid = jnp.arange(rows(batch)) / rows(batch)
         times = model.process.time_at(jnp.mod(grid + jax.random.uniform(key_level), 1.0))
         noise = jax.random.normal(key_noise, clean.shape, clean.dtype)
 
+        denoiser: Any = model.denoiser
+
         def error(x_0: Array, noise: Array, t: Array) -> Array:
             denoised = model.flat.denoise(model.process.noisy(x_0, noise, t), t)
-            return model.denoiser.prediction.weight(model.process, t) * jnp.mean((denoised - x_0) ** 2)
+            return denoiser.prediction.weight(model.process, t) * jnp.mean((denoised - x_0) ** 2)
 
         return jnp.mean(jax.vmap(error)(clean, noise, times)), (state, {})

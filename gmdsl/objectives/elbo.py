@@ -16,10 +16,11 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.graph.factor import Deterministic, Undirected
+from gmdsl.graph.factor import Deterministic, Factor, Undirected
 from gmdsl.learning.guide import Guided, as_guide, log_ratio, reparametrised
 from gmdsl.learning.learnable import learnable
-from gmdsl.learning.objective import Batch, Metrics, Objective, rows
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
+from gmdsl.models.model import Model
 
 
 class ELBO(Objective):
@@ -40,16 +41,14 @@ class ELBO(Objective):
             raise SpecError(f"ELBO(particles={self.particles!r}): a whole number of at least 1 is needed.")
 
     @property
-    def remark(self) -> str:
+    def bias(self) -> str:
         return "a lower bound was maximised: the estimate is drawn to models whose posterior the guide can match"
 
-    def prepare(self, model: Any) -> Guided:
+    def prepare(self, model: Model) -> Guided:
         return Guided(model, as_guide("ELBO(guide=...)", self.guide, model))
 
-    def model_of(self, learned: Any) -> Any:
-        return learned.model
-
-    def check(self, model: Any, data: Batch) -> None:
+    def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
+        check_model(self, model)
         guide = as_guide("ELBO(guide=...)", self.guide, model)
         given = {name for name, _ in guide.inputs}
         if set(data) != given:
@@ -70,16 +69,16 @@ class ELBO(Objective):
                 " that can be reparametrised, such as Normal."
             )
 
-    def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+    def loss(self, key: Array, model: Guided, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         keys = jax.random.split(key, (rows(batch), self.particles))
         per_datum = jax.vmap(jax.vmap(log_ratio, in_axes=(None, 0, None)), in_axes=(None, 0, 0))
-        ratios = per_datum(model, keys, batch)
+        ratios = per_datum(model, keys, dict(batch))
         if self.importance:
             return -jnp.mean(logsumexp(ratios, axis=1) - jnp.log(float(self.particles))), (state, {})
         return -jnp.mean(ratios), (state, {})
 
 
-def _is_learned(model: Any, factor: Any) -> bool:
+def _is_learned(model: Model, factor: Factor) -> bool:
     """Whether a factor holds something to learn, or reads it, be it through computed variables."""
     makers = {f.child: f for f in model.factors if isinstance(f, Deterministic)}
     reads, stack = [factor], list(factor.parents)

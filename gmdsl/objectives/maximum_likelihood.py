@@ -16,24 +16,24 @@ Reference:
 """
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.adapt.step_size import StepSize
-from gmdsl.compiler.program import FlatTarget, program_of
+from gmdsl.adapt.inner_step import InnerStep
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.fields import replace, setting, stopped
-from gmdsl.graph.conditional import Conditional
-from gmdsl.inference.adapter import adapters_of
-from gmdsl.inference.kernels.transitions import transitions
+from gmdsl.core.pytrees.fields import stopped
 from gmdsl.inference.sampler import Sampler
-from gmdsl.learning.objective import ROWS, Batch, Metrics, Objective, rows
+from gmdsl.learning.chains import Chains, moved, settled
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
+from gmdsl.models.model import Model
+from gmdsl.models.operators.childless import essential
 
 TUNING = 0.1  # how fast the step follows the acceptance rate, per update
-WARMUP_STEPS = 10  # transitions between two tunings of the step before the first update
 
 
 class MaximumLikelihood(Objective):
@@ -55,8 +55,6 @@ class MaximumLikelihood(Objective):
     chains: int = 256
     warmup: int = 100
 
-    indexed: ClassVar[bool] = True
-
     def __check_init__(self) -> None:
         for name, least in (("steps", 1), ("chains", 1), ("warmup", 0)):
             if getattr(self, name) < least:
@@ -68,10 +66,13 @@ class MaximumLikelihood(Objective):
             )
 
     @property
-    def remark(self) -> str:
-        return "" if self.sampler is None else "expectations over chains: as good as the chains mix; look at acceptance"
+    def bias(self) -> str | None:
+        return (
+            None if self.sampler is None else "expectations over chains: as good as the chains mix; look at acceptance"
+        )
 
-    def check(self, model: Any, data: Batch) -> None:
+    def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
+        check_model(self, model)
         offer, hidden = model.capabilities(), [name for name in model.free if name not in data]
         if self.sampler is not None:
             moved = model.free if not offer.normalized else hidden
@@ -81,6 +82,11 @@ class MaximumLikelihood(Objective):
                 raise SpecError(
                     f"fit(..., MaximumLikelihood({name}(...))): {discrete[0]} is discrete, and {name} moves real"
                     f" numbers only. Sum it out, .marginalize({discrete[0]!r})."
+                )
+            if hidden and held_out is not None:
+                raise SpecError(
+                    "fit(held_out=...): hidden variables have chains for the data that is learned from only. Leave"
+                    " held_out away; gm.log_marginal scores the fitted model."
                 )
             return
         if not offer.normalized:
@@ -95,134 +101,58 @@ class MaximumLikelihood(Objective):
                 " sampler, gm.MaximumLikelihood(gm.MALA(0.1))."
             )
 
-    def refuses_held_out(self, model: Any, data: Batch) -> str:
-        if self.sampler is None or set(model.free) <= set(data):
-            return ""
-        return "hidden variables have chains for the data that is learned from only"
-
-    def init(self, key: Array, model: Any, data: Batch) -> Any:
+    def init(self, key: Array, model: Model, data: Data) -> Any:
         if self.sampler is None:
             return ()
         key_free, key_posterior = jax.random.split(key)
-        hidden = tuple(name for name in model.free if name not in data)
-        state = {}
+        inner, state = InnerStep(self.sampler), {}
         if not model.capabilities().normalized:
-            target = _target(_essential(model))
+            target = FlatTarget.of(essential(model))
             x = jax.random.uniform(key_free, (self.chains, target.dim), minval=-1.0, maxval=1.0)
-            if set(target.program.free) <= set(data):
+            if set(target.free) <= set(data):
                 chosen = jax.random.randint(key_free, (self.chains,), 0, rows(data))
-                starts = {name: values[chosen] for name, values in data.items() if name in target.program.free}
-                x = jax.vmap(lambda datum: target.program.unconstrain(target.leaves, target.hoisted, datum))(starts)
-            state["model"] = self._settle(key_free, lambda _: target, x, None)
-        if hidden:
-            dim = _target(_given(model, {name: values[0] for name, values in data.items()})).dim
+                x = jax.vmap(target.unconstrain)({name: data[name][chosen] for name in target.free})
+            state["model"] = settled(inner, key_free, lambda _: target, x, None, self.warmup)
+        if any(name not in data for name in model.free):
+            dim = _posterior(model, {name: values[0] for name, values in data.items()}).dim
             x = jax.random.uniform(key_posterior, (rows(data), dim), minval=-1.0, maxval=1.0)
-            state["posterior"] = self._settle(key_posterior, lambda datum: _target(_given(model, datum)), x, data)
+            posterior = functools.partial(_posterior, model)
+            state["posterior"] = settled(inner, key_posterior, posterior, x, dict(data), self.warmup)
         return state
 
-    def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
-        batch, chosen = {n: v for n, v in batch.items() if n != ROWS}, batch.get(ROWS)
+    def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         if self.sampler is None:
-            return -jnp.mean(_densities(model, batch)), (state, {})
+            return -jnp.mean(_log_densities(model, dict(batch))), (state, {})
         key_free, key_posterior = jax.random.split(key)
-        still, state, metrics = stopped(model), dict(state), {}
-        real = batch
+        inner, still, state, metrics = InnerStep(self.sampler), stopped(model), dict(state), {}
+        real = dict(batch)
         if "posterior" in state:
-            target = lambda datum: _target(_given(still, datum))  # noqa: E731
-            x, acceptance, state["posterior"] = self._posterior(key_posterior, target, batch, chosen, state)
-            metrics["posterior_acceptance"] = acceptance
-            real = jax.vmap(lambda x, datum: {**_values(target(datum), x), **datum})(x, batch)
-        loss = -jnp.mean(_densities(model, real))
+            posterior = functools.partial(_posterior, still)
+            x, state["posterior"] = self._hidden(inner, key_posterior, posterior, batch, state["posterior"])
+            metrics["posterior_acceptance"] = state["posterior"].acceptance
+            real = jax.vmap(lambda x, datum: {**posterior(datum).free_values(x), **datum})(x, dict(batch))
+        loss = -jnp.mean(_log_densities(model, real))
         if "model" in state:
-            essential = _target(_essential(still))
-            chains = self._move(key_free, lambda _: essential, state["model"], None, self.steps)
-            state["model"], metrics["acceptance"] = self._tuned(chains, TUNING), chains.acceptance
-            fake = jax.vmap(lambda x: _values(essential, x))(chains.x)
-            loss = loss + jnp.mean(_densities(_essential(model), fake))
+            target = FlatTarget.of(essential(still))
+            state["model"] = moved(inner, key_free, lambda _: target, state["model"], None, self.steps, TUNING)
+            metrics["acceptance"] = state["model"].acceptance
+            fake = jax.vmap(target.free_values)(state["model"].x)
+            loss = loss + jnp.mean(_log_densities(essential(model), fake))
         return loss, (state, metrics)
 
-    def _posterior(self, key: Array, target: Any, batch: Batch, chosen: Any, state: Any) -> Any:
+    def _hidden(
+        self, inner: InnerStep, key: Array, posterior: Any, batch: Batch, store: Chains
+    ) -> tuple[Float[Array, "rows dim"], Chains]:
         """Hidden variables of the data in a batch, moved; and the store of all of them."""
-        store = state["posterior"]
-        held = store if chosen is None else store._replace(x=store.x[chosen])
-        moved = self._move(key, target, held, batch, self.steps)
-        tuned = self._tuned(moved, TUNING)
-        return moved.x, moved.acceptance, tuned if chosen is None else tuned._replace(x=store.x.at[chosen].set(moved.x))
-
-    def _settle(self, key: Array, target: Any, x: Array, data: Any) -> "Chains":
-        """Chains after the warm-up, in which their step is tuned."""
-        first = jnp.asarray(1.0 if self._rule is None else setting(self.sampler, "step_size"), x.dtype)
-        chains = Chains(x, jnp.log(first), jnp.ones((), x.dtype))
-        rounds = -(-self.warmup // WARMUP_STEPS)
-        one = lambda i, c: self._tuned(self._move(jax.random.fold_in(key, i), target, c, data, WARMUP_STEPS), 1.0)  # noqa: E731
-        return jax.jit(lambda c: jax.lax.fori_loop(0, rounds, one, c))(chains)
-
-    def _move(self, key: Array, target: Any, chains: "Chains", data: Any, steps: int) -> "Chains":
-        """Chains side by side, one per row; `target` gives the density of a row from its datum."""
-        keys = jax.random.split(key, chains.x.shape[0])
-        sampler = self.sampler if self._rule is None else replace(self.sampler, step_size=jnp.exp(chains.log_step))
-        one = lambda key, x, datum: transitions(sampler, key, target(datum), x, steps)  # noqa: E731
-        x, acceptance = jax.vmap(one, in_axes=(0, 0, None if data is None else 0))(keys, chains.x, data)
-        return Chains(x, chains.log_step, jnp.mean(acceptance))
-
-    @property
-    def _rule(self) -> StepSize | None:
-        """The adapter of the sampler that tunes its step, when it has one."""
-        rules = adapters_of(self.sampler)  # ty: ignore[invalid-argument-type]
-        return next((rule for rule in rules if isinstance(rule, StepSize)), None)
-
-    def _tuned(self, chains: "Chains", rate: float) -> "Chains":
-        """The step moved towards the acceptance rate that the sampler's own adapter aims at."""
-        gap = 0.0 if self._rule is None else chains.acceptance - self._rule.target_accept
-        return chains._replace(log_step=chains.log_step + rate * gap)
+        held = store if batch.index is None else store._replace(x=store.x[batch.index])
+        after = moved(inner, key, posterior, held, dict(batch), self.steps, TUNING)
+        return after.x, after if batch.index is None else after._replace(x=store.x.at[batch.index].set(after.x))
 
 
-class Chains(NamedTuple):
-    """Positions of chains, the logarithm of their common step, and the acceptance rate of the last move."""
-
-    x: Float[Array, "chains dim"]
-    log_step: Float[Array, ""]
-    acceptance: Float[Array, ""]
+def _posterior(model: Model, datum: Any) -> FlatTarget:
+    """The hidden variables of one datum; its values were checked by `gm.fit` and may be traced."""
+    return FlatTarget.of(dataclasses.replace(model, observed={**model.observed, **datum}))
 
 
-def _given(model: Any, datum: Any) -> Any:
-    """The model with a datum observed; values were checked by `gm.fit` and may be traced."""
-    return dataclasses.replace(model, observed={**model.observed, **datum})
-
-
-def _essential(model: Any) -> Any:
-    """The model without normalised conditionals that nothing else reads: their expected gradient is zero."""
-    while True:
-        read = [name for factor in model.factors for name in factor.parents]
-        made = [name for factor in model.factors for name in factor.children]
-        ends = [
-            factor
-            for factor in model.factors
-            if isinstance(factor, Conditional)
-            and factor.normalized
-            and not any(name in read or name in model.observed or made.count(name) > 1 for name in factor.children)
-        ]
-        if not ends:
-            return model
-        gone = {name for factor in ends for name in factor.children}
-        model = dataclasses.replace(
-            model,
-            factors=tuple(factor for factor in model.factors if not set(factor.children) & gone),
-            declared=tuple(pair for pair in model.declared if pair[0] not in gone),
-        )
-
-
-def _target(model: Any) -> FlatTarget:
-    program, leaves = program_of(model)
-    return FlatTarget(program, leaves, program.hoist(leaves))
-
-
-def _values(target: FlatTarget, x: Array) -> Any:
-    values = target.program.constrain(target.leaves, target.hoisted, x)
-    return {name: values[name] for name in target.program.free}
-
-
-def _densities(model: Any, values: Any) -> Array:
-    program, leaves = program_of(model)
-    hoisted = program.hoist(leaves)
-    return jax.vmap(lambda point: program.log_density(leaves, hoisted, point))(values)
+def _log_densities(model: Model, values: Any) -> Float[Array, " n"]:
+    return jax.vmap(FlatTarget.of(model).log_density_at)(values)

@@ -10,16 +10,17 @@ Reference:
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.program import program_of
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.nodes import Param, param
-from gmdsl.learning.objective import Batch, Metrics, Objective, rows
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model
 
 LOG_Z = "log_z"
@@ -50,25 +51,25 @@ class NoiseContrastive(Objective):
         known: Param = param(0.0)
         return dataclasses.replace(model, params={**model.params, LOG_Z: known})
 
-    def check(self, model: Any, data: Batch) -> None:
+    def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
+        check_model(self, model)
         if set(self.reference.free) != set(model.free) or set(data) != set(model.free):
             raise SpecError(
                 f"fit(..., NoiseContrastive(...)): the model has {', '.join(model.free)}, the reference"
                 f" {', '.join(self.reference.free)}, the data {', '.join(data)}. All three must agree."
             )
 
-    def loss(self, key: Array, model: Any, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+    def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         noise = self.reference.sample(key, rows(batch) * self.ratio)
-        noise = {name: noise[name] for name in batch}
-        real = jax.vmap(lambda x: self._logit(model, x))(batch)
-        fake = jax.vmap(lambda x: self._logit(model, x))(noise)
+        logit = self._logit(model)
+        real = jax.vmap(logit)(dict(batch))
+        fake = jax.vmap(logit)({name: noise[name] for name in batch})
         loss = jnp.mean(jax.nn.softplus(-real)) + self.ratio * jnp.mean(jax.nn.softplus(fake))
         right = 0.5 * (jnp.mean(real > 0) + jnp.mean(fake < 0))
         return loss, (state, {"accuracy": right, LOG_Z: model.params[LOG_Z].value})
 
-    def _logit(self, model: Any, values: Batch) -> Float[Array, ""]:
-        program, leaves = program_of(model)
-        reference, constants = program_of(self.reference)
-        density = program.log_density(leaves, program.hoist(leaves), values) - model.params[LOG_Z].value
-        noise = reference.log_density(constants, reference.hoist(constants), values)
-        return density - noise - jnp.log(float(self.ratio))
+    def _logit(self, model: Model) -> Callable[[Data], Float[Array, ""]]:
+        """The logit of the classifier as a function of one datum."""
+        density, noise = FlatTarget.of(model), FlatTarget.of(self.reference)
+        shift = model.params[LOG_Z].value + jnp.log(float(self.ratio))
+        return lambda values: density.log_density_at(values) - noise.log_density_at(values) - shift

@@ -15,15 +15,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
-from gmdsl.adapt.step_size import StepSize
+from gmdsl.adapt.inner_step import InnerStep
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.fields import replace, setting
-from gmdsl.inference.adapter import adapters_of
+from gmdsl.inference.kernels.transitions import transitions
 from gmdsl.inference.path import PathSampler, PathTarget, Population
 from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.target import Target
+from gmdsl.inference.weights import log_mean_exp
 
 
 class AIS(PathSampler):
@@ -57,52 +57,43 @@ class AIS(PathSampler):
     def run(self, key: Array, path: PathTarget) -> Population:
         key_pilot, key_main = jax.random.split(key)
         betas = jnp.linspace(0.0, 1.0, self.temperatures + 1) ** self.power
-        rule = next((a for a in adapters_of(self.move) if isinstance(a, StepSize)), None)
-        fixed = jnp.full(self.temperatures, setting(self.move, "step_size")) if rule else None
-        tuned = self._tune(key_pilot, path, betas, rule) if rule and self.pilot else fixed
+        inner = InnerStep(self.move)
+        tuned = inner.rule is not None and self.pilot > 0
+        log_steps = self._tuned(key_pilot, path, betas) if tuned else jnp.full(self.temperatures, inner.first())
 
         def anneal(at: Any, now: Any) -> Any:
             x, log_weight = at
-            index, before, beta, step_size = now
+            index, before, beta, log_step = now
             log_weight = log_weight + (beta - before) * jax.vmap(path.log_ratio)(x)
-            x, acceptance = self._move(jax.random.fold_in(key_main, index), path, beta, step_size, x)
-            return (x, log_weight), (logsumexp(log_weight) - jnp.log(self.particles), acceptance)
+            x, acceptance = self._moved(jax.random.fold_in(key_main, index), path.at(beta), log_step, x)
+            return (x, log_weight), (log_mean_exp(log_weight), acceptance)
 
         x = jax.vmap(path.draw)(jax.random.split(jax.random.fold_in(key_main, self.temperatures), self.particles))
         index = jnp.arange(self.temperatures)
         start = (x, jnp.zeros(self.particles))
-        (x, log_weight), (curve, acceptance) = jax.lax.scan(anneal, start, (index, betas[:-1], betas[1:], tuned))
+        (x, log_weight), (curve, acceptance) = jax.lax.scan(anneal, start, (index, betas[:-1], betas[1:], log_steps))
         return Population(x, log_weight, betas, jnp.append(jnp.zeros(1), curve), acceptance)
 
-    def _tune(self, key: Array, path: PathTarget, betas: Array, rule: StepSize) -> Float[Array, " temperatures"]:
-        """Steps at each beta whose acceptance over a pilot population is near the target of the rule."""
+    def _tuned(self, key: Array, path: PathTarget, betas: Array) -> Float[Array, " temperatures"]:
+        """Logarithms of steps at each beta whose acceptance over a pilot population is near what the rule aims at."""
+        inner = InnerStep(self.move)
 
         def anneal(at: Any, now: Any) -> Any:
             x, log_step = at
             index, beta = now
             for repeat in range(4):  # the pilot stays at each beta until its step has settled
                 key_move = jax.random.fold_in(key, 4 * index + repeat)
-                x, acceptance = self._move(key_move, path, beta, jnp.exp(log_step), x)
-                log_step = log_step + jnp.clip(acceptance - rule.target_accept, -0.5, 0.5)
-            return (x, log_step), jnp.exp(log_step)
+                x, acceptance = self._moved(key_move, path.at(beta), log_step, x)
+                log_step = inner.tuned(log_step, acceptance).astype(x.dtype)
+            return (x, log_step), log_step
 
         x = jax.vmap(path.draw)(jax.random.split(jax.random.fold_in(key, 4 * len(betas)), self.pilot))
-        start = (x, jnp.log(jnp.asarray(setting(self.move, "step_size"), x.dtype)))
+        start = (x, inner.first().astype(x.dtype))
         return jax.lax.scan(anneal, start, (jnp.arange(len(betas) - 1), betas[1:]))[1]
 
-    def _move(self, key: Array, path: PathTarget, beta: Array, step_size: Any, x: Array) -> tuple[Array, Array]:
+    def _moved(self, key: Array, target: Target, log_step: Array, x: Array) -> tuple[Array, Array]:
         """Every particle moved at one beta, and the mean acceptance rate."""
-        target, move = path.at(beta), self.move
-        for adapter in adapters_of(move):
-            _, move = adapter.start(move, path.dim)
-        move = replace(move, step_size=step_size) if step_size is not None else move
-
-        def one(key: Array, x: Array) -> tuple[Array, Array]:
-            state, total = move.init(key, target, x), jnp.zeros(())
-            for step in range(self.steps):
-                state, stats = move.step(jax.random.fold_in(key, step), target, state)
-                total = total + stats.get("acceptance_rate", jnp.nan)
-            return move.position(state), total / self.steps
-
+        move = InnerStep(self.move).at(log_step)
+        one = lambda key, x: transitions(move, key, target, x, self.steps)  # noqa: E731
         x, acceptance = jax.vmap(one)(jax.random.split(key, x.shape[0]), x)
         return x, jnp.mean(acceptance)

@@ -24,14 +24,14 @@ def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin:
             groups[f"warmup_{name}"] = {k: v[:, : run.warmup] for k, v in arrays.items()}
     attrs = run_attributes(density, sampler, run, seed=seed, thin=thin, draws=draws)
     if run.kernel.adapters:
-        groups["tuned"] = named_numbers(run.kernel.started.sampler(run.carries.sampler))
+        groups["tuned"] = named_numbers(run.kernel.started.fill(run.carries.sampler))
     return as_tree(density.model, {**groups, **constants(density.model)}, attrs)
 
 
 def run_groups(density: Density, position: np.ndarray, stats: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """What chains leave behind, by group: named values, stats with `lp`, and unconstrained values."""
     stats = stats if "lp" in stats else {**stats, "lp": log_densities(density, position)}
-    free = {s.name: slot_values(position, s) for s in density.program.plan.slots}
+    free = {s.name: slot_values(position, s) for s in density.target.slots}
     values = constrained(density, position)
     return {"posterior": values, "sample_stats": stats, "unconstrained_posterior": free}
 

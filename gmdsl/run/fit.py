@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from gmdsl.core.errors import SpecError
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
-from gmdsl.learning.objective import Batch, Objective
+from gmdsl.learning.objective import Data, Objective
 from gmdsl.models.model import Model
 from gmdsl.run.progress import Progress
 from gmdsl.run.training import Fit, make_trainer, train
@@ -21,7 +21,7 @@ from gmdsl.spaces.space import dtype_of
 
 def fit(
     model: Any,
-    data: Batch,
+    data: Data,
     objective: Objective,
     *,
     optimizer: Any = None,
@@ -29,7 +29,7 @@ def fit(
     batch_size: int | None = None,
     seed: int = 0,
     average: float | None = None,
-    held_out: Batch | None = None,
+    held_out: Data | None = None,
     progress: bool = True,
 ) -> Fit:
     """Learns the parameters (`gm.param`) of a model and the float arrays of its modules.
@@ -60,9 +60,7 @@ def fit(
     _check_pair(model, objective)
     arrays = _checked(model, data, "fit(data)")
     others = None if held_out is None else _checked(model, held_out, "fit(held_out)")
-    objective.check(model, arrays)
-    if others is not None and (reason := objective.refuses_held_out(model, arrays)):
-        raise SpecError(f"fit(held_out=...): {reason}. Leave held_out away; gm.log_marginal scores the fitted model.")
+    objective.check(model, arrays, others)
     trainer, moving, still = make_trainer(objective.prepare(model), objective, optimizer, batch_size, average)
     with Progress(type(objective).__name__, 0, steps, 1, show=progress) as bar:
         return train(trainer, moving, still, arrays, others, steps, seed, bar)
@@ -75,14 +73,9 @@ def _check_pair(model: Any, objective: Any) -> None:
     if not isinstance(objective, Objective):
         given = objective.__name__ if isinstance(objective, type) else type(objective).__name__
         raise SpecError(f"fit(..., {given}): an objective is needed third, such as gm.MaximumLikelihood().")
-    if isinstance(model, Noised) and not objective.denoises:
-        raise SpecError(
-            f"fit(family, ..., {type(objective).__name__}()): a noised family is learned by"
-            " gm.DenoisingScoreMatching()."
-        )
 
 
-def _checked(model: Any, data: Batch, operation: str) -> dict[str, jax.Array]:
+def _checked(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
     """The data as device arrays: known names, declared shapes after one leading axis of one length."""
     if not isinstance(data, dict) or not data:
         raise SpecError(f'{operation}: a dict of arrays by name is needed, such as {{"x": values}}.')

@@ -209,7 +209,7 @@ def _tuned(path: pathlib.Path, whole: Setup, count: int) -> dict[str, Any]:
     states = [checkpoint.newest(folder(path, Share(index, count))).arrays for index in range(count)]
     parts = [_restored(whole, state).sampler for state in states]
     arrays = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *parts)
-    return named_numbers(whole.kernel.started.sampler(arrays))
+    return named_numbers(whole.kernel.started.fill(arrays))
 
 
 def facts(setup: Setup, sampler: Sampler) -> dict[str, Any]:
@@ -247,11 +247,9 @@ def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 def _restored(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
     """The carries from their leaves, in the structure that the kernel starts with."""
-    target = setup.density.target
     x = np.zeros((len(setup.chains), setup.density.dim), dtype_of(Real()))
-    shape = jax.eval_shape(
-        lambda *given: start_chains(setup.kernel, *given), target.leaves, target.hoisted, setup.arrays, setup.keys, x
-    )[0]
+    given = (setup.density.target, setup.arrays, setup.keys, x)
+    shape = start_chains.eval_shape(setup.kernel, *given)[0]
     leaves, treedef = jax.tree.flatten(shape)
     if len(leaves) != len(arrays):
         raise SpecError(f"resume(...): the state has {len(arrays)} arrays, the sampler {len(leaves)}. Is it the same?")

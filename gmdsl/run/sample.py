@@ -104,7 +104,7 @@ def _sampled(
     with uncollected():
         density = Density(model)
     apart = here.count > 1 and not spans(mesh)
-    mode = choose_mode(sampler, chains, chain_mode, apart, density.program, devices=mesh is not None)
+    mode = choose_mode(sampler, chains, chain_mode, apart, density.target, devices=mesh is not None)
     plan = RunPlan(chains, draws, warmup, seed, thin, mode)
     how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
     tree = _run(density, sampler, plan, store, checkpoint_every, **how)
@@ -211,14 +211,14 @@ def _check_counts(*counts: tuple[str, Any, int], seed: Any) -> None:
 
 def _check_continuous(density: Density, sampler: Sampler) -> None:
     name = type(sampler).__name__
-    discrete = [v for v in density.free if density.program.spaces[v].discrete]
+    discrete = [v for v in density.free if density.spaces[v].discrete]
     if discrete and not sampler.moves_discrete:
         raise SpecError(
-            f"sample(..., {name}()): {discrete[0]} was declared {density.program.spaces[discrete[0]].title},"
+            f"sample(..., {name}()): {discrete[0]} was declared {density.spaces[discrete[0]].title},"
             f" discrete, and {name} moves real numbers only. Sum it out, model.marginalize({discrete[0]!r}), or give it"
             f" a block of its own, gm.blocks({{{discrete[0]!r}: gm.Gibbs(), ...}})."
         )
-    endless = [v for v in discrete if density.program.spaces[v].cardinality is None]
+    endless = [v for v in discrete if density.spaces[v].cardinality is None]
     if endless:
         raise SpecError(f"sample(..., {name}()): {endless[0]} has infinitely many values. Truncate it, or sum it out.")
     if not density.free:

@@ -25,7 +25,7 @@ def generator_target(model: Any, generator: Generator, init: Any) -> Any:
     if init is not None:
         raise SpecError(f"sample(..., {name}(), init=...): {name} chooses its own starts. Leave init= out.")
     density = Density(model)
-    discrete = [variable for variable in density.free if density.program.spaces[variable].discrete]
+    discrete = [variable for variable in density.free if density.spaces[variable].discrete]
     if discrete or not density.free:
         what = f"{discrete[0]} is discrete" if discrete else "every variable is observed"
         raise SpecError(f"sample(..., {name}()): {what}; {name} makes real numbers only. Marginalise it first.")

@@ -15,8 +15,10 @@ from gmdsl.core.errors import FitError, SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.subset import subset
+from gmdsl.diffusion.noised import Noised
 from gmdsl.learning.learnable import learnable
-from gmdsl.learning.objective import ROWS, Batch, Objective, rows
+from gmdsl.learning.objective import Batch, Data, Objective, rows
+from gmdsl.models.model import Model
 from gmdsl.run.progress import Progress
 
 BLOCK = 100  # optimiser steps in a compiled block
@@ -62,7 +64,7 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer, moving: Any, still: Any, data: Batch, others: Any, steps: int, seed: int, bar: Progress
+    trainer: Trainer, moving: Any, still: Any, data: Data, others: Any, steps: int, seed: int, bar: Progress
 ) -> Fit:
     """Blocks of steps until done, interrupted, or not finite."""
     key = jax.random.key(seed)
@@ -93,7 +95,7 @@ def train(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _start(trainer: Trainer, still: Any, data: Batch, key: jax.Array, moving: Any) -> Any:
+def _start(trainer: Trainer, still: Any, data: Data, key: jax.Array, moving: Any) -> Any:
     """What is carried from step to step: what is learned, the optimiser's state, the objective's, and the average."""
     state = trainer.objective.value.init(key, trainer.model(moving, still), data)
     return moving, trainer.optimizer.value.init(moving), state, moving
@@ -101,7 +103,7 @@ def _start(trainer: Trainer, still: Any, data: Batch, key: jax.Array, moving: An
 
 @functools.partial(jax.jit, static_argnums=0)
 def train_block(
-    trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: Any, first: jax.Array, count: jax.Array
+    trainer: Trainer, still: Any, data: Data, key: jax.Array, carry: Any, first: jax.Array, count: jax.Array
 ) -> Any:
     """Up to `BLOCK` optimiser steps; buffers past `count` stay empty."""
     import optax
@@ -114,7 +116,7 @@ def train_block(
     def step(index: jax.Array, carry: Any) -> Any:
         moving, optimizer_state, state, averaged = carry
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, first + index))
-        batch = _batch(key_batch, data, trainer.batch_size, trainer.objective.value.indexed)
+        batch = _batch(key_batch, data, trainer.batch_size)
         (value, (state, metrics)), slope = jax.value_and_grad(loss, has_aux=True)(moving, key_loss, batch, state)
         updates, optimizer_state = update(slope, optimizer_state, moving)
         moving = optax.apply_updates(moving, updates)
@@ -136,18 +138,18 @@ def train_block(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _evaluate(trainer: Trainer, still: Any, data: Batch, key: jax.Array, carry: Any) -> Any:
+def _evaluate(trainer: Trainer, still: Any, data: dict[str, Any], key: jax.Array, carry: Any) -> Any:
     moving, _, state, averaged = carry
     model = trainer.model(moving if trainer.average is None else averaged, still)
-    return trainer.objective.value.loss(key, model, data, state)[0]
+    return trainer.objective.value.loss(key, model, Batch(data), state)[0]
 
 
-def _batch(key: jax.Array, data: Batch, size: int | None, indexed: bool) -> Batch:
+def _batch(key: jax.Array, data: Data, size: int | None) -> Batch:
+    """A random batch, drawn without replacement, or all of the data."""
     if size is None or size >= rows(data):
-        return data
+        return Batch(dict(data))
     chosen = subset(key, rows(data), size)
-    batch = {name: values[chosen] for name, values in data.items()}
-    return {**batch, ROWS: chosen} if indexed else batch
+    return Batch({name: values[chosen] for name, values in data.items()}, chosen)
 
 
 def make_trainer(model: Any, objective: Objective, optimizer: Any, size: int | None, average: float | None) -> Any:
@@ -190,4 +192,5 @@ def _result(trainer: Trainer, carry: Any, still: Any, blocks: list[Any], held: l
     if held:
         history["held_out_step"], history["held_out"] = np.array(held).T
     learned, objective = trainer.model(moving, still), trainer.objective.value
-    return Fit(objective.model_of(learned), history, done, cut, learned, objective.remark)
+    model = learned if isinstance(learned, Model | Noised) else learned.model
+    return Fit(model, history, done, cut, learned, objective.bias or "")

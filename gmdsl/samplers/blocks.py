@@ -67,7 +67,7 @@ class Blocks(Sampler):
             SpecError: a name that the model does not have, a variable without a block, or a sampler that cannot move
                 the variables of its block.
         """
-        known = {slot.name: slot for slot in density.program.plan.slots}
+        known = {slot.name: slot for slot in density.target.slots}
         given = [name for names in self.names for name in names]
         for name in given:
             if name not in known:

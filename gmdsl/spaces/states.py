@@ -13,7 +13,7 @@ from gmdsl.spaces.space import Space
 def states_per_element(space: Space) -> int | None:
     """How many values one element has; None when it is not discrete or has infinitely many.
 
-    >>> from gmdsl.spaces.elementwise import Categorical, Integer
+    >>> from gmdsl.spaces.discrete import Categorical, Integer
     >>> states_per_element(Categorical(3, 10)), states_per_element(Integer())
     (3, None)
     """
@@ -24,7 +24,7 @@ def states_of(space: Space) -> tuple[int, float, float] | None:
     """How many values an element of a discrete space has, the first, and the gap between two; None for other spaces.
 
     >>> from gmdsl.spaces.space import Real
-    >>> from gmdsl.spaces.elementwise import Categorical, Spin
+    >>> from gmdsl.spaces.discrete import Categorical, Spin
     >>> states_of(Categorical(3)), states_of(Spin(2)), states_of(Real())
     ((3, 0.0, 1.0), (2, -1.0, 2.0), None)
     """
@@ -35,7 +35,7 @@ def states_of(space: Space) -> tuple[int, float, float] | None:
 def joint_states(spaces: Mapping[str, Space], most: int) -> dict[str, Array] | None:
     """Every joint state of some variables, one per row; None when there are more than `most`.
 
-    >>> from gmdsl.spaces.elementwise import Binary, Spin
+    >>> from gmdsl.spaces.discrete import Binary, Spin
     >>> {name: rows.tolist() for name, rows in joint_states({"a": Binary(), "s": Spin()}, 10).items()}
     {'a': [0, 0, 1, 1], 's': [-1, 1, -1, 1]}
     """
@@ -55,7 +55,7 @@ def joint_states(spaces: Mapping[str, Space], most: int) -> dict[str, Array] | N
 def element_states(spaces: Mapping[str, Space]) -> dict[str, Array]:
     """Every joint state of one element of some finite discrete variables, one per row.
 
-    >>> from gmdsl.spaces.elementwise import Categorical
+    >>> from gmdsl.spaces.discrete import Categorical
     >>> element_states({"k": Categorical(3, 50)})["k"].tolist()
     [0, 1, 2]
     """

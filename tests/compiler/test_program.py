@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import gmdsl as gm
-from gmdsl.compiler.program import program_of
+from gmdsl.compiler.program import Hoisted, program_of
 
 
 def regression(x, y, scale=1.0):
@@ -73,7 +73,7 @@ def test_the_flat_density_is_the_density_plus_the_log_jacobian(x64):
 def test_terms_of_data_alone_are_evaluated_once_and_counted(x64):
     model = regression(np.ones(3), np.zeros(3)) * gm.joint(z=dist.Normal(1.0, 2.0)).condition(z=0.0)
     density = gm.compile(model)
-    assert len(density.program.plan.fixed) == 1
+    assert len(density.target.program.plan.fixed) == 1
     without = gm.compile(regression(np.ones(3), np.zeros(3)))
     point = {"slope": 0.3, "sigma": 0.7}
     gap = density.log_density(point) - without.log_density(point)
@@ -144,8 +144,8 @@ def test_density_and_score_cost_what_hand_written_jax_costs(case):
         found = jax.jit(function).lower(*arguments).compile().cost_analysis()
         return found["flops"], found["bytes accessed"]
 
-    program, leaves = density.program, density.target.leaves
+    program, leaves = density.target.program, density.target.leaves
     np.testing.assert_allclose(density.log_density(point), by_hand(*data, point), rtol=1e-6)
-    assert cost(program.log_density, leaves, {}, point) == cost(by_hand, *data, point)
+    assert cost(program.log_density, leaves, Hoisted({}), point) == cost(by_hand, *data, point)
     hand_score = jax.grad(by_hand, argnums=len(data))
-    assert cost(program.score, leaves, {}, point) == cost(hand_score, *data, point)
+    assert cost(program.score, leaves, Hoisted({}), point) == cost(hand_score, *data, point)

@@ -104,8 +104,7 @@ class NoJacobian(gm.Sampler):
 
 
 def _constrained(target, x):
-    values = target.program.constrain(target.leaves, target.hoisted, x)
-    return target.program.log_density(target.leaves, target.hoisted, values)
+    return target.log_density_at(target.constrain(x))
 
 
 class Restless(NamedTuple):

@@ -38,7 +38,7 @@ def test_scores_are_those_of_the_density_at_the_draws(model, tree):
 
 def test_coordinates_are_named_as_the_flat_vector_runs(model):
     names = coordinates(Density(model))
-    slots = Density(model).program.plan.slots
+    slots = Density(model).target.slots
     assert names[slots[0].start] == "m[0]"
     assert "s" in names
     assert len(names) == 5

@@ -5,7 +5,6 @@ from scipy import stats
 
 import gmdsl as gm
 from gmdsl.graph.evaluate import completed, log_density
-from gmdsl.spaces.bijections import decoded, encoded
 
 
 def test_a_model_is_evaluated_with_its_own_data_and_computed_values(x64):
@@ -17,11 +16,3 @@ def test_a_model_is_evaluated_with_its_own_data_and_computed_values(x64):
     exact = stats.norm.logpdf(0.5) + stats.norm.logpdf(3.0, 2.5)
     np.testing.assert_allclose(log_density(model, values), exact, rtol=1e-12)
     np.testing.assert_allclose(gm.compile(model).log_density(values), exact, rtol=1e-12)
-
-
-def test_values_go_to_the_real_line_and_back(x64):
-    value, jacobian = decoded(gm.Positive(), jnp.array(0.3))
-    np.testing.assert_allclose((value, jacobian), (np.exp(0.3), 0.3), rtol=1e-12)
-    np.testing.assert_allclose(encoded(gm.Positive(), value), 0.3, rtol=1e-12)
-    assert decoded(gm.Real(), 1.0) == (1.0, None)
-    assert decoded(gm.Binary(), 1) == (1, None)

@@ -1,4 +1,3 @@
-import networkx
 import numpyro.distributions as dist
 import pytest
 
@@ -38,21 +37,3 @@ def test_a_cycle_is_found_and_walked_round():
 def test_ancestors_follow_all_arrows(model):
     assert ancestors(model.factors, "y") == {"theta", "sigma", "mu", "tau"}
     assert ancestors(model.factors, "mu") == set()
-
-
-def test_the_graph_is_a_networkx_digraph_with_roles(model):
-    graph = model.graph
-    assert isinstance(graph, networkx.DiGraph)
-    assert networkx.is_directed_acyclic_graph(graph)
-    assert graph.nodes["y"]["role"] == "observed"
-    assert graph.nodes["sigma"]["role"] == "data"
-    assert graph.nodes["tau"]["space"] == "Positive()"
-    assert graph.nodes["p(theta | mu, tau)"]["capability"] == "normalized, drawable"
-    assert set(graph.predecessors("p(theta | mu, tau)")) == {"mu", "tau"}
-    assert networkx.has_path(graph, "mu", "y")
-
-
-def test_an_energy_has_no_children_in_the_graph():
-    graph = gm.energy(lambda x, y: x * y, x=gm.Real(), y=gm.Real(), name="bond").graph
-    assert list(graph.successors("bond(x, y)")) == []
-    assert graph.nodes["bond(x, y)"]["role"] == "energy"

@@ -5,6 +5,7 @@ import optax
 import pytest
 
 import gmdsl as gm
+from gmdsl.learning.objective import Batch
 
 
 def energy():
@@ -19,7 +20,7 @@ def test_the_gradient_is_the_difference_of_two_expectations(x64):
     def loss(w):
         model = gm.energy(lambda x, w: 0.5 * w * x**2, x=gm.Real(), w=gm.param(2.0))
         model = gm.replace(model, params={"w": gm.replace(model.params["w"], free=w)})
-        return objective.loss(jax.random.key(0), model, x, ())[0]
+        return objective.loss(jax.random.key(0), model, Batch(x), ())[0]
 
     slope = jax.grad(loss)(jnp.asarray(2.0))
     exact = 0.5 * float((x["x"] ** 2).mean()) - 0.5 * 0.5  # the variance at w = 2 is 1/2
@@ -32,7 +33,7 @@ def test_persistent_chains_start_at_data_and_go_on(x64):
     state = objective.init(jax.random.key(0), energy(), data)
     assert set(state.ravel().tolist()) <= {5.0, 6.0}
     assert state.shape == (7, 1)
-    _, (later, metrics) = objective.loss(jax.random.key(1), energy(), data, state)
+    _, (later, metrics) = objective.loss(jax.random.key(1), energy(), Batch(data), state)
     assert (np.abs(later) < np.abs(state)).all()  # three steps towards the mode at zero
     assert float(metrics["log_density_chains"]) > float(metrics["log_density_data"])
 
@@ -52,7 +53,7 @@ def test_a_replay_buffer_keeps_all_chains_and_moves_those_it_picks(x64):
     assert state.shape == (200, 1)
     assert set(np.asarray(state).ravel()) <= set(np.asarray(data["x"]))
     counts = np.zeros(200)
-    step = jax.jit(lambda key, state: objective.loss(key, energy(), data, state)[1][0])
+    step = jax.jit(lambda key, state: objective.loss(key, energy(), Batch(data), state)[1][0])
     for k in range(100):
         after = step(jax.random.key(k), state)
         counts += np.asarray(after != state).ravel()
@@ -67,7 +68,7 @@ def test_chains_in_a_replay_buffer_end_with_the_law_of_the_model(x64):
     """2000 chains begin at 3, of which 500 move at a time, towards N(0, 1/2); mean and variance, |z| < 4.5."""
     objective = gm.ContrastiveDivergence(gm.MALA(0.5), steps=5, persistent=True, chains=500, replay=2000)
     state, data = jnp.full((2000, 1), 3.0), {"x": jnp.zeros(10)}
-    step = jax.jit(lambda key, state: objective.loss(key, energy(), data, state)[1][0])
+    step = jax.jit(lambda key, state: objective.loss(key, energy(), Batch(data), state)[1][0])
     for k in range(60):
         state = step(jax.random.key(k), state)
     x = np.asarray(state).ravel()
@@ -82,7 +83,7 @@ def test_the_stated_share_begins_anew_from_the_data(replay, x64):
         gm.RandomWalk(1e-6), steps=1, persistent=True, chains=1000, replay=replay, restart=0.3
     )
     state, data = jnp.full((replay or 1000, 1), 9.0), {"x": jnp.zeros(10)}
-    _, (after, _) = objective.loss(jax.random.key(0), energy(), data, state)
+    _, (after, _) = objective.loss(jax.random.key(0), energy(), Batch(data), state)
     near = int((np.abs(after) < 1.0).sum())
     assert abs(near - 300) < 4.5 * np.sqrt(1000 * 0.3 * 0.7)
 
@@ -96,12 +97,12 @@ def test_replay_learns_as_persistent_chains_do(x64):
     assert float(fit.model.params["w"].value) == pytest.approx(1.0 / (data["x"] ** 2).mean(), rel=0.1)
 
 
-def test_the_remark_says_what_the_fixed_point_is():
-    short = gm.ContrastiveDivergence(gm.MALA(0.1), steps=3).remark
+def test_the_bias_says_what_the_fixed_point_is():
+    short = gm.ContrastiveDivergence(gm.MALA(0.1), steps=3).bias
     assert "chains of 3 steps from the data" in short
     assert "not the maximum-likelihood estimate" in short
     assert "biased" not in short
-    persistent = gm.ContrastiveDivergence(gm.Langevin(0.1), persistent=True).remark
+    persistent = gm.ContrastiveDivergence(gm.Langevin(0.1), persistent=True).bias
     assert "that persist" in persistent
     assert "the sampler is biased, unadjusted" in persistent
 

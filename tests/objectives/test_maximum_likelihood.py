@@ -6,6 +6,7 @@ import optax
 import pytest
 
 import gmdsl as gm
+from gmdsl.learning.objective import Batch
 from tests.cases.scoring import load
 from tests.cases.test_learning import DATA, ERROR, MLE, energy, parameters
 
@@ -13,7 +14,7 @@ from tests.cases.test_learning import DATA, ERROR, MLE, energy, parameters
 def test_the_loss_is_the_mean_negative_log_density(x64):
     model = gm.joint(m=gm.param(0.5), x=lambda m: dist.Laplace(m, 1.0).expand([2]))
     x = np.array([[0.0, 1.0], [2.0, -1.0], [0.3, 0.4]])
-    loss, (state, metrics) = gm.MaximumLikelihood().loss(None, model, {"x": x}, ())
+    loss, (state, metrics) = gm.MaximumLikelihood().loss(None, model, Batch({"x": x}), ())
     np.testing.assert_allclose(loss, -np.mean(dist.Laplace(0.5, 1.0).log_prob(x).sum(axis=1)), rtol=1e-12)
     assert (state, metrics) == ((), {})
 
@@ -86,7 +87,7 @@ def test_batches_move_the_chains_of_their_own_data(x64):
     assert np.corrcoef(chains, exact)[0, 1] > 0.9
     assert abs(np.mean(chains - exact)) < 4 * 0.9**0.5 / 10
     chosen = jnp.array([3, 50])
-    batch = {"x": jnp.asarray(x)[chosen], "/rows": chosen}
+    batch = Batch({"x": jnp.asarray(x)[chosen]}, chosen)
     _, (state, metrics) = objective.loss(jax.random.key(1), fit.model, batch, found)
     moved = np.flatnonzero(np.asarray(state["posterior"].x != found["posterior"].x)[:, 0])
     assert set(moved) == {3, 50}
@@ -100,7 +101,7 @@ def test_a_batch_goes_on_from_the_chains_of_its_own_data(x64):
     state = objective.init(jax.random.key(0), model, {"x": jnp.zeros(100)})
     places = jnp.arange(100.0)[:, None]
     state = {"posterior": state["posterior"]._replace(x=places)}
-    batch = {"x": jnp.zeros(2), "/rows": jnp.array([3, 50])}
+    batch = Batch({"x": jnp.zeros(2)}, jnp.array([3, 50]))
     loss, (after, _) = objective.loss(jax.random.key(1), model, batch, state)
     np.testing.assert_allclose(after["posterior"].x, places, atol=1e-3)
     exact = -np.mean([dist.Normal(0.0, 3.0).log_prob(z) + dist.Normal(z, 1.0).log_prob(0.0) for z in (3.0, 50.0)])
@@ -139,7 +140,7 @@ def test_the_gradient_is_fishers_identity(x64):
 
     @jax.jit
     def slope(key):
-        return jax.grad(lambda w: objective.loss(key, model(w), data, state)[0])(jnp.asarray(2.0))
+        return jax.grad(lambda w: objective.loss(key, model(w), Batch(data), state)[0])(jnp.asarray(2.0))
 
     slopes = np.array([slope(jax.random.key(k)) for k in range(40)])
     exact = jax.grad(lambda w: -jnp.mean(dist.Normal(0.0, jnp.sqrt(1 + 1 / w)).log_prob(x)))(2.0)

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from gmdsl.inference.weights import resampled
 from gmdsl.results.estimate import LogZ, estimate
 
 
@@ -43,25 +42,6 @@ def test_few_particles_that_count_are_suspect():
     assert estimate(np.array([0.0] + [-50.0] * 99), "").status == "suspect"
     assert estimate(np.zeros(100), "").status == "ok"
     assert LogZ(np.nan, 1.0, 1.0, particles=1).status == "failed"
-
-
-def test_resampling_repeats_draws_by_their_weight():
-    log_weight = np.log(np.array([0.1, 0.2, 0.7] + [1e-300] * 997))
-    counts = np.bincount(resampled(log_weight, 0), minlength=1000)
-    assert np.abs(counts[:3] - [100, 200, 700]).max() <= 1
-    assert counts.sum() == 1000
-    weight = np.random.default_rng(0).gamma(0.5, 1.0, 1000)
-    counts = np.bincount(resampled(np.log(weight), 1), minlength=1000)
-    assert np.abs(counts - 1000 * weight / weight.sum()).max() < 1.0 + 1e-6
-
-
-def test_resampled_draws_are_shuffled_and_the_seed_fixes_them():
-    log_weight = np.zeros(1000)
-    first, again, other = (resampled(log_weight, seed) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-    assert sorted(first) == list(range(1000))
-    assert abs(np.corrcoef(first, np.arange(1000))[0, 1]) < 0.15
 
 
 def test_one_draw_gives_an_estimate():

@@ -193,17 +193,15 @@ def test_the_same_seed_gives_the_same_fit_and_another_another(normal):
     assert (first != other).all()
 
 
-def test_an_indexed_objective_learns_which_data_a_batch_holds():
+def test_a_batch_knows_which_data_it_holds():
     class Which(gm.Objective):
         """Counts how often each datum was in a batch."""
-
-        indexed = True
 
         def init(self, key, model, data):
             return jnp.zeros(4)
 
         def loss(self, key, model, batch, state):
-            seen = batch.get("/rows", jnp.arange(4))
+            seen = jnp.arange(4) if batch.index is None else batch.index
             off = jnp.abs(batch["x"] - jnp.asarray(X, jnp.float32)[seen]).sum()
             return 0.0 * model.params["mu"].value, (
                 state.at[seen].add(1.0),

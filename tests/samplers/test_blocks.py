@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.compiler.program import target_of
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.samplers.blocks import BlockTarget
 from tests.run.storage.test_store import equal
 from tests.run.test_resume import stopped
@@ -76,7 +76,7 @@ def test_groups_of_variables_and_positive_ones_in_a_posterior():
 
 
 def test_a_block_sees_the_density_with_the_rest_held(x64):
-    target = target_of(pair())
+    target = FlatTarget.of(pair())
     block = BlockTarget(target, jnp.array([0.3, 7.0]), (1,))
     whole = lambda b: target.log_density(jnp.array([0.3, b]))  # noqa: E731
     value, score = block.log_density_and_score(jnp.array([4.0]))

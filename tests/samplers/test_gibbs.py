@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.compiler.program import target_of
+from gmdsl.compiler.flat_target import FlatTarget
 
 
 def z_of(draws, truth):
@@ -18,7 +18,7 @@ def test_a_sweep_of_one_element_draws_from_the_full_conditional(x64):
     model = gm.joint(k=dist.Categorical(np.array([0.2, 0.3, 0.5])), x=lambda k: dist.Normal(2.0 * k, 1.0)).condition(
         x=1.5
     )
-    target = target_of(model)
+    target = FlatTarget.of(model)
     keys = jax.random.split(jax.random.key(0), 20_000)
     drawn = np.asarray(jax.vmap(lambda key: gm.Gibbs().step(key, target, jnp.zeros(1))[0])(keys))[:, 0]
     weight = np.array([0.2, 0.3, 0.5]) * np.exp(-0.5 * (1.5 - 2.0 * np.arange(3)) ** 2)

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.integrals.quadrature import MOST_DIMENSIONS, Quadrature, integrals
-from gmdsl.compiler.program import target_of
 from gmdsl.core.errors import SpecError
 from gmdsl.exact.discrete_sums import log_sum
 from gmdsl.exact.marginal import accounts
@@ -72,8 +72,8 @@ def log_normalizer(model: FactorGraph, method: Quadrature | None = None) -> LogN
         left = integrated(model, ())
         if not left.free:
             rules = "; ".join(accounts(left)) or "the rest is normalised"
-            return LogNormalizer(float(target_of(left).log_density(jnp.zeros(0))), 1e-12, rules)
-        dim = target_of(left).dim
+            return LogNormalizer(float(FlatTarget.of(left).log_density(jnp.zeros(0))), 1e-12, rules)
+        dim = FlatTarget.of(left).dim
     if dim > MOST_DIMENSIONS:
         raise SpecError(
             f"log_normalizer(...): {', '.join(left.free)} have {dim} dimensions, and no rule integrates them;"

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.program import FlatTarget, Program, target_of
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.pytrees.function import Function
 from gmdsl.graph.factor_graph import FactorGraph
@@ -79,7 +79,7 @@ def integrals(model: FactorGraph, function: Function | None, settings: Quadratur
     """
     names = ", ".join(model.free)
     with jax.enable_x64(True):
-        target = target_of(model)
+        target = FlatTarget.of(model)
         dim = target.dim
         if not 1 <= dim <= MOST_DIMENSIONS:
             raise SpecError(
@@ -119,14 +119,14 @@ def _refined(
     return old, max(gap for gap, _ in gaps[-3:]), np.max([gap for _, gap in gaps[-3:]], axis=0)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _slope(program: Program, leaves: Any, hoisted: Any, x: Array) -> tuple[Array, Array]:
-    return jax.value_and_grad(lambda x: -program.decode(leaves, hoisted, x)[1])(x)
+@jax.jit
+def _slope(target: FlatTarget, x: Array) -> tuple[Array, Array]:
+    return jax.value_and_grad(lambda x: -target.decode(x)[1])(x)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _curvature(program: Program, leaves: Any, hoisted: Any, x: Array) -> Array:
-    return jax.hessian(lambda x: -program.decode(leaves, hoisted, x)[1])(x)
+@jax.jit
+def _curvature(target: FlatTarget, x: Array) -> Array:
+    return jax.hessian(lambda x: -target.decode(x)[1])(x)
 
 
 def _integrand(target: FlatTarget, frame: _Frame, u: Array) -> tuple[Array, Array]:
@@ -140,18 +140,15 @@ def _integrand(target: FlatTarget, frame: _Frame, u: Array) -> tuple[Array, Arra
     return jnp.where(jnp.isfinite(value), value, -jnp.inf), x
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _heights(program: Program, leaves: Any, hoisted: Any, frame: _Frame, u: Array) -> Array:
-    target = FlatTarget(program, leaves, hoisted)
+@jax.jit
+def _heights(target: FlatTarget, frame: _Frame, u: Array) -> Array:
     return jax.lax.map(lambda u: _integrand(target, frame, u)[0], u, batch_size=CHUNK)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _sums(
-    program: Program, function: Function | None, leaves: Any, hoisted: Any, frame: _Frame, nodes: Array
-) -> Float[Array, " sums"]:
+@functools.partial(jax.jit, static_argnums=0)
+def _sums(function: Function | None, target: FlatTarget, frame: _Frame, nodes: Array) -> Float[Array, " sums"]:
     """The sums over all nodes of the density, of f times it, and of the largest |f| times it."""
-    target, dim = FlatTarget(program, leaves, hoisted), frame.low.shape[0]
+    dim = frame.low.shape[0]
     powers = nodes ** jnp.arange(dim)
 
     def one(index: Array) -> Array:
@@ -160,8 +157,7 @@ def _sums(
         weight = jnp.where(index < nodes**dim, jnp.exp(height - frame.top), 0.0)
         if function is None:
             return jnp.stack([weight, weight])
-        have = program.decode(leaves, hoisted, x, density=False)[0]
-        values = jnp.ravel(function(have))
+        values = jnp.ravel(function(target.named(x)))
         sizes = jnp.append(values, jnp.max(jnp.abs(values), initial=0.0))
         return jnp.append(weight, jnp.where(weight > 0, sizes * weight, 0.0))
 
@@ -173,7 +169,7 @@ def _sums(
 
 
 def _summed(target: FlatTarget, function: Function | None, frame: _Frame, nodes: int) -> np.ndarray:
-    sums = _sums(target.program, function, target.leaves, target.hoisted, frame, jnp.asarray(nodes))
+    sums = _sums(function, target, frame, jnp.asarray(nodes))
     return np.asarray(sums) * np.prod((frame.high - frame.low) / (nodes - 1))
 
 
@@ -187,7 +183,7 @@ def _framed(target: FlatTarget) -> tuple[_Frame, int]:
     everywhere = _Frame(center, factor, -REACH * np.ones(dim), REACH * np.ones(dim), np.asarray(top))
     scan = np.linspace(-REACH, REACH, SCAN[dim])
     u = np.stack([axis.ravel() for axis in np.meshgrid(*[scan] * dim, indexing="ij")], axis=1)
-    heights = np.asarray(_heights(target.program, target.leaves, target.hoisted, everywhere, jnp.asarray(u)))
+    heights = np.asarray(_heights(target, everywhere, jnp.asarray(u)))
     top = max(top + np.linalg.slogdet(factor)[1], heights.max())
     held = u[heights > top - DEPTH]
     # mass that grows with the distance, or that has not ended at the end, has no integral
@@ -215,10 +211,9 @@ def _modes(target: FlatTarget) -> tuple[np.ndarray, np.ndarray, float]:
     rng, dim = np.random.default_rng(0), target.dim
     starts = rng.normal(size=(STARTS // 2, dim)) * np.geomspace(0.1, 100.0, STARTS // 2)[:, None]
     starts = np.concatenate([starts, -starts])
-    given = (target.program, target.leaves, target.hoisted)
 
     def descent(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = _slope(*given, jnp.asarray(x))
+        value, slope = _slope(target, jnp.asarray(x))
         finite = bool(jnp.isfinite(value))
         return (float(value), np.nan_to_num(np.asarray(slope))) if finite else (1e200, np.zeros(dim))
 
@@ -228,7 +223,7 @@ def _modes(target: FlatTarget) -> tuple[np.ndarray, np.ndarray, float]:
     if top <= -1e199:
         raise SpecError(f"quadrature: the log-density is not finite at any of {STARTS} starts. Check the model.")
     kept = places[heights > top - DEPTH]
-    return kept, np.array([_covariance(np.asarray(_curvature(*given, jnp.asarray(x)))) for x in kept]), top
+    return kept, np.array([_covariance(np.asarray(_curvature(target, jnp.asarray(x)))) for x in kept]), top
 
 
 def _covariance(curvature: np.ndarray) -> np.ndarray:

@@ -14,10 +14,11 @@ from typing import Any
 
 from jaxtyping import Array, Int
 
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.minibatch.row_sums import check_sum, gathered
 from gmdsl.compiler.minibatch.rows import rows_of
 from gmdsl.compiler.minibatch.subsampled import holds_rows, part
-from gmdsl.compiler.program import FlatTarget, Program, program_of
+from gmdsl.compiler.program import Program, program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.subset import subset
 from gmdsl.graph.factor import Deterministic
@@ -51,8 +52,9 @@ class Minibatches:
     def of(self, whole: FlatTarget, chosen: Int[Array, " size"]) -> FlatTarget:
         """The target of the rows of these numbers."""
         leaves = gathered(self.holds_rows, whole.leaves, chosen)
-        hoisted = {**self.program.hoist(leaves), **{name: whole.hoisted[name] for name in self.kept}}
-        return FlatTarget(self.program, leaves, hoisted)
+        hoisted = self.program.hoist(leaves)
+        values = {**hoisted.values, **{name: whole.hoisted.values[name] for name in self.kept}}
+        return FlatTarget(self.program, leaves, hoisted._replace(values=values))
 
 
 def minibatches(operation: str, model: FactorGraph, rows: str | tuple[str, ...] | None, size: int) -> Minibatches:

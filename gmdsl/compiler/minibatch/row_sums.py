@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.minibatch.rows import Rows
 from gmdsl.compiler.minibatch.subsampled import holds_rows, part
-from gmdsl.compiler.program import Hoisted, Leaves, Program, program_of
+from gmdsl.compiler.program import Leaves, Program, program_of
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.spaces.states import states_of
@@ -27,10 +28,9 @@ CLOSE = 1e-5  # relative: functions that round to single precision inside pass, 
 def check_sum(operation: str, model: FactorGraph, rows: Rows, size: int) -> None:
     """Refuses a model whose terms of parts of the rows do not add up to those of all, in double precision."""
     with jax.enable_x64(True):
-        program, leaves = program_of(model)
-        hoisted = program.jit_hoist(leaves) if program.hoists else {}
-        values = _points(program, leaves, hoisted)
-        whole = _whole_terms(program, rows.factors, leaves, hoisted, values)
+        target = FlatTarget.of(model)
+        values = _points(target)
+        whole = _whole_terms(rows.factors, target, values)
         total, scale = jnp.zeros_like(whole), jnp.zeros_like(whole)
         order = np.random.default_rng(0).permutation(rows.count)
         marks = holds_rows(model, rows)
@@ -38,7 +38,7 @@ def check_sum(operation: str, model: FactorGraph, rows: Rows, size: int) -> None
         for number, blocks in ((size, order[: rows.count - rest]), (rest, order[rows.count - rest :])):
             if number:
                 piece, _ = program_of(part(operation, model, rows, number))
-                found = _part_terms(piece, rows, marks, leaves, jnp.asarray(blocks.reshape(-1, number)), values)
+                found = _part_terms(piece, rows, marks, target.leaves, jnp.asarray(blocks.reshape(-1, number)), values)
                 total, scale = total + found[0], scale + found[1]
     whole, total, scale = (np.asarray(array) for array in (whole, total, scale))
     gap = np.abs(whole - total) - CLOSE * (np.abs(whole) + scale)  # NaN where a point has no finite density
@@ -61,23 +61,22 @@ def gathered(marks: tuple[bool, ...], leaves: Leaves, chosen: Array) -> Leaves:
     return tuple(leaf[chosen] if mark else leaf for leaf, mark in zip(leaves, marks, strict=True))
 
 
-def _points(program: Program, leaves: Leaves, hoisted: Hoisted) -> Any:
+def _points(target: FlatTarget) -> Any:
     """Random points: uniform on (-2, 2) in unconstrained coordinates, discrete ones at any of their values."""
-    u = jax.random.uniform(jax.random.key(0), (POINTS, program.plan.dim))
+    u = jax.random.uniform(jax.random.key(0), (POINTS, target.dim))
     x = 4.0 * u - 2.0
-    for slot in program.plan.slots:
+    for slot in target.slots:
         states = states_of(slot.space) or ((2, 0.0, 1.0) if slot.space.discrete else None)
         if states:
             count, first, gap = states
             x = x.at[:, slot.start : slot.stop].set(first + gap * jnp.floor(count * u[:, slot.start : slot.stop]))
-    values = jax.vmap(lambda x: program.constrain(leaves, hoisted, x))(x)
-    return {name: values[name] for name in program.free}
+    return jax.vmap(target.free_values)(x)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _whole_terms(program: Program, factors: tuple[int, ...], leaves: Leaves, hoisted: Hoisted, values: Any) -> Array:
+@functools.partial(jax.jit, static_argnums=0)
+def _whole_terms(factors: tuple[int, ...], target: FlatTarget, values: Any) -> Array:
     """Terms of some factors, (points, factors); zero for those that are constant."""
-    return jax.vmap(lambda point: _terms(program, factors, leaves, hoisted, point))(values)
+    return jax.vmap(lambda point: _terms(target, factors, point))(values)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -88,8 +87,8 @@ def _part_terms(
 
     def one(chosen: Array) -> Array:
         some = gathered(marks, leaves, chosen)
-        hoisted = program.hoist(some)
-        terms = jax.vmap(lambda point: _terms(program, rows.factors, some, hoisted, point))(values)
+        target = FlatTarget(program, some, program.hoist(some))
+        terms = jax.vmap(lambda point: _terms(target, rows.factors, point))(values)
         return terms * (blocks.shape[1] / rows.count)
 
     def add(at: Any, chosen: Array) -> Any:
@@ -100,8 +99,8 @@ def _part_terms(
     return jax.lax.scan(add, (zero, zero), blocks)[0]
 
 
-def _terms(program: Program, factors: tuple[int, ...], leaves: Leaves, hoisted: Hoisted, values: Any) -> Array:
+def _terms(target: FlatTarget, factors: tuple[int, ...], values: Any) -> Array:
     """Terms of some factors at one point."""
-    terms = program.terms(leaves, hoisted, values)
-    found = [terms.get(program.factor_names[index], jnp.zeros(())) for index in factors]
+    terms = target.terms(values)
+    found = [terms.get(target.program.factor_names[index], jnp.zeros(())) for index in factors]
     return jnp.stack([jnp.asarray(term, float) for term in found])

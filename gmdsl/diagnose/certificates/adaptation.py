@@ -38,7 +38,7 @@ def adaptation(trials: Trials) -> Row:
 
 def _field(trial: Trial, name: str, when: str) -> Any:
     kernel = trial.warmed.setup.kernel
-    return setting(kernel.started.sampler(getattr(trial.warmed, when)), name)
+    return setting(kernel.started.fill(getattr(trial.warmed, when)), name)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -63,4 +63,4 @@ def _error(trial: Trial, step: float) -> Comparison:
 def _step_size(trial: Trial) -> Any:
     """Which of the arrays of the settings is the step; None where there is none."""
     numbers: Any = tuple(np.arange(len(trial.arrays)))
-    return getattr(trial.kernel.started.sampler(numbers), "step_size", None)
+    return getattr(trial.kernel.started.fill(numbers), "step_size", None)

@@ -30,7 +30,7 @@ def resuming(trials: Trials) -> Row:
         _stopped(setup, trials.sampler, path)
         with resume(path, trial.model, trials.sampler, progress=False) as tree:
             group = tree["unconstrained_posterior"]
-            names = [slot.name for slot in trial.density.program.plan.slots]
+            names = [slot.name for slot in trial.density.target.slots]
             parts = [group[name].values.reshape(*group[name].shape[:2], -1) for name in names]
     parted = np.concatenate(parts, axis=-1)
     same = parted.shape == whole.shape and np.array_equal(parted, whole, equal_nan=True)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.flat_target import FlatTarget, over_points
 from gmdsl.core.errors import SpecError
 from gmdsl.diagnose.certificates.statistics import Law, law_of
 from gmdsl.inference.adapter import adapters_of
@@ -150,12 +151,12 @@ class Trial:
         key = jax.random.fold_in(jax.random.key(self.seed), purpose)
         values = self.density.sample(key, count)
         free = {name: jnp.asarray(values[name]) for name in self.density.free}
-        return np.asarray(_unconstrained(self.density.program, self.density.target, free), self.dtype)
+        return np.asarray(over_points(FlatTarget.unconstrain, self.density.target, free), self.dtype)
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Log-densities at positions (..., dim)."""
         flat = jnp.asarray(x).reshape(-1, self.density.dim)
-        return np.asarray(_log_densities(self.density.target, flat)).reshape(x.shape[:-1])
+        return np.asarray(over_points(FlatTarget.log_density, self.density.target, flat)).reshape(x.shape[:-1])
 
     def means(self, population: ChainBlock, steps: slice = slice(None)) -> np.ndarray:
         """Means of the test functions along each chain, (chains, functions)."""
@@ -171,13 +172,11 @@ class Trial:
         keys = jax.random.key_data(jax.random.split(key, len(x)))
         settings = tuple(map(jnp.asarray, self.arrays if arrays is None else arrays))
         try:
-            carries = start_chains(self.kernel, target.leaves, target.hoisted, settings, keys, jnp.asarray(x))[0]
+            carries = start_chains(self.kernel, target, settings, keys, jnp.asarray(x))[0]
             phases = np.zeros(size.steps, np.int8)
             for block in range(2**20):
                 first, records = jnp.int32(block * size.steps), jnp.int32(size.steps)
-                carries, record = run_block(
-                    self.kernel, target.leaves, target.hoisted, keys, carries, first, records, phases
-                )
+                carries, record = run_block(self.kernel, target, keys, carries, first, records, phases)
                 record = jax.tree.map(np.asarray, record)
                 yield ChainBlock(x, record.position, record.stats)
                 x = record.position[:, -1]
@@ -212,16 +211,6 @@ def copied(tree: Any) -> Any:
 
 def _kept_nowhere(record: Any, done: int, carries: Any) -> None:
     """Draws of a warm-up are not looked at."""
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _unconstrained(program: Any, target: Any, values: Any) -> Any:
-    return jax.vmap(lambda point: program.unconstrain(target.leaves, target.hoisted, point))(values)
-
-
-@jax.jit
-def _log_densities(target: Any, x: Any) -> Any:
-    return jax.vmap(target.log_density)(x)
 
 
 def positions(setup: Setup, carries: Any, done: int = 0) -> np.ndarray:

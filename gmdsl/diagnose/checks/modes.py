@@ -25,6 +25,7 @@ from jaxtyping import Float
 
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import compile_path
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.diagnose.checks.weights import HEAVY, pareto_k
@@ -73,7 +74,7 @@ def _population(path: Any, density: Density, temperatures: int, seed: int) -> tu
     flat = compile_path(path)
     population = _run(Constant(sampler), jax.random.key(seed), flat)
     here, there = flat.reference, density.target
-    moved = _translate(here.program, density.program, here, (there.leaves, there.hoisted), population.position)
+    moved = _translate(here, there, population.position)
     x, log_weight = np.asarray(moved, float), np.asarray(population.log_weight, float)
     good = np.isfinite(x).all(axis=1) & ~np.isnan(log_weight)
     return x[good], log_weight[good]
@@ -84,15 +85,10 @@ def _run(sampler: Constant, key: jax.Array, path: Any) -> Any:
     return sampler.value.run(key, path)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _translate(old: Any, new: Any, half: Any, arrays: Any, x: Any) -> Any:
+@jax.jit
+def _translate(old: FlatTarget, new: FlatTarget, x: Any) -> Any:
     """Flat vectors of the reference as flat vectors of the model: the same values, perhaps in another order."""
-
-    def one(x: Any) -> Any:
-        values = old.decode(half.leaves, half.hoisted, x)[0]
-        return new.unconstrain(*arrays, {name: values[name] for name in new.free})
-
-    return jax.vmap(one)(jnp.asarray(x))
+    return jax.vmap(lambda x: new.unconstrain(old.free_values(x)))(jnp.asarray(x))
 
 
 def _compare(found: Positions, particles: np.ndarray, log_weight: np.ndarray, names: list[str]) -> Finding:

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.diagnose.probe_points import scores, starts
 from gmdsl.diagnose.report import Finding, percent
 from gmdsl.models.model import Model
@@ -29,11 +30,10 @@ def start(model: Model) -> Finding:
 
 def _guilty(density: Density, points: np.ndarray) -> str:
     """The factor that is not finite at most of the points."""
-    target, counts = density.target, {}
-    run = jax.jit(density.program.terms)  # outside jit, NumPyro warns of each value outside a support
+    counts: dict[str, int] = {}
+    run = jax.jit(FlatTarget.terms)  # outside jit, NumPyro warns of each value outside a support
     for x in points[:10]:
-        values = density.constrain(x)
-        terms = run(target.leaves, target.hoisted, {name: values[name] for name in density.free})
+        terms = run(density.target, density.target.free_values(x))
         for name, value in terms.items():
             counts[name] = counts.get(name, 0) + (not np.isfinite(float(value)))
     worst = max(counts, key=lambda name: counts[name], default="")

@@ -44,7 +44,7 @@ def log_sum_exp(
         function: from a dict of values to one float; arrays that it closes over may be traced.
         spaces: the variables.
 
-    >>> from gmdsl.spaces.elementwise import Spin
+    >>> from gmdsl.spaces.discrete import Spin
     >>> chain = log_sum_exp(lambda v: jnp.sum(v["s"][:-1] * v["s"][1:] * 1.0), {"s": Spin(100)})
     >>> bool(jnp.allclose(chain, 100 * jnp.log(2.0) + 99 * jnp.log(jnp.cosh(1.0)), rtol=1e-5))
     True

@@ -52,7 +52,7 @@ def repeated_parts(program: Tape, slots: Sequence[int], spaces: Mapping[str, Spa
     """The slots of a program, those with the same steps together.
 
     >>> from gmdsl.core.jaxprs.tape import traced
-    >>> from gmdsl.spaces.elementwise import Spin
+    >>> from gmdsl.spaces.discrete import Spin
     >>> pair = traced(lambda v: jnp.exp(0.5 * v["a"]) + jnp.exp(0.2 * v["b"]), {"a": jnp.zeros(()), "b": jnp.zeros(())})
     >>> exponentials = [step.writes[0] for step in pair.steps if step.name == "exp"]
     >>> [part.members for part in repeated_parts(pair, exponentials, {"a": Spin(), "b": Spin()})]

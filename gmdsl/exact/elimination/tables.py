@@ -69,7 +69,7 @@ def cards_of(spaces: Mapping[str, Space]) -> Cards:
 def sketched(function: Callable[[dict[str, Array]], Float[Array, ""]], spaces: Mapping[str, Space]) -> Sketch | str:
     """The tables of a function of finite discrete variables; or why there are none.
 
-    >>> from gmdsl.spaces.elementwise import Spin
+    >>> from gmdsl.spaces.discrete import Spin
     >>> sketched(lambda v: 2.0 + jnp.sum(v["s"][:-1] * v["s"][1:] * 1.0), {"s": Spin(4)}).scopes
     [(0, 1), (1, 2), (2, 3)]
     """
@@ -93,7 +93,7 @@ def sketched(function: Callable[[dict[str, Array]], Float[Array, ""]], spaces: M
 def tables(sketch: Sketch) -> tuple[Float[Array, ""], list[Tables]]:
     """The constant and the tables whose sum is the function.
 
-    >>> from gmdsl.spaces.elementwise import Spin
+    >>> from gmdsl.spaces.discrete import Spin
     >>> sketch = sketched(lambda v: 2.0 + jnp.sum(v["s"][:-1] * v["s"][1:] * 1.0), {"s": Spin(3)})
     >>> constant, found = tables(sketch)
     >>> float(constant), [part.scopes for part in found], found[0].array[0].tolist()

@@ -29,3 +29,20 @@ def _childless(model: FactorGraph, names: Names) -> Factor | None:
         if isinstance(factor, Conditional) and hidden and factor.normalized and not used:
             return factor
     return None
+
+
+def essential[M: FactorGraph](model: M) -> M:
+    """The model without normalised conditionals that nothing else reads: their expected gradient is zero."""
+    while True:
+        read = [name for factor in model.factors for name in factor.parents]
+        made = [name for factor in model.factors for name in factor.children]
+        kept = {name for name in made if name in read or name in model.observed or made.count(name) > 1}
+        ends = [f for f in model.factors if isinstance(f, Conditional) and f.normalized and not kept & set(f.children)]
+        if not ends:
+            return model
+        gone = {name for factor in ends for name in factor.children}
+        model = dataclasses.replace(
+            model,
+            factors=tuple(factor for factor in model.factors if not set(factor.children) & gone),
+            declared=tuple(pair for pair in model.declared if pair[0] not in gone),
+        )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gmdsl.compiler.program import FlatTarget
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.runtime.garbage import uncollected
 from gmdsl.run.chains.batching import Stage
@@ -57,7 +57,7 @@ def compile_ahead(stages: list[Stage], target: FlatTarget, arrays: Any, keys: An
 
     Args:
         stages: how the chains run, one after the other; a kernel with a mesh is compiled when it is called.
-        target: the model's arrays.
+        target: the compiled model.
         arrays: the sampler's.
         keys: words of the keys of the chains that are run here.
         chains: how many there are in all, whose starts are found together.
@@ -86,7 +86,7 @@ def _starts(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, chains: 
     """The lowered program of the starts of all chains, and the carries of those that are run here, as shapes."""
     words = jax.ShapeDtypeStruct((chains, *keys.shape[1:]), keys.dtype)
     x = jax.ShapeDtypeStruct((chains, target.dim), dtype_of(Real()))
-    lowered = start_chains.lower(kernel, target.leaves, target.hoisted, arrays, words, x)
+    lowered = start_chains.lower(kernel, target, arrays, words, x)
     carries = lowered.out_info[0]
     return lowered, jax.tree.map(lambda a: jax.ShapeDtypeStruct((keys.shape[0], *a.shape[1:]), a.dtype), carries)
 
@@ -105,7 +105,7 @@ def block_arguments(kernel: Kernel, target: FlatTarget, carries: Carry, keys: An
 
     phases = np.zeros(kernel.capacity * kernel.thin, np.int8)
     keys, carries = jax.tree.map(part, (keys, carries))
-    return target.leaves, target.hoisted, keys, carries, np.int32(0), np.int32(0), phases
+    return target, keys, carries, np.int32(0), np.int32(0), phases
 
 
 def _compiled(lowered: Any) -> None:

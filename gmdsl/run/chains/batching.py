@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from gmdsl.compiler.program import Program
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.inference.adapter import adapters_of
 from gmdsl.inference.sampler import Sampler
 from gmdsl.run.chains.cores import parts_of
@@ -40,7 +40,7 @@ def choose_mode(
     chains: int,
     asked: str | None,
     split: bool = False,
-    program: Program | None = None,
+    target: FlatTarget | None = None,
     devices: bool = False,
 ) -> str:
     """How chains are batched: side by side (in tiles when many), unless their work differs.
@@ -63,18 +63,18 @@ def choose_mode(
         chains: of the whole run.
         asked: what the user wants in any case.
         split: whether several processes share the chains.
-        program: of the model.
+        target: the compiled model.
         devices: whether several devices share the chains; they do so for the whole run.
     """
     if asked is not None:
         return asked
     if jax.default_backend() != "cpu":
         return "vmap"
-    tall = program is not None and program.tall
+    tall = target is not None and target.has_tall_data
     apart = not sampler.lockstep or (tall and chains < NARROW)
     if not any(adapter.chains > 1 for adapter in adapters_of(sampler)):
         return "map" if apart or split else "vmap" if chains <= WIDEST else "tile"
-    numbers = chains * program.plan.dim * (TALL if tall else 1) if program is not None else 0
+    numbers = chains * target.dim * (TALL if tall else 1) if target is not None else 0
     if devices or numbers < MANY:
         return "vmap"
     if apart:

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.compiler.program import FlatTarget
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import strong
 from gmdsl.core.random.keys import as_keys, step_key
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.inference.collectives import LANES
+from gmdsl.inference.target import States, Target
 from gmdsl.run.chains.contract import checked, recorded, updated
 from gmdsl.run.chains.kernel import Carry, Kernel, Record, dissect, start_adapters
 from gmdsl.run.chains.tiles import in_tiles, tile_size
@@ -26,26 +27,40 @@ from gmdsl.run.parallel.mesh import over
 _START = 0x7FFFFFFF  # the step index whose key starts a chain; no run is that long
 
 
-class _Evaluated(FlatTarget):
+class _Evaluated(Target):
     """A target that was evaluated at a point already, and is not a second time where a sampler asks for the same."""
 
+    target: FlatTarget
     point: Any
     found: Any
 
+    @property
+    def dim(self) -> int:
+        return self.target.dim
+
+    @property
+    def states(self) -> States:
+        return self.target.states
+
+    def log_density(self, x: Any) -> Any:
+        return self.target.log_density(x)
+
     def log_density_and_score(self, x: Any) -> Any:
-        return self.found if x is self.point else super().log_density_and_score(x)
+        return self.found if x is self.point else self.target.log_density_and_score(x)
+
+    def minibatch(self, key: Array, batches: Any) -> Target:
+        return self.target.minibatch(key, batches)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 @full_precision
-def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: Array, x: Array) -> Any:
+def start_chains(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Array, x: Array) -> Any:
     """The carries at the starts, the log-densities there, and whether the gradients are finite."""
-    target = FlatTarget(kernel.program, leaves, hoisted)
 
     def one(key: Array, x: Array, arrays: Any) -> Any:
         lp, score = target.log_density_and_score(x)
-        sampler, states = start_adapters(kernel.given.sampler(arrays), kernel.adapters, target.dim)
-        there = _Evaluated(kernel.program, leaves, hoisted, x, (lp, score))
+        sampler, states = start_adapters(kernel.given.fill(arrays), kernel.adapters, target.dim)
+        there = _Evaluated(target, x, (lp, score))
         state = sampler.init(jax.random.fold_in(as_keys(key), _START), there, x)
         if jnp.shape(sampler.position(state)) != x.shape:
             found = jnp.shape(sampler.position(state))
@@ -60,17 +75,16 @@ def start_chains(kernel: Kernel, leaves: Any, hoisted: Any, arrays: Any, keys: A
     return jax.vmap(one, (0, 0, 0 if kernel.each else None), axis_name=lanes)(keys, x, arrays)
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
 @full_precision
 def run_block(
-    kernel: Kernel, leaves: Any, hoisted: Any, keys: Array, carries: Carry, first: Array, records: Array, phases: Array
+    kernel: Kernel, target: FlatTarget, keys: Array, carries: Carry, first: Array, records: Array, phases: Array
 ) -> tuple[Carry, Record]:
     """Up to `capacity` records of every chain.
 
     Args:
         kernel: the static half.
-        leaves: arrays of the model.
-        hoisted: its constant terms.
+        target: the compiled model.
         keys: the words of one key per chain (`gmdsl.core.random.keys`).
         carries: one carry per chain; given back to the device.
         first: index of the first step.
@@ -78,14 +92,13 @@ def run_block(
         phases: phase of each step of the block (`gmdsl.run.chains.warmup`).
     """
     some = functools.partial(_some_chains, kernel)
-    shared = (leaves, hoisted, first, records, phases)
+    shared = (target, first, records, phases)
     return over(kernel.mesh, some)(keys, carries, shared)
 
 
 def _some_chains(kernel: Kernel, keys: Array, carries: Carry, shared: Any) -> tuple[Carry, Record]:
     """The block of the chains of one device."""
-    leaves, hoisted, first, records, phases = shared
-    target = FlatTarget(kernel.program, leaves, hoisted)
+    target, first, records, phases = shared
 
     def step(key: Array, carry: Carry, i: Array, phase: Array) -> Any:
         return _step(kernel, target, as_keys(key), carry, first + i, phase)
@@ -151,7 +164,7 @@ def _any(old: dict[str, Array], new: dict[str, Array]) -> dict[str, Array]:
 
 
 def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: Array, phase: Array) -> Any:
-    sampler = kernel.started.sampler(carry.sampler)
+    sampler = kernel.started.fill(carry.sampler)
     result = sampler.step(step_key(key, index), target, carry.state)
     state, stats = checked(sampler, carry.state, result)
     position = sampler.position(state)
@@ -169,7 +182,7 @@ def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: A
 
 
 def _tune(kernel: Kernel, position: Any, score: Any, stats: Any, phase: Array, arrays: Any, states: Any) -> Any:
-    sampler, new = kernel.started.sampler(arrays), []
+    sampler, new = kernel.started.fill(arrays), []
     for adapter, state in zip(kernel.adapters, states, strict=True):
         state, sampler = updated(adapter, state, sampler, position, score, stats)
         new.append(state)

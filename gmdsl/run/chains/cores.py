@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import numpy as np
 
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.lru import LRU
 from gmdsl.run.chains.block import run_block
@@ -102,7 +103,7 @@ class Block(NamedTuple):
     """The compiled block of one part of the chains.
 
     Attributes:
-        call: gives carries and records from arrays of the model, keys, carries and `Moved`. For threads it is compiled
+        call: gives carries and records from the compiled model, keys, carries and `Moved`. For threads it is compiled
             beforehand, as they do not know of `jax.enable_x64` and other contexts of the thread that calls.
         shapes: of the records of one part; None where there is one part only.
     """
@@ -156,25 +157,25 @@ class Cores:
         if self.pool is not None:
             self.pool.shutdown()
 
-    def block(self, block: Block, model: Any, keys: list[Any], carries: list[Carry], moved: Moved) -> Record:
+    def block(self, block: Block, target: FlatTarget, keys: list[Any], carries: list[Carry], moved: Moved) -> Record:
         """The records of a block of all chains, on the host.
 
         Args:
             block: that of one part of the chains.
-            model: its arrays and constant terms.
+            target: the compiled model.
             keys: of the chains, by part.
             carries: likewise; those after the block take their places, also when the call is interrupted.
             moved: what else the block gets.
         """
         records, size, parts = int(moved[1]), len(keys[0]), len(keys)
         if parts == 1:
-            carries[0], only = block.call(*model, keys[0], carries[0], *moved)
+            carries[0], only = block.call(target, keys[0], carries[0], *moved)
             return jax.tree.map(lambda a: np.asarray(a)[:, :records], only)
         whole = jax.tree.map(lambda a: np.empty((size * parts, records, *a.shape[2:]), a.dtype), block.shapes)
         waiting = deque(range(parts))
 
         def one(part: int) -> None:
-            carries[part], record = block.call(*model, keys[part], carries[part], *moved)
+            carries[part], record = block.call(target, keys[part], carries[part], *moved)
             jax.tree.map(lambda out, a: _put(out[part * size : (part + 1) * size], a, records), whole, record)
 
         def work() -> None:

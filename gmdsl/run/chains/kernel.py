@@ -8,6 +8,7 @@ does not depend on how it is cut into blocks.
 
 import dataclasses
 import functools
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,15 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.compiler.program import Program
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.pytrees.fields import replace
-from gmdsl.core.pytrees.reads import ARRAYS
+from gmdsl.core.pytrees.partition import Skeleton, is_array, strip
 from gmdsl.inference.adapter import Adapter, adapters_of
 from gmdsl.inference.sampler import Sampler
 from gmdsl.run.chains.contract import check_pair
 from gmdsl.spaces.space import Real, dtype_of
-
-_ARRAY = "<array>"
 
 
 class Carry(NamedTuple):
@@ -43,25 +42,11 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A sampler's structure: what is static, and where its arrays go."""
-
-    treedef: Any
-    statics: tuple[Any, ...]
-    kinds: tuple[str, ...] = ()  # types of the statics: True and 1 are equal and not the same
-
-    def sampler(self, arrays: tuple[Array, ...]) -> Any:
-        """The sampler with these arrays in place of its numbers."""
-        given = iter(arrays)
-        return jax.tree.unflatten(self.treedef, [next(given) if s is _ARRAY else s for s in self.statics])
-
-
-@dataclass(frozen=True)
 class Kernel:
     """The static half of a run.
 
     Attributes:
-        program: the compiled model.
+        program: what tells the structure of the compiled model from others.
         given: structure of the sampler as the user made it.
         started: its structure once the adapters have filled in their fields.
         adapters: the rules that tune it during warm-up.
@@ -72,9 +57,9 @@ class Kernel:
         each: whether each chain begins with settings of its own.
     """
 
-    program: Program
-    given: Settings
-    started: Settings
+    program: Hashable
+    given: Skeleton
+    started: Skeleton
     adapters: tuple[Adapter, ...]
     mode: str
     capacity: int
@@ -84,9 +69,9 @@ class Kernel:
 
 
 def make_kernel(
-    program: Program, sampler: Sampler, mode: str, capacity: int, thin: int, mesh: Any = None, each: bool = False
+    target: FlatTarget, sampler: Sampler, mode: str, capacity: int, thin: int, mesh: Any = None, each: bool = False
 ) -> tuple[Kernel, Any]:
-    """The kernel of a sampler on a program, and the arrays of the sampler; with `each`, one set for each chain.
+    """The kernel of a sampler on a compiled model, and the arrays of the sampler; with `each`, one set for each chain.
 
     Raises:
         SpecError: an adapter does not fit the sampler, or it gives one of init and position only.
@@ -95,17 +80,17 @@ def make_kernel(
     given, arrays = dissect(_floats(sampler))
     adapters = adapters_of(sampler)
     shapes = tuple((a.shape[1:] if each else a.shape, a.dtype) for a in arrays)
-    started = _started_settings(given, adapters, program.plan.dim, shapes)
-    return Kernel(program, given, started, adapters, mode, capacity, thin, mesh, each), arrays
+    started = _started_settings(given, adapters, target.dim, shapes)
+    return Kernel(target.program, given, started, adapters, mode, capacity, thin, mesh, each), arrays
 
 
 @functools.lru_cache(maxsize=256)
-def _started_settings(given: Settings, adapters: tuple[Adapter, ...], dim: int, shapes: Any) -> Settings:
+def _started_settings(given: Skeleton, adapters: tuple[Adapter, ...], dim: int, shapes: Any) -> Skeleton:
     """The structure of a sampler once its adapters have filled in their fields, by a trace."""
-    found: list[Settings] = []
+    found: list[Skeleton] = []
 
     def start(arrays: tuple[Array, ...]) -> Any:
-        started, _ = start_adapters(given.sampler(arrays), adapters, dim)
+        started, _ = start_adapters(given.fill(arrays), adapters, dim)
         settings, leaves = dissect(started)
         found.append(settings)
         return leaves
@@ -138,13 +123,13 @@ def _floats(sampler: Any) -> Any:
     return replace(sampler, **whole) if whole else sampler
 
 
-def dissect(sampler: Any) -> tuple[Settings, tuple[Any, ...]]:
+def dissect(sampler: Any) -> tuple[Skeleton, tuple[Any, ...]]:
     """Floats and arrays of a sampler become arrays of strong type; the rest is structure."""
-    flat, treedef = jax.tree.flatten(sampler)
-    moves = [isinstance(leaf, (float, *ARRAYS)) for leaf in flat]
-    statics = tuple(_ARRAY if moving else leaf for leaf, moving in zip(flat, moves, strict=True))
-    arrays = tuple(_array(leaf) for leaf, moving in zip(flat, moves, strict=True) if moving)
-    return Settings(treedef, statics, tuple(type(s).__name__ for s in statics)), arrays
+    return strip(sampler, traced=_is_number, convert=_array, any_shape=True)
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, float) or is_array(leaf)
 
 
 def _array(leaf: Any) -> Any:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.inference.sampler import Sampler
 from gmdsl.run.chains.batching import Stage
@@ -128,24 +129,24 @@ def _records(
     setup: Setup, stage: Stage, end: int, way: _Way, cores: Cores, pace: Pace, there: int
 ) -> Generator[Record]:
     """The records of a stage, block by block; `way` goes along."""
-    plan, target, size = setup.plan, setup.density.target, setup.kernel.capacity
+    plan, size = setup.plan, setup.kernel.capacity
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
-    model = everywhere(setup.kernel.mesh, (target.leaves, target.hoisted))
+    target = everywhere(setup.kernel.mesh, setup.density.target)
     way.parts, keys = split_chains(joined_chains(way.parts), stage.parts), split_chains(setup.keys, stage.parts)
-    block = _block(setup, stage, model, keys, way.parts)
+    block = _block(setup, stage, target, keys, way.parts)
     while way.done < end:
         records, first = pace.next(way.done - there, end - way.done), way.done * plan.thin
         start = time.perf_counter()
         moved = np.int32(first), np.int32(records), phases[first : first + size * plan.thin]
-        record = cores.block(block, model, keys, way.parts, moved)
+        record = cores.block(block, target, keys, way.parts, moved)
         pace.took(records, time.perf_counter() - start)
         way.done += records
         yield record
 
 
-def _block(setup: Setup, stage: Stage, model: Any, keys: list[Any], parts: list[Carry]) -> Block:
+def _block(setup: Setup, stage: Stage, target: FlatTarget, keys: list[Any], parts: list[Carry]) -> Block:
     """The block of one part of the chains; where there are several it is compiled here, for threads."""
     if stage.parts == 1:
         return Block(functools.partial(run_block, stage.kernel))
     phases = np.zeros(setup.kernel.capacity * setup.plan.thin, np.int8)
-    return compiled_block(stage.kernel, (*model, keys[0], parts[0], np.int32(0), np.int32(0), phases))
+    return compiled_block(stage.kernel, (target, keys[0], parts[0], np.int32(0), np.int32(0), phases))

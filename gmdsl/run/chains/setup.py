@@ -103,7 +103,7 @@ def prepared(
         )
     if each and share != WHOLE:
         raise SpecError("sample(...): chains with settings of their own run in one process. Take tuned.pooled().")
-    kernel, arrays = make_kernel(density.program, sampler, first_mode(plan.mode), size, plan.thin, mesh, each)
+    kernel, arrays = make_kernel(density.target, sampler, first_mode(plan.mode), size, plan.thin, mesh, each)
     keys, cores = spread(mesh, chain_words(plan.seed, chains)), cores or cores_here()
     parts = 1 if mesh is not None else parts_of(kernel.mode, len(chains), cores, plan.chains)
     then = None if mesh is not None else after_warmup(kernel, plan.mode, plan.chains, cores)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError, StartError, unknown_name
 from gmdsl.core.random.keys import chain_words
 from gmdsl.core.user_arrays import as_numbers
@@ -92,10 +93,9 @@ def random_starts(seed: int, attempt: int, target: Target, chains: int) -> np.nd
 
 def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> StartError:
     """The error for a start where the density cannot be used, with the first factor that is to blame."""
-    program, target = density.program, density.target
-    values = program.jit_constrain(target.leaves, target.hoisted, jnp.asarray(x))
-    point = {name: values[name] for name in program.free}
-    terms, slopes = _terms_and_slopes(program, target.leaves, target.hoisted, point)
+    values = density.constrain(jnp.asarray(x))
+    point = {name: values[name] for name in density.free}
+    terms, slopes = _terms_and_slopes(density.target, point)
     rows = []
     for name, value in terms.items():
         smooth = all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(slopes[name]))
@@ -119,16 +119,14 @@ def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> Sta
     return StartError(f"{what} Mend the first factor below, or give init=.\n{table}")
 
 
-def _all_terms_and_slopes(program: Any, leaves: Any, hoisted: Any, point: Any) -> Any:
+@jax.jit
+def _terms_and_slopes(target: FlatTarget, point: Any) -> Any:
     def terms(moved: Any) -> Any:
-        return program.terms(leaves, hoisted, {**point, **moved})
+        return target.terms({**point, **moved})
 
-    moved = {name: point[name] for name in program.floats}
+    moved = {name: value for name, value in point.items() if not target.spaces[name].discrete}
     found = terms(moved)  # gradients one by one: NaN in one term times zero is NaN in all
     return found, {name: jax.grad(lambda p, name=name: terms(p)[name])(moved) for name in found}
-
-
-_terms_and_slopes = jax.jit(_all_terms_and_slopes, static_argnums=0)
 
 
 def _blamed(density: Density, factor: str, point: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +158,7 @@ def _per_chain(density: Density, name: str, value: Any, chains: int) -> np.ndarr
     operation = f"sample(init={{{name!r}: ...}})"
     if name not in density.free:
         raise unknown_name(operation, name, density.free, "free variables")
-    space = density.program.spaces[name]
+    space = density.spaces[name]
     array = as_numbers(operation, value, fix="Give finite starts.")
     if array.shape == space.shape:
         array = np.broadcast_to(array, (chains, *space.shape))
@@ -216,9 +214,7 @@ def starts(setup: Setup, init: Any, begun: Ahead = Ahead()) -> Carry:  # noqa: B
     begun.wait_for_starts()
     for attempt in range(1, TRIES + 1):
         try:
-            carries, lp, smooth = start_chains(
-                kernel, target.leaves, target.hoisted, setup.arrays, keys, np.asarray(x, dtype_of(Real()))
-            )
+            carries, lp, smooth = start_chains(kernel, target, setup.arrays, keys, np.asarray(x, dtype_of(Real())))
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None
         good = np.isfinite(lp) & np.asarray(smooth)

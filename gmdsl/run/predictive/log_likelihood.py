@@ -2,16 +2,14 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.flat_target import FlatTarget, over_points
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flow_likelihood import flow_log_likelihood
 from gmdsl.diffusion.noised import Noised
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Deterministic
-from gmdsl.graph.factor_graph import known
 from gmdsl.graph.factors.weighted import Weighted
 from gmdsl.models.model import Model
 from gmdsl.results.tree import as_tree, attributes
@@ -73,8 +71,7 @@ def _of_draws(model: Model, tree: Any) -> Any:
     density = Density(model)
     scored = [c for f in model.factors if isinstance(f, Conditional) for c in f.children if c in model.observed]
     free, shape = posterior_points("log_likelihood", tree, model)
-    target = density.target
-    values = _pointwise(density.program, target.leaves, target.hoisted, free)
+    values = over_points(_pointwise, density.target, free)
     weighted = [c for f in model.factors if isinstance(f, Weighted) for c in f.children]
     skipped = [name for name in model.observed if scored.count(name) != 1 or name not in values]
     if len(skipped) == len(model.observed):
@@ -90,26 +87,13 @@ def _of_draws(model: Model, tree: Any) -> Any:
     return with_group(tree, "log_likelihood", scores)
 
 
-def _all_pointwise(program: Any, leaves: Any, hoisted: Any, values: Any) -> Any:
-    model = program.model(leaves)
-
-    def one(values: Any) -> Any:
-        have, found = {**known(model), **hoisted, **values}, {}
-        weighted = {c for f in model.factors if isinstance(f, Weighted) for c in f.children}
-        scored = set(model.observed) - weighted
-        for index in program.plan.order:
-            factor = model.factors[index]
-            if isinstance(factor, Deterministic) and factor.child not in hoisted:
-                have[factor.child] = factor.evaluate(have)
-            elif (
-                isinstance(factor, Conditional)
-                and not isinstance(factor, Weighted)
-                and set(factor.children) & set(model.observed)
-            ):
-                found |= {n: v for n, v in factor.pointwise(have).items() if n in scored}
-        return found
-
-    return jax.vmap(one)(values)
-
-
-_pointwise = jax.jit(_all_pointwise, static_argnums=0)
+def _pointwise(target: FlatTarget, values: Any) -> Any:
+    """The terms of the observed variables at one draw."""
+    model, have, found = target.model, target.completed(values), {}
+    for factor in model.factors:
+        if not isinstance(factor, Conditional) or isinstance(factor, Weighted):
+            continue
+        if set(factor.children) & set(model.observed):
+            found |= {n: v for n, v in factor.pointwise(have).items() if n in model.observed}
+    weighted = {c for f in model.factors if isinstance(f, Weighted) for c in f.children}
+    return {name: value for name, value in found.items() if name not in weighted}

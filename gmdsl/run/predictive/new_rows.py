@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gmdsl.compiler.program import program_of
+from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.order import reads_of
@@ -38,10 +38,9 @@ def predictions(
                 f" resample=[{name!r}]."
             )
     fresh = dataclasses.replace(fresh, coords=_coords(fresh, model, coords))
-    program, leaves = program_of(fresh)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
     kept = {name: value for name, value in free.items() if name not in resample}
-    values = completed(program, (), leaves, keys, kept, False)
+    values = completed(Interned.of(fresh), (), keys, kept, False)
     names = [name for name, _ in fresh.declared if name in {*drawn, *resample, *fresh.deterministic}]
     found = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in names}
     rows = {name: np.array(value) for name, value in {**fresh.data, **fresh.observed}.items()}

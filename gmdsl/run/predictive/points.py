@@ -1,11 +1,13 @@
 """What prediction and scoring share: the draws of a tree as points of a model, completed by ancestral draws."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
 from gmdsl.exact.missing import missing_factor
 from gmdsl.graph.ancestral import complete
@@ -29,19 +31,26 @@ def check_drawn(operation: str, model: Model, names: tuple[str, ...]) -> None:
             )
 
 
-def _one_completed(program: Any, redraw: tuple[str, ...], leaves: Any, keys: Any, values: Any, impute: bool) -> Any:
-    model = program.model(leaves)
+@functools.partial(jax.jit, static_argnums=(1, 4))
+def completed(interned: Interned, redraw: tuple[str, ...], keys: Any, values: Any, impute: bool) -> Any:
+    """Points completed by ancestral draws, side by side.
+
+    Args:
+        interned: the model.
+        redraw: variables that are drawn anew.
+        keys: one for each point.
+        values: of free variables, by name.
+        impute: whether gaps of observed variables are drawn given the rest of them.
+    """
+    model = interned.model
 
     def one(key: Any, values: Any) -> Any:
         have = complete(model, key, values, redraw)
         if impute:
             have |= _imputed(model, key, have)
-        return {name: have[name] for name in program.spaces}
+        return {name: have[name] for name in model.spaces}
 
     return jax.vmap(one)(keys, values)
-
-
-completed = jax.jit(_one_completed, static_argnums=(0, 1, 5))
 
 
 def _imputed(model: Model, key: Any, have: Mapping[str, Any]) -> dict[str, Any]:

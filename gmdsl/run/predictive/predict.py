@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gmdsl.compiler.program import program_of
+from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
 from gmdsl.models.model import Model
 from gmdsl.results.tree import as_tree, attributes, constants
@@ -42,9 +42,8 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     offer = dataclasses.replace(model, observed={}).capabilities()
     if not offer.drawable:
         raise SpecError(f"sample_prior(...): {offer.reasons['drawable']}.")
-    program, leaves = program_of(model)
     keys = jax.random.split(jax.random.key(seed), draws)
-    values = completed(program, tuple(model.observed), leaves, keys, {}, False)
+    values = completed(Interned.of(model), tuple(model.observed), keys, {}, False)
     values = {name: np.asarray(value)[None] for name, value in values.items()}
     prior = {name: values[name] for name, _ in model.declared if name not in model.observed}
     predictive = {name: values[name] for name in model.observed}
@@ -102,9 +101,8 @@ def predict(
         raise SpecError("predict(coords=...): without new data the dimensions keep their labels. Pass data= as well.")
     observed = tuple(model.observed)
     check_drawn("predict", model, observed)
-    program, leaves = program_of(model)
     free, shape = posterior_points("predict", tree, model)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
-    values = completed(program, observed, leaves, keys, free, True)
+    values = completed(Interned.of(model), observed, keys, free, True)
     drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
     return with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.program import FlatTarget
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.inference.generator import Generator, Stats
@@ -93,9 +93,7 @@ class Unadjusted(Target):
         return self.flat.dim
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        program, leaves, hoisted = self.flat.program, self.flat.leaves, self.flat.hoisted
-        values = program.constrain(leaves, hoisted, x)
-        return program.log_density(leaves, hoisted, {name: values[name] for name in program.free})
+        return self.flat.log_density_at(self.flat.free_values(x))
 
 
 def _climbed_on(settings: MAP, target: Any) -> Target:

@@ -60,7 +60,7 @@ def test_new_data_of_the_same_shape_bring_their_own_transpose():
     other = gm.compile(regression(DESIGN[::-1].copy()))
     x = jnp.ones(7) * 0.1
     here = gm.compile(regression())
-    assert here.program is other.program
+    assert here.target.program is other.target.program
     eta = DESIGN[::-1] @ np.asarray(x)
     exact = -0.5 * x @ x - 3.5 * np.log(2 * np.pi) + np.sum(SEEN * eta - np.logaddexp(0.0, eta))
     np.testing.assert_allclose(other.target.log_density(x), exact, rtol=2e-6)
@@ -78,7 +78,7 @@ def test_minibatches_use_rows_of_their_own(x64):
     x, order = jnp.asarray(RNG.normal(size=7)), np.random.default_rng(1).permutation(128)
     halves = [batches.of(whole, jnp.asarray(rows)).score(x) for rows in (order[:64], order[64:])]
     np.testing.assert_allclose((halves[0] + halves[1]) / 2, whole.score(x), rtol=1e-10)
-    assert whole.hoisted["/transposed"][0].shape == (7, 128)
+    assert whole.hoisted.transposed[0].shape == (7, 128)
 
 
 @pytest.mark.usefixtures("cpu")

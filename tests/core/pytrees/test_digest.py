@@ -11,7 +11,7 @@ from gmdsl.results.digest import model_digest
 
 CODE = """
 import enum, numpyro.distributions as dist, gmdsl as gm
-from gmdsl.results.tree import model_digest
+from gmdsl.results.digest import model_digest
 class Kind(enum.Enum):
     A = 1
 class Helper:

@@ -2,7 +2,6 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -38,14 +37,6 @@ def test_a_powered_posterior_has_the_known_law():
     assert abs(draws.std() - 1.0) < 4.5 * error
 
 
-def test_powers_multiply_and_a_power_of_one_is_the_model_itself(x64):
-    ring = gm.energy(lambda x: 4.0 * (jnp.linalg.norm(x) - 2.0) ** 2, x=gm.Real(2))
-    assert ring**1 is ring
-    twice, at = (ring**2) ** 0.5, {"x": jnp.array([1.0, 2.0])}
-    assert float(gm.compile(twice).log_density(at)) == float(gm.compile(ring).log_density(at))
-    assert twice.factors == ring.factors  # nothing is emitted for a power of one
-
-
 def test_a_quotient_divides_and_shared_variables_are_unified(x64):
     wide, narrow = gm.joint(x=dist.Normal(0.0, 2.0)), gm.joint(x=dist.Normal(0.0, 1.0))
     ratio = gm.compile(narrow / wide)
@@ -65,35 +56,12 @@ def test_marginalising_and_then_raising_is_not_raising_and_then_marginalising(x6
     assert abs(np.log(np.trapezoid(np.exp(both), z)) - by_hand) > 0.1  # the other order
 
 
-def test_a_power_is_not_normalised_and_deterministics_stay():
-    model = gm.joint(a=dist.Normal(0.0, 1.0), b=lambda a: 2.0 * a) ** 2
-    assert not model.capabilities().normalized
-    assert model.deterministic == ("b",)
-    assert float(gm.compile(model).constrain(jnp.array([1.5]))["b"]) == 3.0
-    renamed = model.rename(a="c")
-    assert renamed.free == ("c",)
-    assert "** 2" in renamed.capabilities().reasons["normalized"]
-
-
 def test_a_powered_likelihood_is_no_pointwise_term():
     whole = gm.joint(m=dist.Normal(0.0, 1.0))
     tempered = whole * gm.joint(m=gm.input(gm.Real()), y=lambda m: dist.Normal(m, 1.0)).condition(y=1.0) ** 0.5
     tree = gm.sample(tempered, gm.NUTS(), chains=1, draws=20, warmup=50, progress=False)
     with pytest.raises(gm.SpecError, match="no observed variable has a conditional"):
         gm.log_likelihood(tempered, tree)
-
-
-@pytest.mark.parametrize("exponent", [float("nan"), float("inf"), "2", None, True])
-def test_a_power_that_is_no_number_is_refused(exponent):
-    with pytest.raises((gm.SpecError, TypeError)):
-        gm.joint(x=dist.Normal(0.0, 1.0)) ** exponent
-
-
-def test_supports_that_move_are_refused_with_the_name():
-    model = gm.joint(a=dist.HalfNormal(1.0), b=lambda a: dist.Uniform(0.0, a))
-    with pytest.raises(gm.SpecError, match="the support of b depends on other variables"):
-        model**2
-    assert jax.tree.leaves(model) == jax.tree.leaves(model**1)
 
 
 @pytest.mark.parametrize("beta", [0.5, 2.0])

@@ -37,14 +37,6 @@ def test_one_number_weights_every_row_and_weights_multiply():
     np.testing.assert_allclose(both.log_density(at), prior + 0.5 * terms[0] + terms[1], rtol=1e-13)
 
 
-def test_weights_of_vectors_are_one_per_vector():
-    vectors = gm.joint(y=dist.Normal(0.0, 1.0).expand([2, 3]).to_event(1)).condition(y=np.ones((2, 3)))
-    term = 3 * stats.norm.logpdf(1.0)
-    np.testing.assert_allclose(gm.compile(vectors.weight(y=[1.0, 4.0])).log_density({}), 5 * term, rtol=1e-13)
-    with pytest.raises(gm.SpecError, match=r"shape \(2, 3\), but y has terms of shape \(2,\)"):
-        vectors.weight(y=np.ones((2, 3)))
-
-
 def test_gaps_and_weights_combine_in_either_way_of_reading():
     y = np.array([0.4, np.nan, -0.6])
     both = model(3).condition(y=y, missing="marginalise").weight(y=[2.0, 5.0, 1.0])
@@ -71,22 +63,6 @@ def test_new_weights_of_one_shape_compile_nothing(compilations):
     before = len(compilations)
     gm.compile(known.weight(y=[2.0, 2.0, 0.5])).log_density(at)
     assert len(compilations) == before
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ({"y": [1.0, -1.0, 1.0]}, "-1.0 is no weight. Weights are finite and not negative."),
-        ({"y": [1.0, np.inf, 1.0]}, "inf is no weight"),
-        ({"y": np.nan}, "the value is NaN"),
-        ({"y": [1.0, 2.0]}, r"shape \(2,\), but y has terms of shape \(3,\)"),
-        ({"mu": 1.0}, "mu is not observed"),
-        ({"yy": 1.0}, "there is no 'yy'; the observed variables are y"),
-    ],
-)
-def test_what_is_no_weight_is_refused(weights, message):
-    with pytest.raises(gm.SpecError, match=message):
-        model(3).condition(y=Y).weight(weights)
 
 
 def test_a_weighted_model_is_not_normalised_and_renames():

@@ -1,13 +1,10 @@
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-
-OFFSET = np.ones(2)
 
 
 class Quadratic(eqx.Module):
@@ -27,14 +24,6 @@ def test_nodes_take_their_shape_from_distributions_and_parents():
     assert model.spaces == {"mu": gm.Real(), "x": gm.Real(4), "total": gm.Real()}
     assert model.deterministic == ("total",)
     assert model.free == ("mu", "x")
-
-
-def test_given_ties_modules_and_builtins_to_their_parents():
-    model = gm.joint(
-        z=dist.Normal(0.0, 1.0).expand([2]), q=gm.given("z", Quadratic(jnp.eye(2))), e=gm.given("q", jnp.exp)
-    )
-    drawn = model.sample(jax.random.key(0))
-    np.testing.assert_allclose(drawn["e"], np.exp(0.5 * np.sum(np.asarray(drawn["z"]) ** 2)), rtol=1e-6)
 
 
 def test_names_that_are_not_identifiers_go_through_a_dict():
@@ -68,11 +57,6 @@ def test_names_that_are_not_identifiers_go_through_a_dict():
 def test_mistakes_are_named_when_the_model_is_declared(build, message):
     with pytest.raises(gm.SpecError, match=message):
         build()
-
-
-def test_closing_over_an_array_warns_once_and_names_it():
-    with pytest.warns(gm.CaptureWarning, match="y: its function closes over 'OFFSET' .array."):
-        gm.joint(x=dist.Normal(0.0, 1.0), y=lambda x: dist.Normal(x + OFFSET, 1.0))
 
 
 def test_supports_whose_bounds_depend_on_parents_are_known_to_move():

@@ -41,8 +41,8 @@ def test_the_mode_is_chosen_by_sampler_and_number_of_chains_and_recorded():
 
 def test_on_an_accelerator_all_chains_run_side_by_side(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    program = Density(model()).program
-    chosen = {choose_mode(s, n, None, program=program) for s in (gm.NUTS(), gm.ChEESHMC()) for n in (64, 1000)}
+    target = Density(model()).target
+    chosen = {choose_mode(s, n, None, target=target) for s in (gm.NUTS(), gm.ChEESHMC()) for n in (64, 1000)}
     assert chosen == {"vmap"}
     assert choose_mode(gm.MALA(), 4, None, split=True) == "vmap"
     assert choose_mode(gm.NUTS(), 4, "map") == "map"
@@ -70,7 +70,7 @@ def test_chains_that_are_tuned_together_are_batched_anew_after_a_warm_up_where_i
     sampler, chains, dim, changes, mode
 ):
     asked = changes.pop("asked", None)
-    assert choose_mode(sampler, chains, asked, program=Density(model(dim)).program, **changes) == mode
+    assert choose_mode(sampler, chains, asked, target=Density(model(dim)).target, **changes) == mode
 
 
 def test_a_tall_matrix_makes_a_second_program_worth_its_compilation_sooner():
@@ -79,8 +79,8 @@ def test_a_tall_matrix_makes_a_second_program_worth_its_compilation_sooner():
         b=dist.Normal(0.0, 1.0).expand([16]),
         y=lambda X, b: dist.Normal(X @ b, 1.0),
     ).condition(y=np.zeros(200, "float32"))
-    program = Density(rows).program
-    mode = lambda chains: choose_mode(gm.ChEESHMC(), chains, None, program=program)  # noqa: E731
+    target = Density(rows).target
+    mode = lambda chains: choose_mode(gm.ChEESHMC(), chains, None, target=target)  # noqa: E731
     assert [mode(48), mode(64)] == ["vmap", "vmap, then tile"]
 
 

@@ -3,7 +3,7 @@ import sys
 
 PROGRAM = """
 import sys
-from gmdsl.run import early
+from gmdsl.run.chains import early_imports as early
 early.MODULE = {module!r}
 assert early.MODULE not in sys.modules
 thread = early.import_early()

@@ -229,9 +229,9 @@ def test_starts_in_tiles_are_those_side_by_side():
 def test_a_start_is_evaluated_once(sampler):
     """The check of a start and the state of the sampler share one evaluation."""
     density = gm.compile(gm.energy(lambda x: jnp.cosh(x[0]) + x[1] ** 2, x=gm.Real(2)))
-    kernel, arrays = make_kernel(density.program, sampler, "vmap", 10, 1)
+    kernel, arrays = make_kernel(density.target, sampler, "vmap", 10, 1)
     target, x = density.target, np.array([[0.5, 1.0]], np.float32)
-    start = lambda x: start_chains(kernel, target.leaves, target.hoisted, arrays, chain_words(0, range(1)), x)  # noqa: E731
+    start = lambda x: start_chains(kernel, target, arrays, chain_words(0, range(1)), x)  # noqa: E731
     assert str(jax.make_jaxpr(start)(x)).count("name=_density_and_score") == 1
     carry, lp, smooth = start(x)
     np.testing.assert_allclose(lp, [-np.cosh(0.5) - 1.0], rtol=1e-6)

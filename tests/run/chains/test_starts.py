@@ -4,7 +4,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.compiler.program import target_of
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.run.chains.starts import FAR_TRIES, given_starts, random_starts
 
 
@@ -14,7 +14,7 @@ def model():
 
 
 def test_random_starts_are_dispersed_and_repeatable():
-    target = target_of(gm.joint(x=dist.Normal(0.0, 1.0).expand([50])))
+    target = FlatTarget.of(gm.joint(x=dist.Normal(0.0, 1.0).expand([50])))
     starts = random_starts(0, 0, target, 4)
     assert starts.shape == (4, 50)
     assert (np.abs(starts) <= 2).all()
@@ -29,19 +29,19 @@ def test_a_start_that_is_too_far_out_is_drawn_again():
     """Beyond 1 the log-density is some 1e9, where single precision has steps of 64. Half of the points are there."""
     far = gm.energy(lambda x: 0.5 * x**2 + 1e9 * jnp.maximum(jnp.abs(x) - 1.0, 0.0), x=gm.Real())
     tree = gm.sample(far, gm.RandomWalk(0.01), chains=16, draws=1, warmup=0, progress=False)
-    assert 4 <= (np.abs(random_starts(0, 0, target_of(far), 16)) > 1.05).sum() <= 12
+    assert 4 <= (np.abs(random_starts(0, 0, FlatTarget.of(far), 16)) > 1.05).sum() <= 12
     assert (np.abs(tree["posterior"]["x"].values) < 1.05).all()
 
 
 def test_where_all_starts_are_far_out_one_of_them_has_to_do():
     everywhere = gm.energy(lambda x: 0.5 * x @ x + 1e10, x=gm.Real(2))
     tree = gm.sample(everywhere, gm.RandomWalk(0.01), chains=2, draws=1, warmup=0, progress=False)
-    starts = random_starts(0, FAR_TRIES, target_of(everywhere), 2)  # those of the tries before were refused
+    starts = random_starts(0, FAR_TRIES, FlatTarget.of(everywhere), 2)  # those of the tries before were refused
     np.testing.assert_allclose(tree["posterior"]["x"].values[:, 0], starts, atol=0.1)
 
 
 def test_discrete_coordinates_start_at_any_of_their_values():
-    target = target_of(gm.energy(lambda s, k, x: jnp.sum(s) * x + k, s=gm.Spin(40), k=gm.Categorical(3), x=gm.Real()))
+    target = FlatTarget.of(gm.energy(lambda s, k, x: jnp.sum(s) * x + k, s=gm.Spin(40), k=gm.Categorical(3), x=gm.Real()))
     starts = random_starts(0, 0, target, 100)
     assert set(starts[:, :40].ravel()) == {-1.0, 1.0}
     assert abs(starts[:, :40].sum()) < 4.5 * np.sqrt(4000)

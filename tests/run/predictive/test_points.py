@@ -4,7 +4,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.compiler.program import program_of
+from gmdsl.compiler.flat_target import Interned
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
 
 
@@ -30,11 +30,10 @@ def test_points_are_the_draws_one_chain_after_the_other(model, tree):
 
 
 def test_what_is_redrawn_follows_the_given_point(model):
-    program, leaves = program_of(model)
     m = np.array([[1.0, 2.0], [4.0, -1.5]], np.float32)
-    found = completed(program, ("y",), leaves, jax.random.split(jax.random.key(0), 2), {"m": m}, False)
+    found = completed(Interned.of(model), ("y",), jax.random.split(jax.random.key(0), 2), {"m": m}, False)
     np.testing.assert_allclose(found["y"], [3.0, 2.5], atol=1e-4)
-    kept = completed(program, (), leaves, jax.random.split(jax.random.key(0), 2), {"m": m}, False)
+    kept = completed(Interned.of(model), (), jax.random.split(jax.random.key(0), 2), {"m": m}, False)
     np.testing.assert_array_equal(kept["y"], [3.0, 3.0])
 
 

@@ -15,7 +15,7 @@ def labels(target: Any) -> list[str]:
     ['a', 'b[0]', 'b[1]']
     """
     names = []
-    for slot in target.program.plan.slots:
+    for slot in target.slots:
         shape = slot.space.free_shape
         indices = [",".join(map(str, index)) for index in np.ndindex(*shape)]
         names += [f"{slot.name}[{index}]" if shape else slot.name for index in indices]

@@ -1,0 +1,89 @@
+r"""Chains inside of an objective: expectations under a model that changes a little with every update.
+
+Chains go on from where the last update left them (persistent), or are picked from a larger store of them (replay).
+Where an exact sampler is asked for, a common step follows the acceptance rate (`gmdsl.adapt.inner_step`).
+
+Reference:
+    Tieleman, *Training restricted Boltzmann machines using approximations to the likelihood gradient*, 2008.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.inner_step import InnerStep
+from gmdsl.inference.kernels.transitions import transitions
+from gmdsl.inference.target import Target
+
+ROUND = 10  # transitions between two tunings of the step before the first update
+
+type TargetOf = Callable[[Any], Target]
+
+
+class Chains(NamedTuple):
+    """Positions of chains, the logarithm of their common step, and the acceptance rate of the last move."""
+
+    x: Float[Array, "chains dim"]
+    log_step: Float[Array, ""]
+    acceptance: Float[Array, ""]
+
+
+def moved(inner: InnerStep, key: Array, target: TargetOf, chains: Chains, data: Any, steps: int, rate: float) -> Chains:
+    """Chains after some transitions side by side, and their step after it followed the acceptance rate.
+
+    Args:
+        inner: the sampler and how its step follows.
+        key: a random key.
+        target: gives the density of a row from its datum.
+        chains: where they are, one per row.
+        data: one datum per row; None where all chains are of one density, `target(None)`.
+        steps: transitions.
+        rate: how fast the step follows.
+    """
+    keys = jax.random.split(key, chains.x.shape[0])
+    sampler = inner.at(chains.log_step)
+
+    def one(key: Array, x: Array, datum: Any) -> tuple[Array, Array]:
+        return transitions(sampler, key, target(datum), x, steps)
+
+    x, acceptance = jax.vmap(one, in_axes=(0, 0, None if data is None else 0))(keys, chains.x, data)
+    acceptance = jnp.mean(acceptance)
+    return Chains(x, inner.tuned(chains.log_step, acceptance, rate), acceptance)
+
+
+def settled(inner: InnerStep, key: Array, target: TargetOf, x: Array, data: Any, warmup: int) -> Chains:
+    """Chains after a warm-up of so many transitions, in which their step is tuned; see `moved`."""
+    chains = Chains(x, inner.first().astype(x.dtype), jnp.ones((), x.dtype))
+
+    def one_round(i: Array, chains: Chains) -> Chains:
+        return moved(inner, jax.random.fold_in(key, i), target, chains, data, ROUND, 1.0)
+
+    return jax.jit(lambda c: jax.lax.fori_loop(0, -(-warmup // ROUND), one_round, c))(chains)
+
+
+def picked(
+    key: Array, fresh: Float[Array, "n dim"], store: Float[Array, "kept dim"], chains: int, restart: float
+) -> tuple[Array, Float[Array, "chains dim"]]:
+    """Which chains of a store move, and from where.
+
+    Args:
+        key: a random key.
+        fresh: positions of data, at which some of them begin anew.
+        store: positions of all chains that are kept.
+        chains: how many move.
+        restart: the share of those that begin anew.
+    """
+    key_pick, key_restart, key_datum = jax.random.split(key, 3)
+    kept = store.shape[0]
+    chosen = jnp.arange(chains)
+    if kept > chains:
+        chosen = jax.random.choice(key_pick, kept, (chains,), replace=False)
+    starts = store[chosen]
+    if restart > 0:
+        data = fresh[jax.random.randint(key_datum, (chains,), 0, fresh.shape[0])]
+        anew = jax.random.bernoulli(key_restart, restart, (chains, 1))
+        starts = jnp.where(anew, data, starts)
+    return chosen, starts
