@@ -63,11 +63,11 @@ class CrossChain(Adapter):
     chains: ClassVar[int] = 2
 
     @property
-    def tunes(self) -> tuple[str, ...]:  # ty: ignore[incompatible-property-override]
+    def tunes(self) -> tuple[str, ...]:
         return self.rule.tunes
 
     @property
-    def needs(self) -> tuple[str, ...]:  # ty: ignore[incompatible-property-override]
+    def needs(self) -> tuple[str, ...]:
         return self.rule.needs
 
     @property

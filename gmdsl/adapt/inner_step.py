@@ -14,8 +14,6 @@ from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import adapters_of
 from gmdsl.inference.sampler import Sampler
 
-MOST = 0.5  # by which the logarithm changes at once
-
 
 class InnerStep(eqx.Module):
     """How the step of a sampler follows its acceptance rate.
@@ -49,4 +47,4 @@ class InnerStep(eqx.Module):
         """
         if self.rule is None:
             return log_step
-        return log_step + rate * jnp.clip(acceptance - self.rule.target_accept, -MOST, MOST)
+        return log_step + rate * (acceptance - self.rule.target_accept)

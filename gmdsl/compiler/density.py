@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
+from gmdsl.inference.target import Target
 from gmdsl.models.display import as_html, as_rich
 from gmdsl.models.model import Model
 from gmdsl.spaces.space import Space
@@ -33,9 +34,11 @@ class Density:
     Everything works inside `jax.jit`, `jax.grad` and `jax.vmap`.
     """
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, moved: Target | None = None, source: Any = None):
         self.model = model
-        self.target = FlatTarget.of(model)  # what samplers see: the flat vector, Jacobian included
+        self.target = FlatTarget.of(model)  # the flat unconstrained vector, Jacobian included
+        self.moved = self.target if moved is None else moved  # what chains move on: that, or replicas of it on a path
+        self.source = model if source is None else source  # what the user gave
         self._program, self._arrays = self.target.program, (self.target.leaves, self.target.hoisted)
 
     @property

@@ -14,6 +14,7 @@ Reference:
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.diagnose.certificates.adaptation import adaptation
 from gmdsl.diagnose.certificates.batching import batching, sharding
@@ -91,7 +92,7 @@ def _targets(sampler: Sampler, given: Sequence[Model] | None) -> tuple[Model, ..
             " that can be drawn from exactly: gm.certify(sampler, targets=[model])."
         )
     if given is None:
-        return tuple(make() for make in (DISCRETE if sampler.moves_discrete else TARGETS))
+        return _fitting(sampler, [make() for make in (*TARGETS, *DISCRETE)])
     for model in given:
         if not isinstance(model, Model) or model.observed or not model.capabilities().drawable:
             raise SpecError(
@@ -99,6 +100,20 @@ def _targets(sampler: Sampler, given: Sequence[Model] | None) -> tuple[Model, ..
                 " gm.joint of distributions."
             )
     return tuple(given)
+
+
+def _fitting(sampler: Sampler, models: list[Model]) -> tuple[Model, ...]:
+    """Those models that the sampler takes; its own error where it takes none."""
+    found, refusals = [], []
+    for model in models:
+        try:
+            sampler.bound(Density(model))
+            found.append(model)
+        except SpecError as error:
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    return tuple(found)
 
 
 def _check_sampler(sampler: Any) -> None:

@@ -9,7 +9,7 @@ begin with an underscore, such as `_proposal`, are for adapters only: they are n
 
 import abc
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -20,18 +20,28 @@ from gmdsl.inference.stats import Stats
 
 
 class Adapter(eqx.Module):
-    """Settings of one adaptation rule.
+    """Settings of one adaptation rule. Subclasses give `start`, `update` and `finish`.
 
-    Class attributes:
-        tunes: names of the sampler's fields that the rule sets.
-        needs: names of the stats that it reads.
-        chains: least number of chains side by side that it needs; 1 for a rule that tunes each chain on its own. A
-            rule that speaks of other chains (`gmdsl.inference.collectives`) gives 2 or more.
+    `tunes`, `needs` and `chains` are class attributes, or properties where they depend on settings.
     """
 
-    tunes: ClassVar[tuple[str, ...]] = ()
-    needs: ClassVar[tuple[str, ...]] = ()
-    chains: ClassVar[int] = 1
+    @property
+    def tunes(self) -> tuple[str, ...]:
+        """Names of the sampler's fields that the rule sets."""
+        return ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the stats that it reads."""
+        return ()
+
+    @property
+    def chains(self) -> int:
+        """Least number of chains side by side that it needs; 1 for a rule that tunes each chain on its own.
+
+        A rule that speaks of other chains (`gmdsl.inference.collectives`) gives 2 or more.
+        """
+        return 1
 
     @abc.abstractmethod
     def start(self, sampler: Sampler, dim: int) -> tuple[Any, Sampler]:

@@ -5,31 +5,51 @@ then resamples them, and their log-mean-exp estimates the log normalising consta
 """
 
 import abc
-from typing import Any, ClassVar
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
-type Stats = dict[str, Any]
+from gmdsl.inference.stats import Stats
+from gmdsl.inference.target import Target
+
+
+class Prepared[G](NamedTuple):
+    """A generator that is ready to draw.
+
+    Attributes:
+        generator: the generator with what it has learned.
+        found: what it found, arrays by name, for the group `approximation` of the tree.
+        most: how many draws there are at most; None for any number.
+    """
+
+    generator: G
+    found: dict[str, Any] = {}  # noqa: RUF012
+    most: int | None = None
 
 
 class Generator(eqx.Module):
-    """Makes independent draws. Subclasses give `draw`.
+    """Makes independent draws. Subclasses give `draw`; the rest has defaults.
 
-    Class attributes:
-        reverses: True when the target is a noised family (`gmdsl.diffusion.flat_family.FlatFamily`), False when it is
-            the flat density of a model (`gmdsl.inference.target.Target`).
-        bias: how the law of the draws differs from the target's; None when it does not.
-        single: True when there is one point and no draws.
-        resamples: whether weighted draws are resampled by their weights.
+    `takes`, `bias` and `resamples` are class attributes, or properties where they depend on settings.
     """
 
-    reverses: ClassVar[bool] = True
-    bias: ClassVar[str | None] = None
-    single: ClassVar[bool] = False
-    resamples: ClassVar[bool] = True
+    @property
+    def takes(self) -> type:
+        """The class of what it draws from: the flat density of a model, or `gmdsl.diffusion.flat_family.FlatFamily`."""
+        return Target
 
-    def prepare(self, key: Array, target: Any, report: Any) -> "Generator":
+    @property
+    def bias(self) -> str | None:
+        """How the law of the draws differs from the target's; None when it does not."""
+        return None
+
+    @property
+    def resamples(self) -> bool:
+        """Whether weighted draws are resampled by their weights."""
+        return True
+
+    def prepare(self, key: Array, target: Any, report: Any) -> Prepared[Self]:
         """The generator after learning what it needs; by default it needs nothing.
 
         Args:
@@ -38,12 +58,7 @@ class Generator(eqx.Module):
             report: called as `report(done, total)` now and then.
         """
         del key, target, report
-        return self
-
-    def found(self, target: Any) -> dict[str, Any]:
-        """What `prepare` found, arrays by name, for the group `approximation` of the tree; by default nothing."""
-        del target
-        return {}
+        return Prepared(self)
 
     @abc.abstractmethod
     def draw(self, key: Array, target: Any) -> tuple[Float[Array, " dim"], Stats]:

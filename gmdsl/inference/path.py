@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.target import Target
 
 
@@ -46,6 +47,40 @@ class PathTarget(eqx.Module):
         """An exact draw of the reference."""
 
 
+class ReplicaTarget(Target):
+    """Copies of the variables on several rungs of a path, as one flat vector; what a `ReplicaSampler` sees."""
+
+    @property
+    @abc.abstractmethod
+    def betas(self) -> Float[Array, " rungs"]:
+        """The inverse temperatures, in increasing order; the last is 1."""
+
+    @abc.abstractmethod
+    def rung(self, number: int | Array) -> Target:
+        """The target of one copy."""
+
+    @abc.abstractmethod
+    def copies(self, x: Float[Array, " dim"]) -> Float[Array, "rungs part"]:
+        """The copies, one per row."""
+
+    @abc.abstractmethod
+    def log_ratio(self, x: Float[Array, " part"]) -> Float[Array, ""]:
+        """Log p - log q of one copy: what a swap of two temperatures is decided by."""
+
+
+class ReplicaSampler(Sampler):
+    r"""A sampler of chains that move on several rungs of a path at once, such as parallel tempering.
+
+    `step` sees a `ReplicaTarget`. Copies that trade places have other targets afterwards: what a kernel keeps of them
+    goes through its `refresh`. The driver records the copy at $\beta = 1$.
+    """
+
+    @property
+    @abc.abstractmethod
+    def betas(self) -> tuple[float, ...]:
+        """Inverse temperatures in increasing order; the last is 1."""
+
+
 class Population(NamedTuple):
     """Weighted particles at the end of a path.
 
@@ -65,7 +100,7 @@ class Population(NamedTuple):
 
 
 class PathSampler(eqx.Module):
-    """Carries a population along a path."""
+    """Carries a weighted population along a path. Subclasses give `run`."""
 
     @abc.abstractmethod
     def run(self, key: Array, path: PathTarget) -> Population:

@@ -1,24 +1,18 @@
-r"""The sampler contract, and the Metropolis rule that most samplers share.
+"""The sampler contract.
 
 A sampler is settings plus one function, `step(key, target, state) -> (state, stats)`. By default
 the state is the position x itself; a sampler that carries more gives `init` and `position`. The
 driver owns keys, chains, warm-up, progress and export.
-
-Reference:
-    Metropolis et al., *Equation of state calculations by fast computing machines*, 1953;
-    Hastings, *Monte Carlo sampling methods using Markov chains and their applications*, 1970.
 """
 
 import abc
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.random.keys import step_key
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
@@ -26,18 +20,23 @@ from gmdsl.inference.target import Target
 class Sampler(eqx.Module):
     """A Markov kernel with settings. Subclasses give `step`; the rest has defaults.
 
-    Class attributes:
-        adapts: an adapter or a tuple of them (`gm.adapt`), run during warm-up only.
-        bias: how the law of the chain differs from the target's; None when it does not.
-        moves_discrete: whether it can move discrete variables, by the table `target.states`.
-        lockstep: False when the work of a step differs much between chains (trees), so that chains
-            run one after the other instead of side by side.
+    `adapts`, `bias` and `lockstep` are class attributes, or properties where they depend on settings.
     """
 
-    adapts: ClassVar[Any] = ()
-    bias: ClassVar[str | None] = None
-    moves_discrete: ClassVar[bool] = False
-    lockstep: ClassVar[bool] = True
+    @property
+    def adapts(self) -> Any:
+        """An adapter or a tuple of them (`gm.adapt`), run during warm-up only."""
+        return ()
+
+    @property
+    def bias(self) -> str | None:
+        """How the law of the chain differs from the target's; None when it does not."""
+        return None
+
+    @property
+    def lockstep(self) -> bool:
+        """False when the work of a step differs much between chains (trees); they then run one after the other."""
+        return True
 
     @abc.abstractmethod
     def step(self, key: Array, target: Target, state: Any) -> tuple[Any, Stats]:
@@ -52,44 +51,41 @@ class Sampler(eqx.Module):
         """The position in a state; by default the state."""
         return state
 
-    def bound(self, density: Any) -> "Sampler":
-        """The sampler with what it must know of a compiled model; by default nothing, and it stays as it is.
-
-        The driver calls it once before a run, on `gm.compile(model)`. What it adds must be static.
-        """
-        del density
-        return self
-
     def refresh(self, key: Array, target: Target, state: Any) -> Any:
-        """The state after the target has changed: nothing that was cached may survive."""
+        """The state after the target has changed (a block, a temperature, a swap): nothing cached may survive.
+
+        By default a new state at the position. A sampler with momenta keeps them here.
+        """
         return self.init(key, target, self.position(state))
 
-    def advance(
-        self, key: Array, target: Target, x: Float[Array, " dim"], steps: int
-    ) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-        """Where a chain ends after some steps with the settings as they are, and its mean acceptance rate.
+    def bound(self, density: Any) -> Self:
+        """The sampler with what it must know of a model, or an error that says why it cannot sample it.
 
-        Learning by chains needs no more than that. By default the steps are made one after the other; a sampler that
-        gets there with fewer evaluations of the density says how.
+        The driver calls it once before a run, on `gm.compile(model)`. By default nothing is added, and discrete
+        variables are refused. What is added must be static.
 
-        Args:
-            key: a random key of which nothing else is made.
-            target: the density.
-            x: where the chain is.
-            steps: how many steps.
-
-        Returns:
-            The position, and the rate: NaN where no step reports one.
+        Raises:
+            SpecError: names the variable and the way out.
         """
+        refuse_discrete(self, density)
+        return self
 
-        def step(i: Array, at: Any) -> Any:
-            state, total = at
-            state, stats = self.step(step_key(key, i + 1), target, state)
-            return state, total + stats.get("acceptance_rate", jnp.nan)
 
-        start = (self.init(step_key(key, jnp.int32(0)), target, x), jnp.zeros((), x.dtype))
-        state, total = jax.lax.fori_loop(0, steps, step, start)
-        return self.position(state), total / max(steps, 1)
+def refuse_discrete(sampler: Sampler, density: Any) -> None:
+    """Refuses the discrete variables of a compiled model, for samplers that move real numbers only.
+
+    Raises:
+        SpecError: names the first of them.
+    """
+    name = type(sampler).__name__
+    for variable in density.free:
+        space = density.spaces[variable]
+        if space.discrete:
+            raise SpecError(
+                f"sample(..., {name}()): {variable} was declared {space.title}, discrete, and {name} moves real numbers"
+                f" only. Sum it out, model.marginalize({variable!r}), or give it a block of its own,"
+                f" gm.blocks({{{variable!r}: gm.Gibbs(), ...}})."
+            )
 
 
 def check_step(sampler: Any) -> None:

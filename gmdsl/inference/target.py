@@ -43,6 +43,14 @@ class Target(eqx.Module):
         """The gradient of the log-density at one point."""
         return jax.grad(self.log_density)(x)
 
+    def drawn(self, x: Float[Array, " dim"]) -> Float[Array, " model_dim"]:
+        """What of the vector is a draw of the model: all of it, but for replicas on a path."""
+        return x
+
+    def started(self, x: Float[Array, " model_dim"]) -> Float[Array, " dim"]:
+        """Where a chain starts whose draw of the model is x."""
+        return x
+
     def minibatch(self, key: Array, batches: Any) -> "Target":
         """The target with a random part of the rows in place of all: an unbiased estimate of the log-density.
 

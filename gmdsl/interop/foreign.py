@@ -52,15 +52,15 @@ class ForeignKernel(Sampler):
     side_by_side: bool = eqx.field(static=True, default=True)
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return self.rules
 
     @property
-    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
+    def bias(self) -> str | None:
         return self.declared
 
     @property
-    def lockstep(self) -> bool:  # ty: ignore[incompatible-property-override]
+    def lockstep(self) -> bool:
         return self.side_by_side
 
 

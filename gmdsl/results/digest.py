@@ -10,13 +10,16 @@ from gmdsl.core.pytrees.digest import stable_text
 from gmdsl.core.pytrees.fingerprint import fingerprint
 from gmdsl.core.pytrees.function import Constant, Function
 from gmdsl.core.pytrees.reads import ARRAYS
+from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
 
 _DIGESTS: dict[int, str] = {}
 
 
-def model_digest(model: Model) -> str:
-    """A digest of the structure, the functions and the data of a model, the same in every process."""
+def model_digest(model: Model | Path) -> str:
+    """A digest of the structure, the functions and the data of a model (or of both of a path), for every process."""
+    if isinstance(model, Path):
+        return f"{model_digest(model.target)}-{model_digest(model.reference)}"
     held = id(model)  # models are compared by their arrays, so they are no keys; none of them ever changes
     if held not in _DIGESTS:
         _DIGESTS[held] = _digest(model)

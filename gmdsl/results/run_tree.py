@@ -47,7 +47,7 @@ def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, t
         "cores": run.cores,
         "draws_asked": draws,
         "interrupted": int(run.interrupted),
-        "model_digest": model_digest(density.model),
+        "model_digest": model_digest(density.source),
         "tuning_steps": run.warmup * thin,
         "sampling_time": run.times["total"],
         "time_to_first_block": run.times["first_block"],

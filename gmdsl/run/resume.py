@@ -23,6 +23,7 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import named_numbers
+from gmdsl.inference.path import Path
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
 from gmdsl.results.digest import model_digest
@@ -39,6 +40,7 @@ from gmdsl.run.storage import checkpoint
 from gmdsl.run.storage.layout import STATE, all_done, described, folder, lengthen, opened, shares, unoccupied
 from gmdsl.run.storage.lock import locked
 from gmdsl.run.storage.store import Store
+from gmdsl.run.targets import chain_density
 from gmdsl.spaces.space import Real, dtype_of
 
 WAIT = 0.1  # seconds between two looks at what other processes have done
@@ -80,7 +82,7 @@ def sample_stored(
 
 def resume(
     store: Any,
-    model: Model,
+    model: Model | Path,
     sampler: Sampler,
     *,
     draws: int | None = None,
@@ -93,7 +95,7 @@ def resume(
 
     Args:
         store: the path that was given to `gm.sample(store=...)`.
-        model: the same model, with the same data.
+        model: the same model, with the same data; the same path for a sampler on its rungs.
         sampler: the same sampler, with the same settings.
         draws: draws per chain in the end; as many as were asked for by default, more to lengthen the run.
         checkpoint_every: draws between commits; by default every two seconds.
@@ -132,7 +134,9 @@ def resume(
     if asked > plan.draws and here.count > 1:
         raise SpecError(f"resume(draws={draws!r}): {here.count} processes cannot lengthen a run. Do it in one process.")
     check_mesh(mesh, plan.chains, here)
-    setup = prepared(Density(model), sampler, dataclasses.replace(plan, draws=asked), local(mesh), cores=cores)
+    setup = prepared(
+        chain_density(model, sampler), sampler, dataclasses.replace(plan, draws=asked), local(mesh), cores=cores
+    )
     _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
     if asked > plan.draws:
         lengthen(path, asked)
@@ -177,7 +181,7 @@ def _run_share(
     mesh = whole.kernel.mesh
     setup = prepared(whole.density, sampler, whole.plan, mesh, share, cores)
     state = checkpoint.newest(folder(path, share))
-    _same(path, state.facts, digests(setup.density.model, sampler, mesh))
+    _same(path, state.facts, digests(setup.density.source, sampler, mesh))
     store = Store(path, setup, facts(setup, sampler), every)
     store.safe = store.done = state.done
     store.carries = list(state.arrays)
@@ -214,10 +218,10 @@ def _tuned(path: pathlib.Path, whole: Setup, count: int) -> dict[str, Any]:
 
 def facts(setup: Setup, sampler: Sampler) -> dict[str, Any]:
     """What a state file says of its run."""
-    return {"plan": dataclasses.asdict(setup.plan), **digests(setup.density.model, sampler, setup.kernel.mesh)}
+    return {"plan": dataclasses.asdict(setup.plan), **digests(setup.density.source, sampler, setup.kernel.mesh)}
 
 
-def digests(model: Model, sampler: Sampler, mesh: Any = None) -> dict[str, str]:
+def digests(model: Model | Path, sampler: Sampler, mesh: Any = None) -> dict[str, str]:
     """What must be the same when a run goes on."""
     settings = {f"setting {name}": repr(value) for name, value in json.loads(settings_text(sampler)).items()}
     return {
@@ -247,8 +251,8 @@ def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 def _restored(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
     """The carries from their leaves, in the structure that the kernel starts with."""
-    x = np.zeros((len(setup.chains), setup.density.dim), dtype_of(Real()))
-    given = (setup.density.target, setup.arrays, setup.keys, x)
+    x = np.zeros((len(setup.chains), setup.density.moved.dim), dtype_of(Real()))
+    given = (setup.density.moved, setup.arrays, setup.keys, x)
     shape = start_chains.eval_shape(setup.kernel, *given)[0]
     leaves, treedef = jax.tree.flatten(shape)
     if len(leaves) != len(arrays):

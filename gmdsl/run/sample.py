@@ -19,7 +19,8 @@ from gmdsl.run.chains.cores import check_cores
 from gmdsl.run.chains.setup import RunPlan
 from gmdsl.run.in_memory import alone, run_together
 from gmdsl.run.parallel.mesh import check_mesh, spans
-from gmdsl.run.parallel.placement import place
+from gmdsl.run.parallel.placement import Place, place
+from gmdsl.run.targets import chain_density
 
 if TYPE_CHECKING:
     from gmdsl.diffusion.noised import Noised
@@ -85,78 +86,39 @@ def sample(
     >>> tree["posterior"]["x"].shape
     (2, 50, 2)
     """
-    return _sampled(**locals())
-
-
-def _sampled(
-    model: Any, sampler: Any, *, chains: int, draws: int, warmup: int, seed: int, init: Any, thin: int, progress: bool,
-    chain_mode: str | None, cores: int | None, log_likelihood: bool, store: Any, checkpoint_every: int | None,
-    mesh: Any,
-) -> Any:  # fmt: skip
+    reason = None
     if sampler is None:
-        return _chosen(**locals())
-    if not (isinstance(model, Model) and isinstance(sampler, Sampler)):
-        return _by_others(model, sampler, draws, seed, init, progress)
-    _check_settings(chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
-    check_cores(cores)
-    here = place(mesh) if store is not None or spans(mesh) else alone()
-    check_mesh(mesh, chains, here)
-    with uncollected():
-        density = Density(model)
-    apart = here.count > 1 and not spans(mesh)
-    mode = choose_mode(sampler, chains, chain_mode, apart, density.target, devices=mesh is not None)
-    plan = RunPlan(chains, draws, warmup, seed, thin, mode)
-    how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
-    tree = _run(density, sampler, plan, store, checkpoint_every, **how)
-    if not log_likelihood:
-        return tree
-    from gmdsl.run.predictive.log_likelihood import log_likelihood as add_log_likelihood
+        sampler, reason = _chosen(model, chains, progress)
+    if isinstance(sampler, Sampler):
+        _check_settings(chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
+        check_cores(cores)
+        here = place(mesh) if store is not None or spans(mesh) else alone()
+        check_mesh(mesh, chains, here)
+        with uncollected():
+            density = chain_density(model, sampler)
+        apart = here.count > 1 and not spans(mesh)
+        mode = choose_mode(sampler, chains, chain_mode, apart, density.target, devices=mesh is not None)
+        plan = RunPlan(chains, draws, warmup, seed, thin, mode)
+        tree = _by_chains(density, sampler, plan, init, progress, mesh, here, cores, store, checkpoint_every)
+    else:
+        tree = _without_chains(model, sampler, draws, seed, init, progress)
+    if reason is not None:
+        _note(tree, "sampler_reason", reason)
+    if log_likelihood and isinstance(model, Model):
+        from gmdsl.run.predictive.log_likelihood import log_likelihood as add_log_likelihood
 
-    return add_log_likelihood(model, tree)
-
-
-def _by_others(model: Any, sampler: Any, draws: int, seed: int, init: Any, progress: bool) -> Any:
-    """Draws that are made without chains: by generators and samplers of paths; anything else is refused."""
-    from gmdsl.diffusion.noised import Noised
-    from gmdsl.inference.path import Path, PathSampler
-
-    if isinstance(sampler, Generator):
-        from gmdsl.run.populations.generators import sample_generator
-
-        _check_counts(("draws", draws, 1), seed=seed)
-        return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
-    if isinstance(model, Path) or isinstance(sampler, PathSampler):
-        from gmdsl.run.populations.paths import sample_path
-
-        return sample_path(model, sampler, seed=seed)
-    if isinstance(model, Noised):
-        raise SpecError(
-            f"sample(family, {type(sampler).__name__}): a noised family is sampled backwards. Try gm.ReverseSDE()."
-        )
-    if not isinstance(model, Model):
-        raise SpecError(
-            f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
-        )
-    if isinstance(sampler, type):
-        raise SpecError(f"sample(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
-    raise SpecError(f"sample(...): a sampler is needed second, not {type(sampler).__name__}. Try gm.NUTS().")
-
-
-def _chosen(model: Any, **settings: Any) -> Any:
-    """The same call with a sampler that fits the model; the reason is shown and kept."""
-    from gmdsl.run.choose import choose  # imports every sampler
-
-    sampler, reason = choose(model, settings["chains"])
-    if settings["progress"]:
-        print(f"gm.sample chose {reason}", file=sys.stderr)
-    tree = _sampled(model, **{**settings, "sampler": sampler})
-    for node in (tree, tree["posterior"]) if "posterior" in tree.children else (tree,):
-        node.attrs["sampler_reason"] = reason
+        tree = add_log_likelihood(model, tree)
     return tree
 
 
-def _run(density: Density, sampler: Any, plan: RunPlan, store: Any, every: int | None, **how: Any) -> Any:
-    _check_continuous(density, sampler)
+def _by_chains(
+    density: Density, sampler: Sampler, plan: RunPlan, init: Any, progress: bool, mesh: Any, here: Place,
+    cores: int | None, store: Any, every: int | None,
+) -> Any:  # fmt: skip
+    """The tree of chains, in memory or in a store."""
+    if not density.free:
+        raise SpecError("sample(...): every variable is observed; there is nothing to sample.")
+    how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
     if store is not None:
         from gmdsl.run.resume import sample_stored
 
@@ -165,10 +127,37 @@ def _run(density: Density, sampler: Any, plan: RunPlan, store: Any, every: int |
         run = run_together(density, sampler, plan, **how)
         tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     _warn_of_nan(tree)
-    if isinstance(how["init"], Generator):
-        for node in (tree, *(child for name, child in tree.children.items() if name == "posterior")):
-            node.attrs["init"] = repr(how["init"])[:2000]
+    if isinstance(init, Generator):
+        _note(tree, "init", repr(init)[:2000])
     return tree
+
+
+def _without_chains(model: Any, sampler: Any, draws: int, seed: int, init: Any, progress: bool) -> Any:
+    """Draws of generators and of samplers of paths; anything else is refused."""
+    _check_counts(("draws", draws, 1), seed=seed)
+    if isinstance(sampler, Generator):
+        from gmdsl.run.populations.generators import sample_generator
+
+        return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
+    from gmdsl.run.populations.paths import sample_path
+
+    return sample_path(model, sampler, seed=seed)
+
+
+def _chosen(model: Any, chains: int, progress: bool) -> tuple[Any, str]:
+    """A sampler that fits the model, and the reason, which is shown."""
+    from gmdsl.run.choose import choose  # imports every sampler
+
+    sampler, reason = choose(model, chains)
+    if progress:
+        print(f"gm.sample chose {reason}", file=sys.stderr)
+    return sampler, reason
+
+
+def _note(tree: Any, name: str, value: str) -> None:
+    """An attribute of the tree and of its draws."""
+    for node in (tree, tree["posterior"]) if "posterior" in tree.children else (tree,):
+        node.attrs[name] = value
 
 
 def _warn_of_nan(tree: Any) -> None:
@@ -181,7 +170,7 @@ def _warn_of_nan(tree: Any) -> None:
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
             " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
             NaNWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
 
 
@@ -207,19 +196,3 @@ def _check_counts(*counts: tuple[str, Any, int], seed: Any) -> None:
             raise SpecError(f"sample({name}={value!r}): a whole number of at least {least} is needed.")
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise SpecError(f"sample(seed={seed!r}): a whole number from 0 on is needed, such as seed=0.")
-
-
-def _check_continuous(density: Density, sampler: Sampler) -> None:
-    name = type(sampler).__name__
-    discrete = [v for v in density.free if density.spaces[v].discrete]
-    if discrete and not sampler.moves_discrete:
-        raise SpecError(
-            f"sample(..., {name}()): {discrete[0]} was declared {density.spaces[discrete[0]].title},"
-            f" discrete, and {name} moves real numbers only. Sum it out, model.marginalize({discrete[0]!r}), or give it"
-            f" a block of its own, gm.blocks({{{discrete[0]!r}: gm.Gibbs(), ...}})."
-        )
-    endless = [v for v in discrete if density.spaces[v].cardinality is None]
-    if endless:
-        raise SpecError(f"sample(..., {name}()): {endless[0]} has infinitely many values. Truncate it, or sum it out.")
-    if not density.free:
-        raise SpecError("sample(...): every variable is observed; there is nothing to sample.")

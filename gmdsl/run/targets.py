@@ -1,27 +1,113 @@
-"""What takes what: the flat thing that a sampler, a generator or a path sampler draws from."""
+"""What takes what: a model, a noised family or a path, compiled to the flat thing that a sampler draws from.
+
+Samplers take the flat density of a model, generators that or a flat family (`Generator.takes`), path samplers a flat
+path. A pair that does not fit is refused here, in words, for `gm.sample`, `gm.log_z` and `init=` alike.
+"""
 
 from typing import Any
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.flat_path import compile_path
+from gmdsl.compiler.replicas import on_rungs
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
 from gmdsl.inference.generator import Generator
+from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
+from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
 
 
-def generator_target(model: Any, generator: Generator, init: Any) -> Any:
-    """What a generator draws from: the flat family run backwards, or the flat density of a model."""
-    name = type(generator).__name__
-    if generator.reverses:
-        if not isinstance(model, Noised):
+def flat_target(operation: str, model: Any, sampler: Any, init: Any = None) -> Any:
+    """What a generator or a path sampler draws from.
+
+    Args:
+        operation: what the user called, for messages.
+        model: what was given first.
+        sampler: what was given second.
+        init: where a noised family begins: a model of its noisy end, or None.
+
+    Raises:
+        SpecError: the two do not fit, or a variable is discrete.
+    """
+    if isinstance(sampler, PathSampler):
+        if not isinstance(model, Path):
             raise SpecError(
-                f"sample({type(model).__name__}, {name}()): {name} runs a noised family backwards. Make one by"
-                " gm.noise(model, process) or gm.score_model(process, net, ...)."
+                f"{operation}(..., {type(sampler).__name__}(...)): a path is needed first, not {type(model).__name__}."
+                " Make one by gm.temper(model, reference)."
             )
-        return _family_from(model, init)
+        return compile_path(model)
+    if not isinstance(sampler, Generator):
+        raise mismatch(operation, model, sampler)
+    if issubclass(sampler.takes, FlatFamily):
+        return _family(operation, model, sampler, init)
+    return _density(operation, model, sampler, init)
+
+
+def chain_density(model: Any, sampler: Sampler, operation: str = "sample") -> Density:
+    """The compiled model that chains of a sampler run on: of a model, or of the rungs of a path.
+
+    Raises:
+        SpecError: the two do not fit.
+    """
+    if isinstance(model, Path) and isinstance(sampler, ReplicaSampler):
+        return on_rungs(model, sampler.betas)
+    if isinstance(sampler, ReplicaSampler):
+        raise SpecError(
+            f"{operation}(..., {type(sampler).__name__}(...)): a path is needed first, not {type(model).__name__}. Make"
+            " one by gm.temper(model, reference)."
+        )
     if not isinstance(model, Model):
-        raise SpecError(f"sample({type(model).__name__}, {name}()): a model is needed first, such as gm.energy(...).")
+        raise mismatch(operation, model, sampler)
+    return Density(model)
+
+
+def mismatch(operation: str, model: Any, sampler: Any) -> SpecError:
+    """The error for a first and a second argument that do not fit, or are nothing of the kind."""
+    name = type(sampler).__name__
+    if isinstance(sampler, type):
+        return SpecError(f"{operation}(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
+    if isinstance(model, Path):
+        return SpecError(f"{operation}(path, ...): a path sampler is needed, not {name}. Try gm.AIS(gm.MALA()).")
+    if isinstance(model, Noised):
+        return SpecError(f"{operation}(family, {name}): a noised family is sampled backwards. Try gm.ReverseSDE().")
+    if not isinstance(model, Model):
+        return SpecError(
+            f"{operation}(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
+        )
+    if isinstance(sampler, Sampler) and operation == "log_z":
+        return SpecError(
+            f"log_z(model, {name}): the draws of a chain carry no weights. Try gm.AIS on a gm.temper path."
+        )
+    return SpecError(f"{operation}(...): a sampler is needed second, not {name}. Try gm.NUTS().")
+
+
+def _family(operation: str, model: Any, generator: Generator, init: Any) -> FlatFamily:
+    """A flat family run backwards, started where the user says."""
+    name = type(generator).__name__
+    if not isinstance(model, Noised):
+        raise SpecError(
+            f"{operation}({type(model).__name__}, {name}()): {name} runs a noised family backwards. Make one by"
+            " gm.noise(model, process) or gm.score_model(process, net, ...)."
+        )
+    flat = model.flat
+    if init is None:
+        return flat
+    if not isinstance(init, Model) or not same_variables(init, model) or not init.capabilities().drawable:
+        raise SpecError(
+            f"sample(init=...): a drawable model of {', '.join(model.free)} is needed, the law at t_max, such as"
+            " family.at(family.process.t_max)."
+        )
+    return FlatFamily(flat.process, flat.denoiser, flat.layout, init)
+
+
+def _density(operation: str, model: Any, generator: Generator, init: Any) -> Any:
+    """The flat density of a model of real variables."""
+    name = type(generator).__name__
+    if not isinstance(model, Model):
+        raise SpecError(
+            f"{operation}({type(model).__name__}, {name}()): a model is needed first, such as gm.energy(...)."
+        )
     if init is not None:
         raise SpecError(f"sample(..., {name}(), init=...): {name} chooses its own starts. Leave init= out.")
     density = Density(model)
@@ -30,16 +116,3 @@ def generator_target(model: Any, generator: Generator, init: Any) -> Any:
         what = f"{discrete[0]} is discrete" if discrete else "every variable is observed"
         raise SpecError(f"sample(..., {name}()): {what}; {name} makes real numbers only. Marginalise it first.")
     return density.target
-
-
-def _family_from(model: Noised, init: Any) -> Any:
-    """The flat family, started where the user says: a model at `t_max`."""
-    if init is None:
-        return model.flat
-    if not isinstance(init, Model) or not same_variables(init, model) or not init.capabilities().drawable:
-        raise SpecError(
-            f"sample(init=...): a drawable model of {', '.join(model.free)} is needed, the law at t_max, such as"
-            " family.at(family.process.t_max)."
-        )
-    flat = model.flat
-    return FlatFamily(flat.process, flat.denoiser, flat.layout, init)

@@ -12,22 +12,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.gradient_sampler import GradientSampler
 from gmdsl.inference.kernels.metric import root, scaled, scaled_score
 from gmdsl.inference.kernels.metropolis import metropolis
 from gmdsl.inference.kernels.scored_point import ScoredPoint, is_nan, scored_point
-from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.sampler import check_step
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 
-class BarkerMH(Sampler):
+class BarkerMH(GradientSampler):
     """Metropolis-Hastings with Barker's proposal.
 
     Attributes:
@@ -46,14 +47,8 @@ class BarkerMH(Sampler):
         check_step(self)
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return (self.metric, StepSize(self.target_accept))
-
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
-        return scored_point(target, x)
-
-    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
-        return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_size, key_sign, key_accept = split(key, 3)
@@ -62,7 +57,7 @@ class BarkerMH(Sampler):
         slope = scaled_score(scales, state.score)
         keeps = jax.random.logistic(key_sign, (target.dim,), size.dtype) < size * slope
         move = jnp.where(keeps, size, -size)
-        proposal = self.init(key, target, state.position + scaled(scales, move))
+        proposal = scored_point(target, state.position + scaled(scales, move))
         # log q(x | x') - log q(x' | x); the density of the size is symmetric
         turned = jax.nn.softplus(-move * slope) - jax.nn.softplus(move * scaled_score(scales, proposal.score))
         log_ratio = proposal.log_density - state.log_density + jnp.sum(turned)

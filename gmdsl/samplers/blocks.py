@@ -1,15 +1,16 @@
 r"""Several samplers in turn, each moving its own variables with the others held: `gm.blocks`.
 
-Each block's kernel leaves $p(x_b \mid x_{-b})$ invariant, so their sequence leaves $p(x)$ invariant. A block begins
-every turn from its position alone (`Sampler.init`), because the others have moved since: nothing that a kernel had
-cached can be stale.
+Each block's kernel leaves $p(x_b \mid x_{-b})$ invariant, so their sequence leaves $p(x)$ invariant. The others have
+moved since a block's last turn, so its target is another one: a turn begins with `Sampler.refresh`, which keeps a
+velocity and nothing that was computed of the old target.
 
 Reference:
     Gelfand and Smith, *Sampling-based approaches to calculating marginal densities*, 1990.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -40,7 +41,7 @@ class Blocks(Sampler):
     places: tuple[tuple[int, ...], ...] = eqx.field(static=True, default=())
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return tuple(
             InBlock(number, rule, self.places[number] if self.places else (), _label(self.names[number]))
             for number, part in enumerate(self.parts)
@@ -48,17 +49,13 @@ class Blocks(Sampler):
         )
 
     @property
-    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
+    def bias(self) -> str | None:
         found = [f"{_label(names)}: {p.bias}" for names, p in zip(self.names, self.parts, strict=True) if p.bias]
         return "; ".join(found) or None
 
     @property
-    def lockstep(self) -> bool:  # ty: ignore[incompatible-property-override]
+    def lockstep(self) -> bool:
         return all(part.lockstep for part in self.parts)
-
-    @property
-    def moves_discrete(self) -> bool:  # ty: ignore[incompatible-property-override]
-        return True  # what its parts can move is checked for each block, when it is bound
 
     def bound(self, density: Any) -> "Blocks":
         """The same blocks with their places in the flat vector of a model, and their samplers bound to it.
@@ -75,34 +72,71 @@ class Blocks(Sampler):
         missing = [name for name in known if name not in given]
         if missing:
             raise SpecError(f"blocks(...): {missing[0]} is in no block. Give every free variable a sampler.")
-        for names, part in zip(self.names, self.parts, strict=True):
-            discrete = [name for name in names if known[name].space.discrete]
-            if discrete and not part.moves_discrete:
-                raise SpecError(
-                    f"blocks(...): {discrete[0]} is discrete, and {type(part).__name__} moves real numbers only."
-                    f" Give it a block of its own, {discrete[0]}: gm.Gibbs()."
-                )
         places = tuple(
             tuple(i for name in names for i in range(known[name].start, known[name].stop)) for names in self.names
         )
-        return Blocks(self.names, tuple(part.bound(density) for part in self.parts), places)
+        parts = (part.bound(OfBlock(density, names)) for names, part in zip(self.names, self.parts, strict=True))
+        return Blocks(self.names, tuple(parts), places)
 
-    def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
-        x, told = state, {}
+    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> "Turns":
+        inner = (
+            part.init(jax.random.fold_in(key, number), BlockTarget(target, x, places), x[jnp.asarray(places)])
+            for number, (part, places) in enumerate(zip(self.parts, self.places, strict=True))
+        )
+        return Turns(x, tuple(inner))
+
+    def position(self, state: "Turns") -> Float[Array, " dim"]:
+        return state.x
+
+    def step(self, key: Array, target: Target, state: "Turns") -> tuple["Turns", Stats]:
+        x, inner, told = state.x, list(state.inner), {}
         flags = dict.fromkeys(EVENTS, jnp.zeros((), bool))
         for number, (names, part, places) in enumerate(zip(self.names, self.parts, self.places, strict=True)):
             key_start, key_step = jax.random.split(jax.random.fold_in(key, number))
-            where = jnp.asarray(places)
             block = BlockTarget(target, x, places)
-            inner = part.init(key_start, block, x[where])
-            inner, stats = part.step(key_step, block, inner)
-            x = x.at[where].set(part.position(inner).astype(x.dtype))
+            inner[number], stats = part.step(key_step, block, part.refresh(key_start, block, inner[number]))
+            x = x.at[jnp.asarray(places)].set(part.position(inner[number]).astype(x.dtype))
             if getattr(part, "step_size", None) is not None:
                 stats = {"step_size": part.step_size, **stats}
             told |= {f"{name}_{_label(names)}": value for name, value in stats.items() if name != "lp"}
             flags |= {name: flags[name] | stats[name] for name in EVENTS if name in stats}
         seen = {name for name in EVENTS if any(stat.startswith(f"{name}_") for stat in told)}
-        return x, {**told, **{name: flags[name] for name in seen}}
+        return Turns(x, tuple(inner)), {**told, **{name: flags[name] for name in seen}}
+
+
+class Turns(NamedTuple):
+    """The position of everything, and the states of the samplers of the blocks after their last turns."""
+
+    x: Float[Array, " dim"]
+    inner: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class OfBlock:
+    """What the sampler of one block is bound to: the whole model, of which it moves some variables.
+
+    Attributes:
+        density: the compiled model.
+        free: the variables of the block.
+    """
+
+    density: Any
+    free: Names
+
+    @property
+    def model(self) -> Any:
+        """The whole model."""
+        return self.density.model
+
+    @property
+    def target(self) -> Any:
+        """The density of the whole model."""
+        return self.density.target
+
+    @property
+    def spaces(self) -> Any:
+        """Space of every variable."""
+        return self.density.spaces
 
 
 class BlockTarget(Target):

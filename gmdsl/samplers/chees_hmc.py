@@ -77,7 +77,7 @@ class ChEESHMC(Sampler):
             raise SpecError(f"ChEESHMC(max_steps={self.max_steps!r}): at least one leapfrog step is needed. Try 1000.")
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return (CrossChain(self.metric), CrossChain(StepSize(self.target_accept), late=True), TrajectoryLength())
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> CountedPoint:

@@ -7,7 +7,7 @@ Reference:
     Geman and Geman, *Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images*, 1984.
 """
 
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,14 @@ class Gibbs(Sampler):
     A step evaluates the density once for each value of each element.
     """
 
-    moves_discrete: ClassVar[bool] = True
+    def bound(self, density: Any) -> Self:
+        for name in density.free:
+            space = density.spaces[name]
+            if not space.discrete:
+                raise SpecError(f"Gibbs(): {name} is continuous. Give it to a block of its own: gm.blocks({{...}}).")
+            if space.cardinality is None:
+                raise SpecError(f"Gibbs(): {name} has infinitely many values. Truncate it, or sum it out.")
+        return self
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
         states = target.states

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
@@ -19,15 +19,16 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.gradient_sampler import GradientSampler
 from gmdsl.inference.kernels.hamiltonian import accepted, trajectory
 from gmdsl.inference.kernels.metric import root
-from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
-from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.kernels.scored_point import ScoredPoint
+from gmdsl.inference.sampler import check_step
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 
-class HMC(Sampler):
+class HMC(GradientSampler):
     """Hamiltonian Monte Carlo with a fixed number of leapfrog steps.
 
     Attributes:
@@ -52,14 +53,8 @@ class HMC(Sampler):
             raise SpecError(f"HMC(steps={self.steps}): at least one leapfrog step is needed. Try 10.")
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return (self.metric, StepSize(self.target_accept))
-
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
-        return scored_point(target, x)
-
-    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
-        return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_momentum, key_jitter, key_accept = split(key, 3)

@@ -17,13 +17,14 @@ from jaxtyping import Array, Bool, Float
 
 from gmdsl.core.random.keys import step_key
 from gmdsl.core.random.normal import standard_normal
+from gmdsl.inference.kernels.gradient_sampler import GradientSampler
 from gmdsl.inference.kernels.scored_point import ScoredPoint, choose, is_nan, scored_point
-from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.sampler import check_step
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 
-class Langevin(Sampler):
+class Langevin(GradientSampler):
     r"""Langevin dynamics without a Metropolis correction.
 
     Attributes:
@@ -35,12 +36,6 @@ class Langevin(Sampler):
 
     def __check_init__(self) -> None:
         check_step(self)
-
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
-        return scored_point(target, x)
-
-    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
-        return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         proposal = scored_point(target, self._moved(key, state))
@@ -57,8 +52,6 @@ class Langevin(Sampler):
         The last step is checked by the log-density alone, half an evaluation, and is not made where that is not
         finite. From a start without a score the noise alone moves.
         """
-        if type(self) is not Langevin:  # a subclass may step otherwise
-            return super().advance(key, target, x, steps)
 
         def step(i: Array, at: tuple[Float[Array, " dim"], ScoredPoint]) -> tuple[Float[Array, " dim"], ScoredPoint]:
             here = scored_point(target, at[0])

@@ -11,22 +11,23 @@ Reference:
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.gradient_sampler import GradientSampler
 from gmdsl.inference.kernels.metric import root, scaled, scaled_score
 from gmdsl.inference.kernels.metropolis import metropolis
 from gmdsl.inference.kernels.scored_point import ScoredPoint, is_nan, scored_point
-from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.sampler import check_step
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 
-class MALA(Sampler):
+class MALA(GradientSampler):
     r"""The Metropolis-adjusted Langevin algorithm.
 
     Attributes:
@@ -45,21 +46,15 @@ class MALA(Sampler):
         check_step(self)
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return (self.metric, StepSize(self.target_accept))
-
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
-        return scored_point(target, x)
-
-    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
-        return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_move, key_accept = split(key)
         scales, noise = root(self.inverse_mass), standard_normal(key_move, state.position.shape, state.position.dtype)
         size = jnp.sqrt(self.step_size)
         drift = 0.5 * size * scaled_score(scales, state.score)
-        proposal = self.init(key, target, state.position + size * scaled(scales, drift + noise))
+        proposal = scored_point(target, state.position + size * scaled(scales, drift + noise))
         # The noise that would bring the proposal back to the state.
         back = drift + noise + 0.5 * size * scaled_score(scales, proposal.score)
         log_ratio = proposal.log_density - state.log_density + 0.5 * (jnp.dot(noise, noise) - jnp.dot(back, back))

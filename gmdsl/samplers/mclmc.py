@@ -88,12 +88,12 @@ class MCLMC(Sampler):
             raise SpecError(f"MCLMC(max_steps={self.max_steps}): at least one step is needed. Try 100.")
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         step = StepSize(self.target_accept) if self.adjusted else EnergyError(self.energy_error)
         return (Length(), step) if self.metric is None else (self.metric, Length(), step)
 
     @property
-    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
+    def bias(self) -> str | None:
         return None if self.adjusted else "unadjusted: the stationary law differs from the target by O(step_size^2)"
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Phase:
@@ -106,6 +106,10 @@ class MCLMC(Sampler):
 
     def position(self, state: Phase) -> Float[Array, " dim"]:
         return state.position
+
+    def refresh(self, key: Array, target: Target, state: Phase) -> Phase:
+        """The same velocity, whose law does not depend on the target."""
+        return phase(scored_point(target, state.position), state.velocity)
 
     def step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
         return self._adjusted(key, target, state) if self.adjusted else self._unadjusted(key, target, state)

@@ -9,7 +9,7 @@ Reference:
 from typing import Any, ClassVar
 
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
@@ -17,15 +17,16 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.kernels.gradient_sampler import GradientSampler
 from gmdsl.inference.kernels.metric import kinetic, root
 from gmdsl.inference.kernels.no_u_turn import doubled
-from gmdsl.inference.kernels.scored_point import ScoredPoint, scored_point
-from gmdsl.inference.sampler import Sampler, check_step
+from gmdsl.inference.kernels.scored_point import ScoredPoint
+from gmdsl.inference.sampler import check_step
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 
-class NUTS(Sampler):
+class NUTS(GradientSampler):
     """The No-U-Turn sampler.
 
     Attributes:
@@ -51,14 +52,8 @@ class NUTS(Sampler):
             raise SpecError(f"NUTS(max_tree_depth={self.max_tree_depth}): at least 1 is needed; 10 is usual.")
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return (self.metric, StepSize(self.target_accept))
-
-    def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
-        return scored_point(target, x)
-
-    def position(self, state: ScoredPoint) -> Float[Array, " dim"]:
-        return state.position
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
         key_momentum, key_tree = split(key)

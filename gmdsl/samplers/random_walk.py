@@ -48,7 +48,7 @@ class RandomWalk(Sampler):
         check_step(self)
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return (self.metric, StepSize(self.target_accept))
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> WalkState:

@@ -100,6 +100,10 @@ class SGHMC(Sampler):
     def position(self, state: Moving) -> Float[Array, " dim"]:
         return state.position
 
+    def refresh(self, key: Array, target: Target, state: Moving) -> Moving:
+        """The state as it is: nothing of the target is kept in it."""
+        return state
+
     def step(self, key: Array, target: Target, state: Moving) -> tuple[Moving, Stats]:
         none = jnp.zeros((), bool)
 

@@ -55,7 +55,7 @@ class Slice(Sampler):
             raise SpecError(f"Slice(max_steps_out={self.max_steps_out!r}): a whole number above 0 is needed. Try 20.")
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         return (self.metric,)
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> SliceState:

@@ -73,12 +73,12 @@ class UnderdampedLangevin(Sampler):
             raise SpecError(f"UnderdampedLangevin(friction={self.friction}): a friction is above zero. Try 1.0.")
 
     @property
-    def adapts(self) -> Any:  # ty: ignore[incompatible-property-override]
+    def adapts(self) -> Any:
         step = StepSize(self.target_accept) if self.adjusted else EnergyError(self.energy_error)
         return (step,) if self.metric is None else (self.metric, step)
 
     @property
-    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
+    def bias(self) -> str | None:
         return None if self.adjusted else "unadjusted: the stationary law differs from the target by O(step_size^2)"
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Phase:
@@ -86,6 +86,10 @@ class UnderdampedLangevin(Sampler):
 
     def position(self, state: Phase) -> Float[Array, " dim"]:
         return state.position
+
+    def refresh(self, key: Array, target: Target, state: Phase) -> Phase:
+        """The same velocity, whose law does not depend on the target."""
+        return phase(scored_point(target, state.position), state.velocity)
 
     def step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
         return self._adjusted(key, target, state) if self.adjusted else self._unadjusted(key, target, state)

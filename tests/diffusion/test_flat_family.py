@@ -43,5 +43,5 @@ def test_a_model_may_begin_the_way_back(pair):
 
 
 def test_points_have_no_score_before_the_first_time_of_the_process():
-    points = gm.noise(gm.empirical({"x": np.array([0.0, 1.0])}), gm.VP())
+    points = gm.noise({"x": np.array([0.0, 1.0])}, gm.VP())
     assert points.flat.first == gm.VP().t_min > 0.0

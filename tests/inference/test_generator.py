@@ -5,12 +5,15 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.diffusion.flat_family import FlatFamily
 
 
 class Shift(gm.Generator):
     """Starts, moved by a number."""
 
     by: float = 100.0
+
+    takes = FlatFamily
 
     def draw(self, key, target):
         return target.start(key) + self.by, {"moved": jnp.asarray(self.by)}
@@ -28,8 +31,9 @@ def test_one_method_makes_a_generator():
 
 def test_it_needs_nothing_before_its_first_draw_unless_it_says_so():
     generator = Shift()
-    assert generator.prepare(jax.random.key(0), None, None) is generator
-    assert generator.reverses
+    ready = generator.prepare(jax.random.key(0), None, None)
+    assert ready.generator is generator
+    assert (ready.found, ready.most) == ({}, None)
     assert generator.bias is None
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.kernels.transitions import _step_by_step, transitions
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +39,17 @@ def test_a_step_is_positive():
         gm.Langevin(0.0)
 
 
-def ends(model, sampler, start, steps=7, advance=gm.Langevin.advance):
+def ends(model, sampler, start, steps=7, way=transitions):
     """Where chains from these starts end."""
     target, keys = gm.compile(model).target, jax.random.split(jax.random.key(1), len(start))
-    return np.asarray(jax.vmap(lambda key, x: advance(sampler, key, target, x, steps)[0])(keys, jnp.asarray(start)))
+    return np.asarray(jax.vmap(lambda key, x: way(sampler, key, target, x, steps)[0])(keys, jnp.asarray(start)))
 
 
 def test_an_advance_is_the_same_steps_one_after_the_other(x64):
     model = gm.energy(lambda x: 0.25 * jnp.sum(x**4) + jnp.sum(x), x=gm.Real(3))
     start = np.random.default_rng(0).normal(size=(20, 3))
     found = ends(model, gm.Langevin(0.1), start)
-    np.testing.assert_allclose(found, ends(model, gm.Langevin(0.1), start, advance=Sampler.advance), rtol=1e-10)
+    np.testing.assert_allclose(found, ends(model, gm.Langevin(0.1), start, way=_step_by_step), rtol=1e-10)
     assert np.abs(found - start).min() > 1e-5
     np.testing.assert_array_equal(ends(model, gm.Langevin(0.1), start, steps=0), start)
 
@@ -60,7 +60,7 @@ def test_an_advance_makes_no_move_out_of_the_support_either(x64):
     start = np.full((300, 1), 0.3)
     for steps in (1, 9):
         found = ends(model, gm.Langevin(0.2), start, steps)
-        np.testing.assert_allclose(found, ends(model, gm.Langevin(0.2), start, steps, Sampler.advance), rtol=1e-10)
+        np.testing.assert_allclose(found, ends(model, gm.Langevin(0.2), start, steps, _step_by_step), rtol=1e-10)
         assert (found > 0).all()
     stayed = ends(model, gm.Langevin(0.2), start, 1) == start
     assert 0.1 < stayed.mean() < 0.6  # P(0.3 - 0.1 + sqrt(0.2) e < 0) is 0.33
@@ -97,8 +97,8 @@ def test_an_advance_costs_a_gradient_a_step(x64):
 
     energy.defvjp(lambda x: (energy(x), x), backward)
     target = gm.compile(gm.energy(lambda x: energy(x), x=gm.Real(2))).target
-    for advance, count in ((gm.Langevin.advance, 5), (Sampler.advance, 6)):
-        jax.block_until_ready(advance(gm.Langevin(0.1), jax.random.key(0), target, jnp.ones(2), 5))
+    for way, count in ((transitions, 5), (_step_by_step, 6)):
+        jax.block_until_ready(way(gm.Langevin(0.1), jax.random.key(0), target, jnp.ones(2), 5))
         jax.effects_barrier()
         assert len(slopes) == count
         slopes.clear()

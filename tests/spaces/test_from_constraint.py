@@ -6,7 +6,6 @@ from numpyro.distributions import constraints
 
 import gmdsl as gm
 from gmdsl.spaces.from_constraint import space_of
-from gmdsl.spaces.inclusion import smaller
 from gmdsl.spaces.unnamed import IntegerSupport, Support
 
 
@@ -42,17 +41,3 @@ def test_traced_bounds_make_the_support_move():
     found = []
     jax.eval_shape(lambda a: found.append(space_of(constraints.interval(0.0, a), ())), 1.0)
     assert found[0].dynamic
-
-
-def test_the_smaller_of_nested_spaces_wins():
-    assert smaller(gm.Real(2), gm.Positive(2)) == gm.Positive(2)
-    assert smaller(gm.Interval(0.0, 1.0), gm.Positive()) == gm.Interval(0.0, 1.0)
-    assert smaller(gm.Simplex(3), gm.Real(3)) == gm.Simplex(3)
-    assert smaller(gm.Binary(), gm.Categorical(3)) == gm.Binary()
-
-
-def test_spaces_that_are_not_nested_have_no_smaller_one():
-    assert smaller(gm.Positive(), gm.Interval(-1.0, 1.0)) is None
-    assert smaller(gm.Real(2), gm.Real(3)) is None
-    assert smaller(gm.Real(), gm.Binary()) is None
-    assert smaller(gm.Spin(), gm.Binary()) is None

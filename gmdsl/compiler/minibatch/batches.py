@@ -24,6 +24,7 @@ from gmdsl.core.random.subset import subset
 from gmdsl.graph.factor import Deterministic
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import reads_of
+from gmdsl.inference.sampler import refuse_discrete
 from gmdsl.inference.target import Target
 
 
@@ -96,6 +97,7 @@ def minibatches(operation: str, model: FactorGraph, rows: str | tuple[str, ...] 
 
 def bound(sampler: Any, density: Any) -> Any:
     """A sampler with settings `batch_size`, `rows` and `batches`, with the minibatches of a model."""
+    refuse_discrete(sampler, density)
     if sampler.batch_size is None:
         return sampler
     made = minibatches(_title(sampler), density.model, sampler.rows, sampler.batch_size)

@@ -19,16 +19,20 @@ class EmpiricalFactor(Declared):
 
     Attributes:
         rows: the data, the rows first, in the order of the children.
-        layout: the children and their spaces.
+        made: the children and their spaces.
     """
 
     rows: tuple[Any, ...]
-    layout: Layout = eqx.field(static=True)
+    made: Layout = eqx.field(static=True)
     atomic: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
         return f"empirical {title(self.children, ())}"
+
+    @property
+    def layout(self) -> Layout:
+        return self.made
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -45,7 +49,7 @@ class EmpiricalFactor(Declared):
 
     def only(self, names: set[str]) -> "EmpiricalFactor":
         """The same rows without the other children."""
-        kept = [pair for pair in zip(self.layout, self.rows, strict=True) if pair[0][0] in names]
+        kept = [pair for pair in zip(self.made, self.rows, strict=True) if pair[0][0] in names]
         return EmpiricalFactor(tuple(rows for _, rows in kept), tuple(pair for pair, _ in kept))
 
     def log_density(self, values: Values) -> NoReturn:
@@ -61,7 +65,7 @@ class EmpiricalFactor(Declared):
         return {name: rows[index] for name, rows in self.values().items()}
 
     def rename(self, names: Mapping[str, str]) -> "EmpiricalFactor":
-        return EmpiricalFactor(self.rows, tuple((names.get(name, name), space) for name, space in self.layout))
+        return EmpiricalFactor(self.rows, tuple((names.get(name, name), space) for name, space in self.made))
 
 
 def no_density(operation: str, factor: Any) -> SpecError:

@@ -19,18 +19,22 @@ class GaussianMixtureFactor(Declared):
     """A mixture of Gaussians over the flat vector of its children.
 
     Attributes:
-        layout: the children and their (real) spaces.
+        made: the children and their (real) spaces.
         log_weights: logarithms of the weights.
         means: one row per component.
         spectrum: eigenvalues of the covariances.
         basis: eigenvectors in columns; None for the coordinate axes.
     """
 
-    layout: Layout = eqx.field(static=True)
+    made: Layout = eqx.field(static=True)
     log_weights: Float[Array, " k"]
     means: Float[Array, "k dim"]
     spectrum: Float[Array, "k dim"]
     basis: Float[Array, "k dim dim"] | None
+
+    @property
+    def layout(self) -> Layout:
+        return self.made
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -51,5 +55,5 @@ class GaussianMixtureFactor(Declared):
         return unflatten(self.layout, self.means[label] + turned)
 
     def rename(self, names: Mapping[str, str]) -> "GaussianMixtureFactor":
-        layout = tuple((names.get(name, name), space) for name, space in self.layout)
+        layout = tuple((names.get(name, name), space) for name, space in self.made)
         return GaussianMixtureFactor(layout, self.log_weights, self.means, self.spectrum, self.basis)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.runtime.garbage import uncollected
+from gmdsl.inference.target import Target
 from gmdsl.run.chains.batching import Stage
 from gmdsl.run.chains.block import run_block, start_chains
 from gmdsl.run.chains.early_imports import import_early
@@ -52,7 +52,7 @@ class Ahead(NamedTuple):
 
 
 @uncollected()
-def compile_ahead(stages: list[Stage], target: FlatTarget, arrays: Any, keys: Any, chains: int) -> Ahead:
+def compile_ahead(stages: list[Stage], target: Target, arrays: Any, keys: Any, chains: int) -> Ahead:
     """Begins to compile the programs of a run, but for those with which that was done before.
 
     Args:
@@ -82,7 +82,7 @@ def compile_ahead(stages: list[Stage], target: FlatTarget, arrays: Any, keys: An
     return Ahead(starting, tuple(blocks), import_early())
 
 
-def _starts(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Any, chains: int) -> tuple[Any, Carry]:
+def _starts(kernel: Kernel, target: Target, arrays: Any, keys: Any, chains: int) -> tuple[Any, Carry]:
     """The lowered program of the starts of all chains, and the carries of those that are run here, as shapes."""
     words = jax.ShapeDtypeStruct((chains, *keys.shape[1:]), keys.dtype)
     x = jax.ShapeDtypeStruct((chains, target.dim), dtype_of(Real()))
@@ -97,7 +97,7 @@ def _thread(lowered: Any) -> threading.Thread:
     return thread
 
 
-def block_arguments(kernel: Kernel, target: FlatTarget, carries: Carry, keys: Any, parts: int) -> tuple[Any, ...]:
+def block_arguments(kernel: Kernel, target: Target, carries: Carry, keys: Any, parts: int) -> tuple[Any, ...]:
     """What `run_block` gets after the kernel for one part of the chains, as shapes where it moves."""
 
     def part(leaf: Any) -> Any:

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import strong
 from gmdsl.core.random.keys import as_keys, step_key
@@ -30,7 +29,7 @@ _START = 0x7FFFFFFF  # the step index whose key starts a chain; no run is that l
 class _Evaluated(Target):
     """A target that was evaluated at a point already, and is not a second time where a sampler asks for the same."""
 
-    target: FlatTarget
+    target: Target
     point: Any
     found: Any
 
@@ -54,7 +53,7 @@ class _Evaluated(Target):
 
 @functools.partial(jax.jit, static_argnums=0)
 @full_precision
-def start_chains(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Array, x: Array) -> Any:
+def start_chains(kernel: Kernel, target: Target, arrays: Any, keys: Array, x: Array) -> Any:
     """The carries at the starts, the log-densities there, and whether the gradients are finite."""
 
     def one(key: Array, x: Array, arrays: Any) -> Any:
@@ -78,7 +77,7 @@ def start_chains(kernel: Kernel, target: FlatTarget, arrays: Any, keys: Array, x
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
 @full_precision
 def run_block(
-    kernel: Kernel, target: FlatTarget, keys: Array, carries: Carry, first: Array, records: Array, phases: Array
+    kernel: Kernel, target: Target, keys: Array, carries: Carry, first: Array, records: Array, phases: Array
 ) -> tuple[Carry, Record]:
     """Up to `capacity` records of every chain.
 
@@ -163,14 +162,14 @@ def _any(old: dict[str, Array], new: dict[str, Array]) -> dict[str, Array]:
     return {name: old[name] | value if name in flags else value for name, value in new.items()}
 
 
-def _step(kernel: Kernel, target: FlatTarget, key: Array, carry: Carry, index: Array, phase: Array) -> Any:
+def _step(kernel: Kernel, target: Target, key: Array, carry: Carry, index: Array, phase: Array) -> Any:
     sampler = kernel.started.fill(carry.sampler)
     result = sampler.step(step_key(key, index), target, carry.state)
     state, stats = checked(sampler, carry.state, result)
     position = sampler.position(state)
     size = getattr(sampler, "step_size", None)
     kept = stats if size is None else {"step_size": size, **stats}
-    record = Record(position, recorded(kept))
+    record = Record(target.drawn(position), recorded(kept))
     arrays, states = carry.sampler, carry.adapters
     if kernel.adapters:
         flags = {"warmup_window": phase >= WINDOW, "warmup_window_end": phase == WINDOW_END}

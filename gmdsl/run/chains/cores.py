@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, Self
 import jax
 import numpy as np
 
-from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.lru import LRU
+from gmdsl.inference.target import Target
 from gmdsl.run.chains.block import run_block
 from gmdsl.run.chains.kernel import Carry, Kernel, Record
 from gmdsl.run.chains.tiles import tile_size
@@ -157,7 +157,7 @@ class Cores:
         if self.pool is not None:
             self.pool.shutdown()
 
-    def block(self, block: Block, target: FlatTarget, keys: list[Any], carries: list[Carry], moved: Moved) -> Record:
+    def block(self, block: Block, target: Target, keys: list[Any], carries: list[Carry], moved: Moved) -> Record:
         """The records of a block of all chains, on the host.
 
         Args:

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.core.pytrees.partition import Skeleton, is_array, strip
 from gmdsl.inference.adapter import Adapter, adapters_of
 from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.target import Target
 from gmdsl.run.chains.contract import check_pair
 from gmdsl.spaces.space import Real, dtype_of
 
@@ -46,7 +46,7 @@ class Kernel:
     """The static half of a run.
 
     Attributes:
-        program: what tells the structure of the compiled model from others.
+        target: what tells the structure of the compiled model from others.
         given: structure of the sampler as the user made it.
         started: its structure once the adapters have filled in their fields.
         adapters: the rules that tune it during warm-up.
@@ -57,7 +57,7 @@ class Kernel:
         each: whether each chain begins with settings of its own.
     """
 
-    program: Hashable
+    target: Hashable
     given: Skeleton
     started: Skeleton
     adapters: tuple[Adapter, ...]
@@ -69,7 +69,7 @@ class Kernel:
 
 
 def make_kernel(
-    target: FlatTarget, sampler: Sampler, mode: str, capacity: int, thin: int, mesh: Any = None, each: bool = False
+    target: Target, sampler: Sampler, mode: str, capacity: int, thin: int, mesh: Any = None, each: bool = False
 ) -> tuple[Kernel, Any]:
     """The kernel of a sampler on a compiled model, and the arrays of the sampler; with `each`, one set for each chain.
 
@@ -81,7 +81,7 @@ def make_kernel(
     adapters = adapters_of(sampler)
     shapes = tuple((a.shape[1:] if each else a.shape, a.dtype) for a in arrays)
     started = _started_settings(given, adapters, target.dim, shapes)
-    return Kernel(target.program, given, started, adapters, mode, capacity, thin, mesh, each), arrays
+    return Kernel(jax.tree.structure(target), given, started, adapters, mode, capacity, thin, mesh, each), arrays
 
 
 @functools.lru_cache(maxsize=256)

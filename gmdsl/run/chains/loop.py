@@ -14,9 +14,9 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
-from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.target import Target
 from gmdsl.run.chains.batching import Stage
 from gmdsl.run.chains.block import run_block
 from gmdsl.run.chains.block_length import Pace
@@ -131,7 +131,7 @@ def _records(
     """The records of a stage, block by block; `way` goes along."""
     plan, size = setup.plan, setup.kernel.capacity
     phases = np.concatenate([schedule(plan.warmup * plan.thin), np.zeros((plan.draws + size) * plan.thin, np.int8)])
-    target = everywhere(setup.kernel.mesh, setup.density.target)
+    target = everywhere(setup.kernel.mesh, setup.density.moved)
     way.parts, keys = split_chains(joined_chains(way.parts), stage.parts), split_chains(setup.keys, stage.parts)
     block = _block(setup, stage, target, keys, way.parts)
     while way.done < end:
@@ -144,7 +144,7 @@ def _records(
         yield record
 
 
-def _block(setup: Setup, stage: Stage, target: FlatTarget, keys: list[Any], parts: list[Carry]) -> Block:
+def _block(setup: Setup, stage: Stage, target: Target, keys: list[Any], parts: list[Carry]) -> Block:
     """The block of one part of the chains; where there are several it is compiled here, for threads."""
     if stage.parts == 1:
         return Block(functools.partial(run_block, stage.kernel))

@@ -103,7 +103,7 @@ def prepared(
         )
     if each and share != WHOLE:
         raise SpecError("sample(...): chains with settings of their own run in one process. Take tuned.pooled().")
-    kernel, arrays = make_kernel(density.target, sampler, first_mode(plan.mode), size, plan.thin, mesh, each)
+    kernel, arrays = make_kernel(density.moved, sampler, first_mode(plan.mode), size, plan.thin, mesh, each)
     keys, cores = spread(mesh, chain_words(plan.seed, chains)), cores or cores_here()
     parts = 1 if mesh is not None else parts_of(kernel.mode, len(chains), cores, plan.chains)
     then = None if mesh is not None else after_warmup(kernel, plan.mode, plan.chains, cores)
@@ -114,12 +114,12 @@ def prepared(
 def ahead(setup: Setup) -> Ahead:
     """Begins to compile the programs of a run, where that was not done before."""
     stages = [stage for stage, _ in setup.stages(0)]
-    return compile_ahead(stages, setup.density.target, setup.arrays, setup.keys, setup.plan.chains)
+    return compile_ahead(stages, setup.density.moved, setup.arrays, setup.keys, setup.plan.chains)
 
 
 def shapes(setup: Setup, carries: Carry) -> Record:
     """Shapes and dtypes of one full block of one part of the chains, traced and not run."""
-    given = block_arguments(setup.kernel, setup.density.target, carries, setup.keys, setup.parts)
+    given = block_arguments(setup.kernel, setup.density.moved, carries, setup.keys, setup.parts)
     return run_block.eval_shape(setup.kernel, *given)[1]
 
 

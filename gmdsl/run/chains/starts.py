@@ -205,12 +205,11 @@ def share_of(setup: Setup, carries: Carry) -> Carry:
 def starts(setup: Setup, init: Any, begun: Ahead = Ahead()) -> Carry:  # noqa: B008
     """The carries of all chains of the run at their starts: one program, so that no bit depends on the share."""
     density, kernel = setup.density, setup.kernel
-    target, chains, seed = density.target, setup.plan.chains, setup.plan.seed
+    target, chains, seed = density.moved, setup.plan.chains, setup.plan.seed
     keys = chain_words(seed, range(chains))
     x = given_starts(density, init, chains, seed)
     given = x is not None
-    if x is None:
-        x = random_starts(seed, 0, target, chains)
+    x = random_starts(seed, 0, target, chains) if x is None else np.stack([target.started(one) for one in x])
     begun.wait_for_starts()
     for attempt in range(1, TRIES + 1):
         try:
@@ -224,6 +223,6 @@ def starts(setup: Setup, init: Any, begun: Ahead = Ahead()) -> Carry:  # noqa: B
             return carries
         bad = int(np.flatnonzero(~good)[0])
         if given or attempt == TRIES:
-            raise start_error(density, x[bad], given, TRIES)
+            raise start_error(density, np.asarray(target.drawn(x[bad])), given, TRIES)
         x = np.where(good[:, None], x, random_starts(seed, attempt, target, chains))
     raise AssertionError("unreachable")

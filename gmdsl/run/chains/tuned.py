@@ -30,16 +30,12 @@ class Tuned(Sampler):
     sampler: Sampler
 
     @property
-    def bias(self) -> str | None:  # ty: ignore[incompatible-property-override]
+    def bias(self) -> str | None:
         return self.sampler.bias
 
     @property
-    def lockstep(self) -> bool:  # ty: ignore[incompatible-property-override]
+    def lockstep(self) -> bool:
         return self.sampler.lockstep
-
-    @property
-    def moves_discrete(self) -> bool:  # ty: ignore[incompatible-property-override]
-        return self.sampler.moves_discrete
 
     @property
     def step_size(self) -> Any:

@@ -6,24 +6,21 @@ An approximation keeps its own draws unless it asks for resampling. Either way t
 
 import functools
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
-from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.diffusion.noised import Noised
-from gmdsl.inference.generator import Generator
-from gmdsl.inference.weights import resampled
-from gmdsl.models.model import Model
-from gmdsl.results.estimate import estimate
+from gmdsl.inference.generator import Generator, Prepared
+from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
-from gmdsl.results.tree import as_tree, attributes, constants
+from gmdsl.results.weighted_tree import Drawn, weighted_tree
 from gmdsl.run.progress import Progress
-from gmdsl.run.targets import generator_target
+from gmdsl.run.targets import flat_target
 from gmdsl.spaces.layout import unflatten
 
 BLOCK = 1024  # draws side by side in a compiled block
@@ -32,51 +29,54 @@ CANDIDATES = 100  # weighted draws per chain that starts from one of them
 
 def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int, init: Any, progress: bool) -> Any:
     """The tree of a generator: one chain of independent draws; weighted ones also in the group `particles`."""
-    target = generator_target(model, generator, init)
-    draws = 1 if generator.single else draws
-    settings = repr(generator)[:2000]
+    target = flat_target("sample", model, generator, init)
     start = time.perf_counter()
-    generator, position, stats, cut = generate(generator, target, draws=draws, seed=seed, progress=progress)
-    if not len(position):
-        raise KeyboardInterrupt
+    made = generate(generator, target, draws=draws, seed=seed, progress=progress)
     attrs = {
-        **attributes(),
         "sampler": type(generator).__name__,
-        "sampler_settings": settings,
-        "seed": seed,
-        "draws_asked": draws,
-        "interrupted": int(cut),
+        "sampler_settings": repr(generator)[:2000],
+        "draws_asked": draws if made.ready.most is None else min(draws, made.ready.most),
+        "interrupted": int(made.interrupted),
         "sampling_time": time.perf_counter() - start,
     }
     if generator.bias:
         attrs["bias"] = generator.bias
-    values = _named(model, position[None])
-    groups: dict[str, Any] = {"posterior": values, "sample_stats": {n: v[None] for n, v in stats.items()}}
-    if "log_weight" in stats:
-        log_weight = np.asarray(stats["log_weight"], float)
-        found = estimate(log_weight, repr(type(generator).__name__))
-        if not np.isfinite(found.log_z):
-            raise SpecError(f"sample(..., {type(generator).__name__}(...)): no draw has any weight. Train longer.")
-        attrs |= {"log_z": found.log_z, "log_z_standard_error": found.standard_error, "weight_ess": found.ess}
-        groups["particles"] = {**values, "log_weight": log_weight[None]}
-        if generator.resamples:
-            chosen = resampled(log_weight, seed)
-            groups |= {g: {n: v[:, chosen] for n, v in groups[g].items()} for g in ("posterior", "sample_stats")}
-    groups["approximation"] = generator.found(target)
-    if isinstance(model, Model):
-        groups |= constants(model)
-    return as_tree(model, groups, attrs)
+    stats = {name: values[None] for name, values in made.stats.items()}
+    log_z = made.log_z(type(generator).__name__) if "log_weight" in stats else None
+    drawn = Drawn(_named(model, made.x[None]), stats, log_z, generator.resamples, made.ready.found, attrs)
+    return weighted_tree(model, drawn, seed)
 
 
-def generate(generator: Generator, target: Any, *, draws: int, seed: int, progress: bool) -> Any:
-    """The prepared generator, its flat draws, their stats, and whether Ctrl-C ended it early."""
+class Made(NamedTuple):
+    """Flat draws of a generator.
+
+    Attributes:
+        ready: the generator that made them.
+        x: the draws, (draws, dim).
+        stats: by name.
+        interrupted: whether Ctrl-C ended it early.
+    """
+
+    ready: Prepared[Generator]
+    x: np.ndarray
+    stats: dict[str, np.ndarray]
+    interrupted: bool
+
+    def log_z(self, method: str) -> LogZ:
+        """What the weights say of the normalising constant."""
+        return estimate(np.asarray(self.stats["log_weight"], float), method)
+
+
+def generate(generator: Generator, target: Any, *, draws: int, seed: int, progress: bool) -> Made:
+    """So many draws, or as many as the generator has; in blocks, and those that were made when Ctrl-C comes."""
     key_prepare, key_draw = jax.random.split(jax.random.key(seed))
-    blocks = -(-draws // BLOCK)
-    size = -(-draws // blocks)
     parts: list[Any] = []
     with Progress(type(generator).__name__, 0, draws, 1, show=progress) as bar:
-        generator = generator.prepare(key_prepare, target, bar.note)
-        skeleton, arrays = strip((generator, target))
+        ready = generator.prepare(key_prepare, target, bar.note)
+        draws = draws if ready.most is None else min(draws, ready.most)
+        blocks = -(-draws // BLOCK)
+        size = -(-draws // blocks)
+        skeleton, arrays = strip((ready.generator, target))
         try:
             for block in range(blocks):
                 keys = jax.random.split(jax.random.fold_in(key_draw, block), size)
@@ -86,7 +86,7 @@ def generate(generator: Generator, target: Any, *, draws: int, seed: int, progre
             if not parts:
                 raise
     x, stats = jax.tree.map(lambda *p: np.concatenate(p)[:draws], *parts)
-    return generator, x, stats, len(parts) < blocks
+    return Made(ready, x, stats, len(parts) < blocks)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -97,13 +97,13 @@ def _block(skeleton: Skeleton, arrays: Any, keys: jax.Array) -> Any:
 
 def generated_starts(model: Any, generator: Generator, chains: int, seed: int) -> np.ndarray:
     """Flat starting points of chains, (chains, dim): draws of a generator, different ones where they are weighted."""
-    draws = chains if generator.single or not generator.resamples else CANDIDATES * chains
-    target = generator_target(model, generator, None)
-    _, position, stats, _ = generate(generator, target, draws=draws, seed=seed, progress=False)
-    if "log_weight" not in stats or not generator.resamples:
-        return position[:chains]
+    target = flat_target("sample", model, generator)
+    draws = CANDIDATES * chains if generator.resamples else chains
+    made = generate(generator, target, draws=draws, seed=seed, progress=False)
+    if "log_weight" not in made.stats or not generator.resamples:
+        return np.resize(made.x, (chains, made.x.shape[1]))
     noise = np.random.default_rng([seed, 2]).gumbel(size=draws)  # the largest sums are draws without replacement
-    return position[np.argsort(-(np.asarray(stats["log_weight"], float) + noise))[:chains]]
+    return made.x[np.argsort(-(np.asarray(made.stats["log_weight"], float) + noise))[:chains]]
 
 
 def _named(model: Any, position: np.ndarray) -> dict[str, np.ndarray]:

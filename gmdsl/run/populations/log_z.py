@@ -8,10 +8,10 @@ import numpy as np
 from gmdsl.core.errors import SpecError
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path
-from gmdsl.results.estimate import LogZ, estimate
+from gmdsl.results.estimate import LogZ
 from gmdsl.run.populations.generators import generate
-from gmdsl.run.populations.paths import run_population, summary
-from gmdsl.run.targets import generator_target
+from gmdsl.run.populations.paths import log_z_of, run_population
+from gmdsl.run.targets import flat_target
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,9 @@ def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> Any:
     if isinstance(sampler, list | tuple):
         return Agreement(tuple(log_z(path, one, seed=seed, draws=draws) for one in sampler))
     if isinstance(sampler, Generator):
-        model = path.target if isinstance(path, Path) else path
-        target = generator_target(model, sampler, None)
-        stats = generate(sampler, target, draws=draws, seed=seed, progress=False)[2]
-        if "log_weight" not in stats:
+        target = flat_target("log_z", path.target if isinstance(path, Path) else path, sampler)
+        made = generate(sampler, target, draws=draws, seed=seed, progress=False)
+        if "log_weight" not in made.stats:
             raise SpecError(f"log_z(..., {type(sampler).__name__}()): its draws carry no weights; Z stays unknown.")
-        return estimate(np.asarray(stats["log_weight"], float), type(sampler).__name__)
-    population = run_population("log_z", path, sampler, seed)
-    return summary(population, repr(sampler))
+        return made.log_z(type(sampler).__name__)
+    return log_z_of(run_population("log_z", path, sampler, seed), repr(sampler))

@@ -21,7 +21,8 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
-from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.generator import Generator, Prepared
+from gmdsl.inference.stats import Stats
 from gmdsl.samplers.approximations.fitting.climb import Climb, check_counts, climb, elsewhere, highest, no_start, starts
 from gmdsl.samplers.approximations.fitting.gaussians import Dense, weighed
 from gmdsl.samplers.approximations.fitting.labels import labels, largest
@@ -44,31 +45,31 @@ class Laplace(Generator):
     steps: int = 500
     fitted: Any = None
 
-    reverses: ClassVar[bool] = False
     bias: ClassVar[str | None] = "draws of an approximation: the Gaussian at a mode, in unconstrained coordinates"
 
     def __check_init__(self) -> None:
         check_counts(self, "starts", "steps")
 
     @property
-    def resamples(self) -> bool:  # ty: ignore[incompatible-property-override]
+    def resamples(self) -> bool:
         return self.resample
 
-    def prepare(self, key: Array, target: Any, report: Any) -> "Laplace":
+    def prepare(self, key: Array, target: Any, report: Any) -> "Prepared[Laplace]":
         del report
         if self.fitted is not None:
-            return self
+            return Prepared(self, self._found(target))
         some, ends, apart, x, arrived, curvature = _climbed(*strip((self, target)), key)
         if not bool(some):
             raise no_start("sample(..., Laplace())", self.starts)
         factor = _factor(target, np.asarray(curvature, float), np.asarray(x), bool(arrived))
         q = Dense(x, jnp.asarray(factor, x.dtype))
-        return eqx.tree_at(lambda s: s.fitted, self, (q, ends, apart), is_leaf=lambda leaf: leaf is None)
+        fitted = eqx.tree_at(lambda s: s.fitted, self, (q, ends, apart), is_leaf=lambda leaf: leaf is None)
+        return Prepared(fitted, fitted._found(target))
 
     def draw(self, key: Array, target: Any) -> tuple[Float[Array, " dim"], Stats]:
         return weighed(self.fitted[0], key, target)
 
-    def found(self, target: Any) -> dict[str, Any]:
+    def _found(self, target: Any) -> dict[str, Any]:
         q, ends, apart = self.fitted
         return {
             "coordinate": np.array(labels(target)),

@@ -20,7 +20,8 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
-from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.generator import Generator, Prepared
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 from gmdsl.samplers.approximations.fitting.climb import Climb, check_counts, climb, elsewhere, highest, no_start, starts
 from gmdsl.samplers.approximations.fitting.labels import labels, largest
@@ -44,17 +45,15 @@ class MAP(Generator):
     steps: int = 500
     fitted: Any = None
 
-    reverses: ClassVar[bool] = False
-    single: ClassVar[bool] = True
     bias: ClassVar[str | None] = "one point, the highest mode that was found: it says nothing of the spread"
 
     def __check_init__(self) -> None:
         check_counts(self, "starts", "steps")
 
-    def prepare(self, key: Array, target: Any, report: Any) -> "MAP":
+    def prepare(self, key: Array, target: Any, report: Any) -> "Prepared[MAP]":
         del report
         if self.fitted is not None:
-            return self
+            return Prepared(self, self._found(target), most=1)
         operation = f"sample(..., {type(self).__name__}())"
         some, ends, best, apart = _climbed(*strip((self, target)), key)
         if not bool(some):
@@ -66,14 +65,15 @@ class MAP(Generator):
                 f" {float(end.log_density):.5g} and still rises, along {largest(target, end.x)}. Bound it by a prior,"
                 " or raise steps; a density without a mode is for gm.NUTS."
             )
-        return eqx.tree_at(lambda s: s.fitted, self, (end.x, ends, apart), is_leaf=lambda leaf: leaf is None)
+        fitted = eqx.tree_at(lambda s: s.fitted, self, (end.x, ends, apart), is_leaf=lambda leaf: leaf is None)
+        return Prepared(fitted, fitted._found(target), most=1)
 
     def draw(self, key: Array, target: Any) -> tuple[Float[Array, " dim"], Stats]:
         del key
         x = self.fitted[0]
         return x, {"lp": _climbed_on(self, target).log_density(x)}
 
-    def found(self, target: Any) -> dict[str, Any]:
+    def _found(self, target: Any) -> dict[str, Any]:
         _, ends, apart = self.fitted
         return {
             "coordinate": np.array(labels(target)),

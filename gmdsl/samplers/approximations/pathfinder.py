@@ -22,7 +22,8 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
-from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.generator import Generator, Prepared
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 from gmdsl.samplers.approximations.fitting.climb import Climb, check_counts, climb, no_start, starts
 from gmdsl.samplers.approximations.fitting.gaussians import weight
@@ -49,20 +50,19 @@ class Pathfinder(Generator):
     steps: int = 200
     fitted: Any = None
 
-    reverses: ClassVar[bool] = False
     bias: ClassVar[str | None] = "draws of an approximation: Gaussians found on the way to a mode"
 
     def __check_init__(self) -> None:
         check_counts(self, "paths", "estimate", "pairs", "steps")
 
     @property
-    def resamples(self) -> bool:  # ty: ignore[incompatible-property-override]
+    def resamples(self) -> bool:
         return self.resample
 
-    def prepare(self, key: Array, target: Any, report: Any) -> "Pathfinder":
+    def prepare(self, key: Array, target: Any, report: Any) -> "Prepared[Pathfinder]":
         del report
         if self.fitted is not None:
-            return self
+            return Prepared(self, self._found(target))
         some, fitted = _found(*strip((self, target)), key)
         if not bool(some):
             raise no_start("sample(..., Pathfinder())", self.paths)
@@ -71,7 +71,8 @@ class Pathfinder(Generator):
                 "sample(..., Pathfinder()): no path passed a Gaussian whose draws have a density: the target is not"
                 " concave anywhere on the way, or its support is cut. Declare the support, or take more paths."
             )
-        return eqx.tree_at(lambda s: s.fitted, self, fitted, is_leaf=lambda leaf: leaf is None)
+        ready = eqx.tree_at(lambda s: s.fitted, self, fitted, is_leaf=lambda leaf: leaf is None)
+        return Prepared(ready, ready._found(target))
 
     def draw(self, key: Array, target: Any) -> tuple[Float[Array, " dim"], Stats]:
         q, bounds, _ = self.fitted
@@ -83,7 +84,7 @@ class Pathfinder(Generator):
         log_q = jax.scipy.special.logsumexp(jnp.where(jnp.isfinite(usable), each, -jnp.inf))
         return x, {**weight(log_q - jnp.log(jnp.isfinite(usable).sum()), target.log_density(x)), "path": path}
 
-    def found(self, target: Any) -> dict[str, Any]:
+    def _found(self, target: Any) -> dict[str, Any]:
         q, bounds, step = self.fitted
         return {
             "coordinate": np.array(labels(target)),

@@ -16,7 +16,7 @@ Reference:
 
 import functools
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -30,7 +30,7 @@ from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.energy_matching import posterior_mean
 from gmdsl.diffusion.prediction import Preconditioned
 from gmdsl.diffusion.process import Process
-from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.generator import Generator, Prepared, Stats
 from gmdsl.inference.target import Target
 from gmdsl.inference.weights import Particles, combined, draw_points, effective_size, thinned
 
@@ -71,8 +71,6 @@ class LearnedReverseDiffusion(Generator):
     scale: Any = None
     trained: bool = False
 
-    reverses: ClassVar[bool] = False
-
     def __check_init__(self) -> None:
         if not isinstance(self.process, Process):
             raise SpecError(f"LearnedReverseDiffusion({type(self.process).__name__}, ...): a process is needed first.")
@@ -80,10 +78,10 @@ class LearnedReverseDiffusion(Generator):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise SpecError(f"LearnedReverseDiffusion({name}={getattr(self, name)!r}): at least 1 is needed.")
 
-    def prepare(self, key: Array, target: Target, report: Any) -> "LearnedReverseDiffusion":
+    def prepare(self, key: Array, target: Target, report: Any) -> "Prepared[LearnedReverseDiffusion]":
         """The same sampler with its network learned for the target."""
         if self.trained:
-            return self
+            return Prepared(self)
         _probe(self, target)
         key_start, key_train = jax.random.split(key)
         population = _wide(key_start, self, target)
@@ -109,7 +107,7 @@ class LearnedReverseDiffusion(Generator):
                 fresh = Particles(x, log_weight)
                 share = jnp.clip(effective_size(log_weight) / self.population, 0.01, 0.9)
                 population = combined(thinned(population, 4 * self.population), fresh, share)
-        return replace(learner, trained=True)
+        return Prepared(replace(learner, trained=True))
 
     def draw(self, key: Array, target: Target) -> tuple[Float[Array, " dim"], Stats]:
         key_start, key_noise = jax.random.split(key)

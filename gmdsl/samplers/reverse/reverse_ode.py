@@ -17,7 +17,8 @@ from gmdsl.core.pytrees.fields import setting
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.solver import Solver
 from gmdsl.diffusion.time_grid import check_grid, reverse_grid
-from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.generator import Generator
+from gmdsl.inference.stats import Stats
 from gmdsl.samplers.reverse.solvers.heun import Heun
 
 
@@ -35,6 +36,7 @@ class ReverseODE(Generator):
     steps: int = 100
     power: float | None = None
 
+    takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:

@@ -18,7 +18,8 @@ from gmdsl.core.pytrees.fields import setting
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.time_grid import check_grid, reverse_grid
-from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.generator import Generator
+from gmdsl.inference.stats import Stats
 
 
 class ReverseSDE(Generator):
@@ -32,6 +33,7 @@ class ReverseSDE(Generator):
     steps: int = 500
     power: float = 1.0
 
+    takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:

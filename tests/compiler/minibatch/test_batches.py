@@ -7,8 +7,8 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.compiler.minibatch.batches import minibatches
 from gmdsl.compiler.flat_target import FlatTarget
+from gmdsl.compiler.minibatch.batches import minibatches
 from gmdsl.compiler.program import Hoisted
 from gmdsl.samplers.blocks import BlockTarget
 
@@ -141,7 +141,9 @@ def step_of(rows):
     density = gm.compile(model.condition(y=(x[:, 0] > 0).astype(int)))
     sampler = gm.SGLD(1e-3, batch_size=16, rows=("X", "y")).bound(density)
     state = sampler.init(jax.random.key(0), density.target, jnp.zeros(5))
-    return lambda leaves, key: sampler.step(key, FlatTarget(density.target.program, leaves, Hoisted({})), state), density.target.leaves
+    return lambda leaves, key: sampler.step(
+        key, FlatTarget(density.target.program, leaves, Hoisted({})), state
+    ), density.target.leaves
 
 
 def test_a_step_makes_nothing_as_long_as_the_data_and_its_work_does_not_grow_with_them():

@@ -41,7 +41,9 @@ def test_where_all_starts_are_far_out_one_of_them_has_to_do():
 
 
 def test_discrete_coordinates_start_at_any_of_their_values():
-    target = FlatTarget.of(gm.energy(lambda s, k, x: jnp.sum(s) * x + k, s=gm.Spin(40), k=gm.Categorical(3), x=gm.Real()))
+    target = FlatTarget.of(
+        gm.energy(lambda s, k, x: jnp.sum(s) * x + k, s=gm.Spin(40), k=gm.Categorical(3), x=gm.Real())
+    )
     starts = random_starts(0, 0, target, 100)
     assert set(starts[:, :40].ravel()) == {-1.0, 1.0}
     assert abs(starts[:, :40].sum()) < 4.5 * np.sqrt(4000)

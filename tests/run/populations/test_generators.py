@@ -8,6 +8,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.inference.generator import Prepared
 from gmdsl.run.populations import generators
 from gmdsl.run.populations.generators import BLOCK
 
@@ -25,20 +26,17 @@ class Importance(gm.Generator):
 
     scale: float = 2.0
 
-    reverses = False
-
     def draw(self, key, target):
         x = self.scale * jax.random.normal(key, (target.dim,))
         proposal = -0.5 * jnp.sum((x / self.scale) ** 2 + jnp.log(2.0 * jnp.pi * self.scale**2))
         return x, {"log_weight": target.log_density(x) - proposal}
 
 
-class Prepared(gm.Generator):
+class Climbing(gm.Generator):
     """Learns the mean of its target by climbing, then draws around it."""
 
     mean: jax.Array | None = None
 
-    reverses = False
     bias = "it is a Gaussian"
 
     def prepare(self, key, target, report):
@@ -46,7 +44,7 @@ class Prepared(gm.Generator):
         for done in range(20):
             x = x + 0.5 * target.score(x)
             report(done + 1, 20)
-        return eqx.tree_at(lambda g: g.mean, self, x, is_leaf=lambda leaf: leaf is None)
+        return Prepared(eqx.tree_at(lambda g: g.mean, self, x, is_leaf=lambda leaf: leaf is None))
 
     def draw(self, key, target):
         return self.mean + jax.random.normal(key, self.mean.shape), {}
@@ -107,7 +105,7 @@ def test_draws_without_any_weight_are_an_error():
 
 def test_a_generator_may_learn_before_its_first_draw():
     target = gm.energy(lambda x: 0.5 * jnp.sum((x - 7.0) ** 2), x=gm.Real(2))
-    tree = draw(target, Prepared(), draws=4000)
+    tree = draw(target, Climbing(), draws=4000)
     assert (np.abs(tree["posterior"]["x"].values[0].mean(0) - 7.0) < 4.5 / np.sqrt(4000)).all()
     assert tree.attrs["bias"] == "it is a Gaussian"
 
@@ -122,14 +120,6 @@ def test_draws_of_a_model_come_back_in_its_spaces_with_its_data():
     log_joint = -0.5 * grid**2 - 0.5 * (1.0 - np.exp(grid)) ** 2 - np.log(2 * np.pi)
     exact = np.log(np.trapezoid(np.exp(log_joint), grid))
     assert abs(tree.attrs["log_z"] - exact) < 4.0 * tree.attrs["log_z_standard_error"]
-
-
-def test_the_start_may_be_a_model_of_the_noisy_end():
-    spike = gm.joint(x=dist.Normal(jnp.array([5.0, -5.0]), 1e-3).to_event(1))
-    tree = draw(family(), gm.ReverseODE(gm.Euler(), steps=1), draws=20, init=spike)
-    model, step = family(), 1.0
-    exact = np.array([5.0, -5.0]) - step * np.asarray(model.velocity(np.array([5.0, -5.0]), 1.0))
-    np.testing.assert_allclose(tree["posterior"]["x"].values[0], np.broadcast_to(exact, (20, 2)), atol=0.2)
 
 
 def test_what_was_drawn_before_an_interruption_is_kept(monkeypatch):
@@ -156,41 +146,6 @@ def test_an_interruption_before_the_first_block_is_one(monkeypatch):
     monkeypatch.setattr(generators, "_block", stopped)
     with pytest.raises(KeyboardInterrupt):
         draw(family(), gm.DDPM(steps=2), draws=10)
-
-
-def test_wrong_pairings_name_the_fix():
-    model, path = family().model, gm.temper(family().model, gm.joint(x=dist.Normal(jnp.zeros(2), 1.0).to_event(1)))
-    with pytest.raises(gm.SpecError, match=r"a noised family is sampled backwards. Try gm.ReverseSDE\(\)"):
-        draw(family(), gm.NUTS())
-    with pytest.raises(gm.SpecError, match=r"sample\(Model, ReverseSDE\(\)\): .*noised family.*gm.noise\(model"):
-        draw(model, gm.ReverseSDE())
-    with pytest.raises(gm.SpecError, match=r"sample\(.*Path, DDPM\(\)\).*gm.noise"):
-        draw(path, gm.DDPM())
-    with pytest.raises(gm.SpecError, match=r"sample\(Noised, Importance\(\)\): a model is needed first"):
-        draw(family(), Importance())
-    with pytest.raises(gm.SpecError, match="ReverseSDE"):
-        draw(family(), gm.ReverseSDE)
-    with pytest.raises(gm.SpecError, match="path"):
-        draw(family(), gm.AIS(gm.MALA()))
-    discrete = gm.joint(k=dist.Categorical(probs=jnp.array([0.5, 0.5])))
-    with pytest.raises(gm.SpecError, match="k is discrete; Importance makes real numbers only"):
-        draw(discrete, Importance())
-    with pytest.raises(gm.SpecError, match="every variable is observed"):
-        draw(gm.joint(x=dist.Normal(0.0, 1.0)).condition(x=1.0), Importance())
-
-
-@pytest.mark.parametrize(
-    "init", [{"x": np.zeros(2)}, 3.0, gm.VP(), gm.energy(lambda x: x @ x, x=gm.Real(2))], ids=lambda i: type(i).__name__
-)
-def test_a_start_that_cannot_be_drawn_is_refused(init):
-    with pytest.raises(gm.SpecError, match=r"sample\(init=...\): a drawable model of x is needed.*family.at"):
-        draw(family(), gm.DDPM(steps=2), init=init)
-
-
-@pytest.mark.parametrize("shape", [(), (3,)])
-def test_a_start_of_another_shape_is_refused(shape):
-    with pytest.raises(gm.SpecError, match="init"):
-        draw(family(), gm.DDPM(steps=2), init=gm.joint(x=dist.Normal(jnp.zeros(shape), 1.0)))
 
 
 @pytest.mark.parametrize(("name", "value"), [("draws", 0), ("draws", 2.5), ("seed", -1), ("seed", 0.5)])

@@ -93,18 +93,6 @@ def test_commits_that_take_long_come_seldom(tmp_path, monkeypatch, patience, lea
     assert least <= len(between) <= most
 
 
-def test_a_run_is_never_written_over(tmp_path):
-    run(tmp_path / "run.zarr", draws=10, warmup=10)
-    with pytest.raises(gm.SpecError, match=r"there is a run already\. Continue it by gm\.resume"):
-        run(tmp_path / "run.zarr")
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(gm.SpecError, match="something else"):
-        run(tmp_path / "notes.txt")
-    with pytest.raises(gm.SpecError, match="something else"):
-        run(tmp_path)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-
-
 def test_a_full_disk_says_what_is_safe_and_the_rest_is_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 30)
     write, calls = store.checkpoint.write, []

@@ -1,13 +1,14 @@
 """What mean-field and full-rank variational inference share: the settings, and draws of the Gaussian that was found."""
 
 import abc
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.inference.generator import Generator, Stats
+from gmdsl.inference.generator import Generator, Prepared
+from gmdsl.inference.stats import Stats
 from gmdsl.samplers.approximations.fitting.gaussians import weighed
 from gmdsl.samplers.approximations.fitting.labels import labels
 from gmdsl.samplers.approximations.fitting.variational import Frame, check_variational, raised
@@ -30,13 +31,11 @@ class GaussianFit(Generator):
     resample: bool = False
     fitted: Any = None
 
-    reverses: ClassVar[bool] = False
-
     def __check_init__(self) -> None:
         check_variational(self)
 
     @property
-    def resamples(self) -> bool:  # ty: ignore[incompatible-property-override]
+    def resamples(self) -> bool:
         return self.resample
 
     @staticmethod
@@ -54,17 +53,18 @@ class GaussianFit(Generator):
     def spread(q: Any) -> dict[str, Any]:
         """How wide a Gaussian is, by name."""
 
-    def prepare(self, key: Array, target: Any, report: Any) -> Self:
+    def prepare(self, key: Array, target: Any, report: Any) -> Prepared[Self]:
         del report
         if self.fitted is not None:
-            return self
+            return Prepared(self, self._found(target))
         found = raised(self, self.begin(target.dim), type(self).build, key, target)
-        return eqx.tree_at(lambda s: s.fitted, self, found, is_leaf=lambda leaf: leaf is None)
+        fitted = eqx.tree_at(lambda s: s.fitted, self, found, is_leaf=lambda leaf: leaf is None)
+        return Prepared(fitted, fitted._found(target))
 
     def draw(self, key: Array, target: Any) -> tuple[Float[Array, " dim"], Stats]:
         return weighed(self.fitted.q, key, target)
 
-    def found(self, target: Any) -> dict[str, Any]:
+    def _found(self, target: Any) -> dict[str, Any]:
         q = self.fitted.q
         return {
             "coordinate": np.array(labels(target)),
