@@ -102,7 +102,7 @@ def test_wrong_blocks_say_what_to_do():
     model = gm.joint(k=dist.Bernoulli(0.3), x=lambda k: dist.Normal(2.0 * k, 1.0))
     for samplers, message in (
         ({"x": gm.NUTS()}, "k is in no block"),
-        ({"x": gm.NUTS(), "k": gm.MALA()}, r"k is discrete, and MALA moves real numbers only.*gm\.Gibbs"),
+        ({"x": gm.NUTS(), "k": gm.MALA()}, r"k was declared .*discrete, and MALA moves real numbers only.*gm\.Gibbs"),
         ({"x": gm.NUTS(), "z": gm.Gibbs()}, "no free variable 'z'; they are k, x"),
     ):
         with pytest.raises(gm.SpecError, match=message):
