@@ -27,7 +27,7 @@ from gmdsl.inference.stats import Stats
 EARLY = 8  # leapfrog steps in a trajectory at most, until the first window of warm-up
 
 
-class Climb(NamedTuple):
+class Ascent(NamedTuple):
     """State of the ascent on the logarithm of the length."""
 
     log_length: Float[Array, ""]
@@ -63,13 +63,15 @@ class TrajectoryLength(Adapter):
         if not 0.0 < self.memory < 1.0:
             raise SpecError(f"TrajectoryLength(memory={self.memory}): a number between 0 and 1 is needed.")
 
-    def start(self, sampler: Sampler, dim: int) -> tuple[Climb, Sampler]:
+    def start(self, sampler: Sampler, dim: int) -> tuple[Ascent, Sampler]:
         del dim
         log_length = jnp.log(jnp.asarray(setting(sampler, "trajectory_length")))
         zero = jnp.zeros_like(log_length)
-        return Climb(log_length, log_length, zero, zero, jnp.zeros((), bool)), sampler
+        return Ascent(log_length, log_length, zero, zero, jnp.zeros((), bool)), sampler
 
-    def update(self, state: Climb, sampler: Sampler, position: Any, score: Any, stats: Stats) -> tuple[Climb, Sampler]:
+    def update(
+        self, state: Ascent, sampler: Sampler, position: Any, score: Any, stats: Stats
+    ) -> tuple[Ascent, Sampler]:
         del position, score
         slope, count = _slope(stats), state.count + 1.0
         square = self.memory * state.square + (1.0 - self.memory) * slope**2
@@ -81,15 +83,15 @@ class TrajectoryLength(Adapter):
         weight = 2.0 / (count + 1.0)
         average = weight * log_length + (1.0 - weight) * state.log_average
         begun = state.begun | stats.get("warmup_window", False)
-        new = Climb(log_length, average, square, count, begun)
-        again = Climb(log_length, log_length, jnp.zeros_like(square), jnp.zeros_like(count), begun)
+        new = Ascent(log_length, average, square, count, begun)
+        again = Ascent(log_length, log_length, jnp.zeros_like(square), jnp.zeros_like(count), begun)
         restart = stats.get("warmup_window_end", False)
         new = jax.tree.map(lambda a, b, old: jnp.where(restart, a, b).astype(old.dtype), again, new, state)
         new = jax.tree.map(lambda a, old: jnp.where(begun, a, old), new, state)
         early = EARLY * setting(sampler, "step_size")
         return new, replace(sampler, trajectory_length=jnp.where(begun, jnp.exp(new.log_length), early))
 
-    def finish(self, state: Climb, sampler: Sampler) -> Sampler:
+    def finish(self, state: Ascent, sampler: Sampler) -> Sampler:
         return replace(sampler, trajectory_length=jnp.exp(state.log_average))
 
 

@@ -17,7 +17,7 @@ from gmdsl.results.tree import as_tree, attributes, constants
 
 
 @dataclass(frozen=True)
-class Drawn:
+class WeightedDraws:
     """What a generator or a path sampler leaves behind.
 
     Attributes:
@@ -37,7 +37,7 @@ class Drawn:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def weighted_tree(model: Any, drawn: Drawn, seed: int) -> Any:
+def weighted_tree(model: Any, drawn: WeightedDraws, seed: int) -> Any:
     """The tree of such draws.
 
     Args:

@@ -86,29 +86,34 @@ def sample(
     >>> tree["posterior"]["x"].shape
     (2, 50, 2)
     """
-    reason = None
-    if sampler is None:
-        sampler, reason = _chosen(model, chains, progress)
+    sampler, reason = (sampler, None) if sampler is not None else _chosen(model, chains, progress)
     if isinstance(sampler, Sampler):
-        _check_settings(chains, draws, warmup, thin, seed, chain_mode, checkpoint_every)
-        check_cores(cores)
+        _check_settings(chains, draws, warmup, thin, seed, chain_mode, checkpoint_every, cores)
         here = place(mesh) if store is not None or spans(mesh) else alone()
         check_mesh(mesh, chains, here)
-        with uncollected():
-            density = chain_density(model, sampler)
-        apart = here.count > 1 and not spans(mesh)
-        mode = choose_mode(sampler, chains, chain_mode, apart, density.target, devices=mesh is not None)
+        density = _compiled(model, sampler)
+        mode = choose_mode(sampler, chains, chain_mode, here.count > 1 and not spans(mesh), density.target, mesh)
         plan = RunPlan(chains, draws, warmup, seed, thin, mode)
         tree = _by_chains(density, sampler, plan, init, progress, mesh, here, cores, store, checkpoint_every)
     else:
         tree = _without_chains(model, sampler, draws, seed, init, progress)
-    if reason is not None:
-        _note(tree, "sampler_reason", reason)
-    if log_likelihood and isinstance(model, Model):
-        from gmdsl.run.predictive.log_likelihood import log_likelihood as add_log_likelihood
+    tree = tree if reason is None else _noted(tree, "sampler_reason", reason)
+    return _with_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
 
-        tree = add_log_likelihood(model, tree)
-    return tree
+
+def _compiled(model: Any, sampler: Sampler) -> Density:
+    """The compiled model, or the rungs of a path; a conditioned one without a free variable is refused."""
+    with uncollected():
+        density = chain_density(model, sampler)
+    if not density.free:
+        raise SpecError("sample(...): every variable is observed; there is nothing to sample.")
+    return density
+
+
+def _with_log_likelihood(model: Model, tree: Any) -> Any:
+    from gmdsl.run.predictive.log_likelihood import log_likelihood
+
+    return log_likelihood(model, tree)
 
 
 def _by_chains(
@@ -116,8 +121,6 @@ def _by_chains(
     cores: int | None, store: Any, every: int | None,
 ) -> Any:  # fmt: skip
     """The tree of chains, in memory or in a store."""
-    if not density.free:
-        raise SpecError("sample(...): every variable is observed; there is nothing to sample.")
     how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
     if store is not None:
         from gmdsl.run.resume import sample_stored
@@ -128,7 +131,7 @@ def _by_chains(
         tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     _warn_of_nan(tree)
     if isinstance(init, Generator):
-        _note(tree, "init", repr(init)[:2000])
+        return _noted(tree, "init", repr(init)[:2000])
     return tree
 
 
@@ -154,10 +157,11 @@ def _chosen(model: Any, chains: int, progress: bool) -> tuple[Any, str]:
     return sampler, reason
 
 
-def _note(tree: Any, name: str, value: str) -> None:
-    """An attribute of the tree and of its draws."""
+def _noted(tree: Any, name: str, value: str) -> Any:
+    """The tree with one more attribute, also of its draws."""
     for node in (tree, tree["posterior"]) if "posterior" in tree.children else (tree,):
         node.attrs[name] = value
+    return tree
 
 
 def _warn_of_nan(tree: Any) -> None:
@@ -182,12 +186,14 @@ def _check_settings(
     seed: int,
     chain_mode: Any,
     checkpoint_every: Any,
+    cores: Any,
 ) -> None:
     _check_counts(("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1), seed=seed)
     if not (checkpoint_every is None or (isinstance(checkpoint_every, int) and checkpoint_every > 0)):
         raise SpecError(f"sample(checkpoint_every={checkpoint_every!r}): a whole number of draws above 0 is needed.")
     if chain_mode not in (None, "vmap", "map", "tile"):
         raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
+    check_cores(cores)
 
 
 def _check_counts(*counts: tuple[str, Any, int], seed: Any) -> None:

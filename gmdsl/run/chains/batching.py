@@ -5,7 +5,7 @@ follows is batched anew: parts of some 32 chains on a core each, or one chain af
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -41,7 +41,7 @@ def choose_mode(
     asked: str | None,
     split: bool = False,
     target: FlatTarget | None = None,
-    devices: bool = False,
+    mesh: Any = None,
 ) -> str:
     """How chains are batched: side by side (in tiles when many), unless their work differs.
 
@@ -64,7 +64,7 @@ def choose_mode(
         asked: what the user wants in any case.
         split: whether several processes share the chains.
         target: the compiled model.
-        devices: whether several devices share the chains; they do so for the whole run.
+        mesh: devices that share the chains for the whole run; None for one.
     """
     if asked is not None:
         return asked
@@ -75,7 +75,7 @@ def choose_mode(
     if not any(adapter.chains > 1 for adapter in adapters_of(sampler)):
         return "map" if apart or split else "vmap" if chains <= WIDEST else "tile"
     numbers = chains * target.dim * (TALL if tall else 1) if target is not None else 0
-    if devices or numbers < MANY:
+    if mesh is not None or numbers < MANY:
         return "vmap"
     if apart:
         return f"vmap{THEN}map"

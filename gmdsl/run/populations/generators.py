@@ -18,7 +18,7 @@ from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.generator import Generator, Prepared
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
-from gmdsl.results.weighted_tree import Drawn, weighted_tree
+from gmdsl.results.weighted_tree import WeightedDraws, weighted_tree
 from gmdsl.run.progress import Progress
 from gmdsl.run.targets import flat_target
 from gmdsl.spaces.layout import unflatten
@@ -43,7 +43,7 @@ def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int,
         attrs["bias"] = generator.bias
     stats = {name: values[None] for name, values in made.stats.items()}
     log_z = made.log_z(type(generator).__name__) if "log_weight" in stats else None
-    drawn = Drawn(_named(model, made.x[None]), stats, log_z, generator.resamples, made.ready.found, attrs)
+    drawn = WeightedDraws(_named(model, made.x[None]), stats, log_z, generator.resamples, made.ready.found, attrs)
     return weighted_tree(model, drawn, seed)
 
 

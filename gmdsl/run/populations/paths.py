@@ -12,7 +12,7 @@ from gmdsl.core.pytrees.function import Constant
 from gmdsl.inference.path import Path, PathSampler, Population
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
-from gmdsl.results.weighted_tree import Drawn, weighted_tree
+from gmdsl.results.weighted_tree import WeightedDraws, weighted_tree
 from gmdsl.run.targets import flat_target
 
 
@@ -27,7 +27,7 @@ def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
         "draws_asked": position.shape[1],
         "sampling_time": time.perf_counter() - start,
     }
-    drawn = Drawn(
+    drawn = WeightedDraws(
         constrained(Density(path.reference), position), {}, log_z_of(population, repr(sampler)), attributes=attrs
     )
     return weighted_tree(path.target, drawn, seed)
