@@ -11,6 +11,7 @@ Reference:
     Betancourt, *A conceptual introduction to Hamiltonian Monte Carlo*, 2017 (divergences).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,22 @@ from gmdsl.diagnose.checks.gradient import gradient
 from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.stein import stein
 from gmdsl.diagnose.checks.weights import weights
+from gmdsl.diagnose.examined import Examined
 from gmdsl.diagnose.lint_rules.improper import improper
 from gmdsl.diagnose.positions import positions
 from gmdsl.diagnose.report import Finding, Report, report
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
+
+CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whatever their model
+    lambda run: sampler_stats.divergences(run.stats),
+    lambda run: sampler_stats.depth(run.stats),
+    lambda run: sampler_stats.nan_evaluations(run.stats),
+    lambda run: sampler_stats.acceptance(run.stats, run.posterior.attrs),
+    lambda run: sampler_stats.energies(run.stats),
+    lambda run: sampler_stats.bias(run.posterior),
+)
 
 
 def check(tree: Any, model: Model | Path | Noised | None = None, reference: Model | None = None) -> Report:
@@ -62,30 +73,25 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     if "posterior" not in tree.children or tree["posterior"].sizes["draw"] == 0:
         advice = "Run it again, or give a shorter warmup=."
         return report([Finding("draws", "failed", "interrupted during warm-up: there are no draws", advice)])
-    moving = tree["unconstrained_posterior"] if "unconstrained_posterior" in tree.children else tree["posterior"]
+    run = Examined(tree)
+    moving = run.moving
     found = [draws.missing(tree), draws.finite(tree["posterior"]), drift(tree, moving), draws.constant(tree, moving)]
     if "approximation" in tree.children:
         found += approximation(tree)
     elif "particles" in tree.children:
         found += [weights(tree["particles"]["log_weight"].values), sampler_stats.bias(tree["posterior"])]
     else:
-        found += _chains(tree, moving, broken=_broken(found))
+        found += _chains(run, broken=_broken(found))
     return report([*found, *_with_model(tree, moving, model, reference, broken=_broken(found))])
 
 
-def _chains(tree: Any, moving: Any, *, broken: bool) -> list[Finding | None]:
+def _chains(run: Examined, *, broken: bool) -> list[Finding | None]:
     """What the statistics of the sampler and the agreement of the chains tell."""
-    stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
-    found = [sampler_stats.divergences(stats), sampler_stats.depth(stats), sampler_stats.nan_evaluations(stats)]
-    found += [
-        sampler_stats.acceptance(stats, tree["posterior"].attrs),
-        sampler_stats.energies(stats),
-        sampler_stats.bias(tree["posterior"]),
-    ]
+    found = [look(run) for look in CHECKS]
     if broken:
         return found
-    found += [draws.enough(moving), draws.rhat(moving), *draws.sizes(moving)]
-    return [*found, by_arviz(tree)] if moving.sizes["draw"] >= draws.FEW else found
+    found += [draws.enough(run.moving), draws.rhat(run.moving), *draws.sizes(run.moving)]
+    return [*found, by_arviz(run.tree)] if run.moving.sizes["draw"] >= draws.FEW else found
 
 
 def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: bool) -> list[Finding]:

@@ -1,0 +1,15 @@
+import gmdsl as gm
+
+
+class Walk(gm.Sampler):
+    step_size: float = 20.0
+    adapts = gm.adapt.MyAdapter(target_accept=0.3)
+
+    def step(self, key, target, state):
+        return gm.RandomWalk(self.step_size).step(key, target, state)
+
+
+def test_the_acceptance_rate_is_what_was_asked_for():
+    bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(3))
+    tree = gm.sample(bowl, Walk(), warmup=2000, draws=2000, progress=False)
+    assert abs(float(tree["sample_stats"]["acceptance_rate"].mean()) - 0.3) < 0.05

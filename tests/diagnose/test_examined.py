@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+import gmdsl as gm
+from gmdsl.diagnose.examined import Examined
+
+
+@pytest.fixture(scope="module")
+def tree():
+    bowl = gm.energy(lambda x: x.sum() - 3.0 * x.prod() ** 0.5, x=gm.Positive(2))
+    return gm.sample(bowl, gm.RandomWalk(0.3), draws=20, warmup=10, progress=False)
+
+
+def test_checks_see_the_coordinates_that_moved(tree):
+    run = Examined(tree)
+    np.testing.assert_allclose(np.exp(run.moving["x"]), run.posterior["x"], rtol=1e-5)
+    assert run.stats["accepted"].shape == (4, 20)
+
+
+def test_a_tree_of_draws_alone_has_no_stats_and_is_read_as_it_is(tree):
+    from xarray import DataTree
+
+    run = Examined(DataTree.from_dict({"/posterior": tree["posterior"].to_dataset()}))
+    assert len(run.stats) == 0
+    assert run.moving.equals(run.posterior)
