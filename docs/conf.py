@@ -16,7 +16,7 @@ author = "the gmdsl authors"
 version = release = importlib.metadata.version("gmdsl")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "skeletons"]
 default_role = "literal"  # docstrings write `name` for code
 
 html_theme = "furo"

@@ -121,8 +121,36 @@ class FlatTarget(Target):
         """The flat vector of named values."""
         return self.program.unconstrain(self.leaves, self.hoisted, values)
 
+    def evaluated(self, x: Float[Array, " dim"], found: tuple[Array, Array]) -> Target:
+        return _Evaluated(self, x, found)
+
     def minibatch(self, key: Array, batches: Any) -> "FlatTarget":
         return batches.draw(key, self)
+
+
+class _Evaluated(Target):
+    """A target that was evaluated at a point already, and is not a second time where a sampler asks for the same."""
+
+    target: FlatTarget
+    point: Any
+    found: Any
+
+    @property
+    def dim(self) -> int:
+        return self.target.dim
+
+    @property
+    def states(self) -> States:
+        return self.target.states
+
+    def log_density(self, x: Any) -> Any:
+        return self.target.log_density(x)
+
+    def log_density_and_score(self, x: Any) -> Any:
+        return self.found if x is self.point else self.target.log_density_and_score(x)
+
+    def minibatch(self, key: Array, batches: Any) -> Target:
+        return self.target.minibatch(key, batches)
 
 
 class Interned(eqx.Module):

@@ -43,6 +43,11 @@ class Target(eqx.Module):
         """The gradient of the log-density at one point."""
         return jax.grad(self.log_density)(x)
 
+    def evaluated(self, x: Float[Array, " dim"], found: tuple[Array, Array]) -> "Target":
+        """The target with its log-density and score at one point already found; by default it forgets them."""
+        del x, found
+        return self
+
     def drawn(self, x: Float[Array, " dim"]) -> Float[Array, " model_dim"]:
         """What of the vector is a draw of the model: all of it, but for replicas on a path."""
         return x

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from gmdsl.core.pytrees.function import Constant, Function
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.sampler import Sampler
-from gmdsl.inference.stats import Stats
+from gmdsl.inference.stats import FLAG, SCHEMA, Stats
 
 ARVIZ = {
     "accept_prob": "acceptance_rate",
@@ -26,7 +26,6 @@ ARVIZ = {
     "num_steps": "n_steps",
     "num_trajectory_expansions": "tree_depth",
 }
-FLAGS = ("accepted", "diverging")
 
 
 class ForeignKernel(Sampler):
@@ -76,7 +75,7 @@ def stats_of(info: Any, leave: tuple[str, ...] = ()) -> Stats:
         if name in leave or not _is_scalar(value):
             continue
         known = ARVIZ.get(name, name)
-        told[known] = jnp.asarray(value, bool) if known in FLAGS else jnp.asarray(value)
+        told[known] = jnp.asarray(value, bool) if SCHEMA.get(known) == FLAG else jnp.asarray(value)
     return told
 
 

@@ -32,7 +32,7 @@ def smaller(first: Space, second: Space) -> Space | None:
 def _inside(inner: Space, outer: Space) -> bool:
     if isinstance(outer, Real) or (isinstance(outer, Integer) and inner.discrete):
         return True
-    if isinstance(inner, _UNBOUNDED) or isinstance(outer, _UNBOUNDED):
+    if isinstance(inner, _UNBOUNDED) or isinstance(outer, (*_UNBOUNDED, Simplex)):  # a simplex is no box
         return False
     low, high = _bounds(inner)
     outer_low, outer_high = _bounds(outer)

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 LINEAR = {
-    *("add", "sub", "neg", "add_any", "reduce_sum", "cumsum", "copy", "copy_p", "stop_gradient"),
+    *("add", "sub", "neg", "add_any", "reduce_sum", "cumsum", "copy", "copy_p", "stop_gradient", "reshape", "pad"),
     *(
-        "reshape",
         "broadcast_in_dim",
         "transpose",
         "squeeze",
@@ -17,7 +16,6 @@ LINEAR = {
         "stack",
         "tile",
     ),
-    "pad",
 }
 BILINEAR = {"mul", "dot_general", "conv_general_dilated"}
 LINEAR_IN = {  # which operands an operation is linear in, given the others (a denominator, indices, a matrix)
@@ -29,7 +27,9 @@ LINEAR_IN = {  # which operands an operation is linear in, given the others (a d
     "dynamic_update_slice": {0, 1},
     "triangular_solve": {1},
 }
-CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat"}
+CALLS = {
+    *("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat", "remat2"),
+}
 # stop_gradient is missing on purpose: the weights of what is linear are derivatives.
 FIRST = dict.fromkeys(
     ("reshape", "transpose", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "rev", "copy", "copy_p", "split",

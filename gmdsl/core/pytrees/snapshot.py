@@ -59,7 +59,7 @@ def snapshot(value: Any, done: dict[int, Any]) -> Any:
         return value  # constraints are compared by identity
     if is_tree or is_user_object(value):
         try:
-            twin = object.__new__(type(value))
+            twin = types.SimpleNamespace() if isinstance(value, types.SimpleNamespace) else object.__new__(type(value))
         except TypeError:  # a class that builds on another memory layout is kept as it is
             return value
         done[id(value)] = twin

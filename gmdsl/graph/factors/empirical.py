@@ -55,6 +55,9 @@ class EmpiricalFactor(Declared):
     def log_density(self, values: Values) -> NoReturn:
         raise no_density("log_density(...)", self)
 
+    def pointwise(self, values: Values) -> NoReturn:
+        raise no_density("log_density(...)", self)
+
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         given = [name for name in self.children if name in values]
         if given:

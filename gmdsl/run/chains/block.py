@@ -16,7 +16,8 @@ from gmdsl.core.pytrees.fields import strong
 from gmdsl.core.random.keys import as_keys, step_key
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.inference.collectives import LANES
-from gmdsl.inference.target import States, Target
+from gmdsl.inference.stats import EVENTS
+from gmdsl.inference.target import Target
 from gmdsl.run.chains.contract import checked, recorded, updated
 from gmdsl.run.chains.kernel import Carry, Kernel, Record, dissect, start_adapters
 from gmdsl.run.chains.tiles import in_tiles, tile_size
@@ -24,31 +25,6 @@ from gmdsl.run.chains.warmup import FINISH, WINDOW, WINDOW_END
 from gmdsl.run.parallel.mesh import over
 
 _START = 0x7FFFFFFF  # the step index whose key starts a chain; no run is that long
-
-
-class _Evaluated(Target):
-    """A target that was evaluated at a point already, and is not a second time where a sampler asks for the same."""
-
-    target: Target
-    point: Any
-    found: Any
-
-    @property
-    def dim(self) -> int:
-        return self.target.dim
-
-    @property
-    def states(self) -> States:
-        return self.target.states
-
-    def log_density(self, x: Any) -> Any:
-        return self.target.log_density(x)
-
-    def log_density_and_score(self, x: Any) -> Any:
-        return self.found if x is self.point else self.target.log_density_and_score(x)
-
-    def minibatch(self, key: Array, batches: Any) -> Target:
-        return self.target.minibatch(key, batches)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -59,7 +35,7 @@ def start_chains(kernel: Kernel, target: Target, arrays: Any, keys: Array, x: Ar
     def one(key: Array, x: Array, arrays: Any) -> Any:
         lp, score = target.log_density_and_score(x)
         sampler, states = start_adapters(kernel.given.fill(arrays), kernel.adapters, target.dim)
-        there = _Evaluated(target, x, (lp, score))
+        there = target.evaluated(x, (lp, score))
         state = sampler.init(jax.random.fold_in(as_keys(key), _START), there, x)
         if jnp.shape(sampler.position(state)) != x.shape:
             found = jnp.shape(sampler.position(state))
@@ -158,8 +134,7 @@ def _buffers(step: Any, capacity: int, axis: int, keys: Array, carries: Carry, p
 
 def _any(old: dict[str, Array], new: dict[str, Array]) -> dict[str, Array]:
     """Stats of a thinned record: flags of any step since the last one, numbers of the last step."""
-    flags = {name for name in ("diverging", "nan_evaluations", "reached_max_treedepth") if name in new}
-    return {name: old[name] | value if name in flags else value for name, value in new.items()}
+    return {name: old[name] | value if name in EVENTS else value for name, value in new.items()}
 
 
 def _step(kernel: Kernel, target: Target, key: Array, carry: Carry, index: Array, phase: Array) -> Any:

@@ -10,10 +10,6 @@ from gmdsl.core.jaxprs.affine import AFFINE, affinity
 from gmdsl.core.jaxprs.dataflow import output_states
 from gmdsl.core.jaxprs.elementwise import element_axes
 
-CHECKPOINT = pytest.param(
-    jax.checkpoint, marks=pytest.mark.xfail(reason="remat2 is missing in CALLS: its name in JAX 0.12", strict=True)
-)
-
 
 def used(function, x):
     """Names of the primitives that act on what depends on x, those inside calls in their place."""
@@ -84,7 +80,7 @@ def test_functions_of_single_numbers_are_known_to_keep_elements_apart(function):
     assert element_axes(function, [jnp.full(3, 0.5)]) == (0,)
 
 
-@pytest.mark.parametrize("wrap", [jax.jit, CHECKPOINT, jax.custom_jvp, jax.custom_vjp])
+@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint, jax.custom_jvp, jax.custom_vjp])
 def test_programs_that_are_called_are_followed_inside(wrap):
     inner = wrap(lambda x: 2.0 * x + 1.0)
     if hasattr(inner, "defjvp"):

@@ -5,7 +5,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.graph.factors.empirical import EmpiricalFactor, no_density
 
-PAIR = EmpiricalFactor((np.array([1.0, 2.0]), np.array([[3, 4], [5, 6]])), ("a", "b"))
+PAIR = EmpiricalFactor((np.array([1.0, 2.0]), np.array([[3, 4], [5, 6]])), (("a", gm.Real()), ("b", gm.Integer(2))))
 
 
 def test_a_row_is_drawn_as_a_whole():
@@ -24,11 +24,13 @@ def test_names_change_and_columns_go():
     assert renamed.only({"b"}).children == ("b",)
 
 
-@pytest.mark.parametrize("ask", [lambda f: f.log_density({}), lambda f: f.pointwise({}), lambda f: f.decode({}, {})])
+@pytest.mark.parametrize(
+    "ask", [lambda f: f.log_density({}), lambda f: f.pointwise({}), lambda f: f.decode({}, {"a": 1.0})]
+)
 def test_no_density_is_given(ask):
     with pytest.raises(gm.SpecError, match=r"a, b are drawn from a data set, points without a density"):
         ask(PAIR)
-    assert "x is drawn" in str(no_density("compile(...)", EmpiricalFactor((np.ones(2),), ("x",))))
+    assert "x is drawn" in str(no_density("compile(...)", EmpiricalFactor((np.ones(2),), (("x", gm.Real()),))))
 
 
 def test_a_data_set_in_a_mixture_has_no_density_either():

@@ -1,3 +1,5 @@
+import jax
+
 import gmdsl as gm
 
 
@@ -6,7 +8,9 @@ class Walk(gm.Sampler):
     adapts = gm.adapt.MyAdapter(target_accept=0.3)
 
     def step(self, key, target, state):
-        return gm.RandomWalk(self.step_size).step(key, target, state)
+        key_move, key_accept = jax.random.split(key)
+        proposal = state + self.step_size * jax.random.normal(key_move, state.shape)
+        return gm.metropolis(key_accept, state, proposal, target.log_density(proposal) - target.log_density(state))
 
 
 def test_the_acceptance_rate_is_what_was_asked_for():
