@@ -87,7 +87,7 @@ class EnergyError(Adapter):
         constant = jnp.logaddexp(jnp.log1p(-weight) + state.log_constant, jnp.log(weight) + seen)
         going = state._replace(log_constant=constant, count=state.count + 1.0)
         kept = jnp.minimum(going.count + state.before, self.memory)
-        ended = going._replace(log_before=_pooled(going), before=kept, count=jnp.zeros_like(state.count))
+        ended = going._replace(log_before=_pool(going), before=kept, count=jnp.zeros_like(state.count))
         end = stats.get("warmup_window_end", False)
         new = jax.tree.map(lambda a, b, old: jnp.where(end, a, b).astype(old.dtype), ended, going, state)
         return new, replace(sampler, step_size=self._step(new))
@@ -96,10 +96,10 @@ class EnergyError(Adapter):
         return replace(sampler, step_size=self._step(state))
 
     def _step(self, state: Errors) -> Float[Array, ""]:
-        return jnp.exp((jnp.log(self.target) - _pooled(state)) / ORDER).astype(state.log_constant.dtype)
+        return jnp.exp((jnp.log(self.target) - _pool(state)) / ORDER).astype(state.log_constant.dtype)
 
 
-def _pooled(state: Errors) -> Float[Array, ""]:
+def _pool(state: Errors) -> Float[Array, ""]:
     """The estimate of log c from all errors, or from those since the last start when the earlier ones contradict."""
     count = jnp.maximum(state.count, 1.0)
     agree = jnp.abs(state.log_constant - state.log_before) < AGREE * (1.0 + 3.0 / count)

@@ -108,7 +108,7 @@ class LowRankMetric(Adapter):
 
     def _estimate(self, state: RecentDraws, old: LowRank, scored: bool) -> LowRank:
         seen = jnp.minimum(state.count, self.kept)
-        x, g = _centred(state.positions, seen), _centred(state.scores, seen)
+        x, g = _center(state.positions, seen), _center(state.scores, seen)
         variance_x, variance_g = jnp.sum(x**2, axis=0), jnp.sum(g**2, axis=0)
         tiny = jnp.finfo(x.dtype).tiny
         variance = jnp.sqrt(variance_x / jnp.maximum(variance_g, tiny)) if scored else variance_x
@@ -152,7 +152,7 @@ def _with(state: RecentDraws, positions: Array, scores: Any) -> RecentDraws:
     return RecentDraws(put(state.positions, positions), put(state.scores, scores), state.count + len(positions))
 
 
-def _centred(rows: Array, seen: Array) -> Array:
+def _center(rows: Array, seen: Array) -> Array:
     """The first rows less their mean, so that their products sum to a covariance; the others zero."""
     there = (jnp.arange(len(rows)) < seen)[:, None]
     mean = jnp.sum(jnp.where(there, rows, 0.0), axis=0) / jnp.maximum(seen, 1.0)

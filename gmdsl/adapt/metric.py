@@ -45,16 +45,16 @@ class Metric(Adapter):
         self, state: Moments, sampler: Sampler, position: Any, score: Any, stats: Stats
     ) -> tuple[Moments, Sampler]:
         del score
-        return self._updated(state, add(state, position), sampler, stats)
+        return self._update_moments(state, add(state, position), sampler, stats)
 
     def update_all(
         self, state: Moments, sampler: Sampler, positions: Any, scores: Any, stats: Stats
     ) -> tuple[Moments, Sampler]:
         """One estimate from the draws of all chains."""
         del scores
-        return self._updated(state, add_all(state, positions), sampler, stats)
+        return self._update_moments(state, add_all(state, positions), sampler, stats)
 
-    def _updated(self, old: Moments, new: Moments, sampler: Sampler, stats: Stats) -> tuple[Moments, Sampler]:
+    def _update_moments(self, old: Moments, new: Moments, sampler: Sampler, stats: Stats) -> tuple[Moments, Sampler]:
         inside, end = stats.get("warmup_window", False), stats.get("warmup_window_end", False)
         state = jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, old)
         mass = setting(sampler, "inverse_mass")

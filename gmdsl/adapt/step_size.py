@@ -75,17 +75,17 @@ class StepSize(Adapter):
         self, state: Averages, sampler: Sampler, position: Any, score: Any, stats: Stats
     ) -> tuple[Averages, Sampler]:
         del position, score
-        return self._updated(state, sampler, jnp.nan_to_num(stats["acceptance_rate"], nan=0.0), stats)
+        return self._average(state, sampler, jnp.nan_to_num(stats["acceptance_rate"], nan=0.0), stats)
 
     def update_all(
         self, state: Averages, sampler: Sampler, positions: Any, scores: Any, stats: Stats
     ) -> tuple[Averages, Sampler]:
         """One step for all chains, from the mean of their rates."""
         del positions, scores
-        return self._updated(state, sampler, jnp.nan_to_num(stats["acceptance_rate"], nan=0.0).mean(), stats)
+        return self._average(state, sampler, jnp.nan_to_num(stats["acceptance_rate"], nan=0.0).mean(), stats)
 
-    def _updated(self, state: Averages, sampler: Sampler, accept: Array, stats: Stats) -> tuple[Averages, Sampler]:
-        state, searching = _searched(state, accept)
+    def _average(self, state: Averages, sampler: Sampler, accept: Array, stats: Stats) -> tuple[Averages, Sampler]:
+        state, searching = _search(state, accept)
         count = state.count + 1.0
         gap = state.gap + (self.target_accept - accept - state.gap) / (count + self.offset)
         log_step = state.center - jnp.sqrt(count) / self.regularization * gap
@@ -108,7 +108,7 @@ def _restart(log_step: Array, center: Array, ceiling: Array | None = None) -> Av
     return Averages(log_step, log_step, zero, center, zero, jnp.asarray(ceiling is not None), top)
 
 
-def _searched(state: Averages, accept: Array) -> tuple[Averages, Array]:
+def _search(state: Averages, accept: Array) -> tuple[Averages, Array]:
     """The state with a step that is shorter, or longer again, by a fixed factor, and whether it still searches.
 
     It does from the first step that is all but always rejected to the first that is neither that nor all but always

@@ -164,9 +164,9 @@ class Density:
                 fits = False
             if fits:
                 return dict(values)
-        return self._converted(verb, values)
+        return self._convert(verb, values)
 
-    def _converted(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
+    def _convert(self, verb: str, values: Mapping[str, Any]) -> dict[str, Array]:
         if not isinstance(values, Mapping):
             names = ", ".join(f"{name!r}: ..." for name in self._program.free)
             raise SpecError(

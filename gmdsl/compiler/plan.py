@@ -84,7 +84,7 @@ def plan(model: FactorGraph) -> Plan:
                 f"compile(...): {name} has the support {model.spaces[name].title}, whose bounds move, and more than"
                 " one factor defines it. Give it a fixed support."
             )
-    return Plan(_slots(model), rooted, tuple(order), owns, _fixed(model, factors, order))
+    return Plan(_slots(model), rooted, tuple(order), owns, _find_fixed(model, factors, order))
 
 
 def _owners(model: FactorGraph) -> dict[str, int]:
@@ -112,7 +112,7 @@ def _slots(model: FactorGraph) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def _fixed(model: FactorGraph, factors: list[Factor], order: list[int]) -> frozenset[int]:
+def _find_fixed(model: FactorGraph, factors: list[Factor], order: list[int]) -> frozenset[int]:
     """Factors that read and define nothing that moves."""
     moving, fixed = set(model.free), set()
     for index in order:

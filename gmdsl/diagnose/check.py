@@ -81,8 +81,8 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     elif "particles" in tree.children:
         found += [weights(tree["particles"]["log_weight"].values), sampler_stats.bias(tree["posterior"])]
     else:
-        found += _chains(run, broken=_broken(found))
-    return report([*found, *_with_model(tree, moving, model, reference, broken=_broken(found))])
+        found += _chains(run, broken=_is_broken(found))
+    return report([*found, *_with_model(tree, moving, model, reference, broken=_is_broken(found))])
 
 
 def _chains(run: Examined, *, broken: bool) -> list[Finding | None]:
@@ -97,31 +97,31 @@ def _chains(run: Examined, *, broken: bool) -> list[Finding | None]:
 def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: bool) -> list[Finding]:
     """What only the model can tell."""
     if model is None:
-        return [_skipped("Stein identity", "no model was given", "Pass the model: gm.check(tree, model).")]
+        return [_not_examined("Stein identity", "no model was given", "Pass the model: gm.check(tree, model).")]
     if isinstance(model, Path):
         model, reference = model.target, model.reference if reference is None else reference
     if isinstance(model, Noised):
-        return [_skipped("Stein identity", "a noised family has no one density", "Pass the model of the data.")]
+        return [_not_examined("Stein identity", "a noised family has no one density", "Pass the model of the data.")]
     if not isinstance(model, Model):
         raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
     density = Density(model)
     if any(density.spaces[name].discrete for name in density.free):
-        return [_skipped("Stein identity", "a variable is discrete", "Sum it out: model.marginalize(...).")]
+        return [_not_examined("Stein identity", "a variable is discrete", "Sum it out: model.marginalize(...).")]
     at, proper = positions(tree, density), improper(model)
     if broken or proper.status == "failed":
-        return [proper, _skipped("Stein identity", "the draws are broken, or there is no density", "")]
+        return [proper, _not_examined("Stein identity", "the draws are broken, or there is no density", "")]
     if moving.sizes["draw"] < draws.FEW:
-        return [_skipped("Stein identity", f"{moving.sizes['draw']} draws", "Run more draws.")]
+        return [_not_examined("Stein identity", f"{moving.sizes['draw']} draws", "Run more draws.")]
     if not np.isfinite(at.x).all():
-        return [_skipped("Stein identity", "draws lie on the border of the support", "Try jax_enable_x64.")]
+        return [_not_examined("Stein identity", "draws lie on the border of the support", "Try jax_enable_x64.")]
     return [proper, *stein(density, at), gradient(model, at), modes(model, reference, at)]
 
 
-def _skipped(name: str, why: str, advice: str) -> Finding:
+def _not_examined(name: str, why: str, advice: str) -> Finding:
     return Finding(name, "note", f"not examined: {why}", advice)
 
 
-def _broken(found: list[Finding | None]) -> bool:
+def _is_broken(found: list[Finding | None]) -> bool:
     return any(finding is not None and finding.status == "failed" for finding in found)
 
 

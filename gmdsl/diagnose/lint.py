@@ -43,17 +43,17 @@ def lint(model: Model) -> Report:
     """
     if not isinstance(model, Model):
         raise SpecError(f"lint(...): a model is needed, not {type(model).__name__}. Make one by gm.joint or gm.energy.")
-    found = [_tried(rule, model) for rule in READ]
+    found = [_try_rule(rule, model) for rule in READ]
     ready = not model.inputs and model.free and found[-1].status == "ok"
     if ready:
-        return report([*found, *(_tried(rule, model) for rule in EVALUATED)])
+        return report([*found, *(_try_rule(rule, model) for rule in EVALUATED)])
     why = "inputs are not bound" if model.inputs else "no free variable is a real number of its own"
     return report(
         [*found, Finding("evaluation", "note", f"not examined: {why}", "Bind, marginalise or observe first.")]
     )
 
 
-def _tried(rule: Callable[[Model], Finding], model: Model) -> Finding:
+def _try_rule(rule: Callable[[Model], Finding], model: Model) -> Finding:
     """The finding of a rule; a rule that fails on a model says so and stops nothing."""
     try:
         return rule(model)

@@ -36,7 +36,7 @@ def positions(tree: Any, density: Density) -> Positions:
         SpecError: the tree has no draws of a variable of the model, or of another shape.
     """
     weighted = "particles" in tree.children
-    if not weighted and (flat := _recorded(tree, density)) is not None:
+    if not weighted and (flat := _read_recorded(tree, density)) is not None:
         return Positions(flat)
     group = tree["particles" if weighted else "posterior"]
     values = {}
@@ -61,7 +61,7 @@ def positions(tree: Any, density: Density) -> Positions:
     return Positions(x, group["log_weight"].values.astype(float) if weighted else None)
 
 
-def _recorded(tree: Any, density: Density) -> np.ndarray | None:
+def _read_recorded(tree: Any, density: Density) -> np.ndarray | None:
     """The unconstrained draws that the run has kept."""
     if "unconstrained_posterior" not in tree.children:
         return None

@@ -22,15 +22,15 @@ def starts(dim: int, count: int, seed: int = 0) -> Float[np.ndarray, "count dim"
 
 def log_densities(model: Model, x: np.ndarray, *, double: bool = True) -> np.ndarray:
     """Flat log-densities at points, (points, dim), in double or single precision."""
-    return _evaluated(_values, model, x, double)
+    return _evaluate(_values, model, x, double)
 
 
 def scores(model: Model, x: np.ndarray, *, double: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Flat log-densities and scores at points."""
-    return _evaluated(_scores, model, x, double)
+    return _evaluate(_scores, model, x, double)
 
 
-def _evaluated(function: Any, model: Model, x: np.ndarray, double: bool) -> Any:
+def _evaluate(function: Any, model: Model, x: np.ndarray, double: bool) -> Any:
     """A function of flat points in batches of few sizes, so that it compiles few times."""
     size = min(BATCH, 2 ** int(np.ceil(np.log2(max(len(x), 16)))))
     padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % size, axis=0)])

@@ -165,11 +165,11 @@ def same_variables(model: Model, family: Noised) -> bool:
 def _call(what: str, family: Noised, x: Array, t: Array) -> Array:
     """One method of the denoiser, compiled once per structure."""
     skeleton, arrays = strip((family.process, family.denoiser))
-    return _compiled(what, skeleton, arrays, x, t)
+    return _evaluate_compiled(what, skeleton, arrays, x, t)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _compiled(what: str, skeleton: Skeleton, arrays: Any, x: Array, t: Array) -> Array:
+def _evaluate_compiled(what: str, skeleton: Skeleton, arrays: Any, x: Array, t: Array) -> Array:
     process, denoiser = skeleton.fill(arrays)
     if what == "velocity":
         return process.velocity(x, denoiser.score(process, x, t), t)

@@ -28,7 +28,7 @@ def checked_bounds(verb: str, base: Any, low: Any, high: Any) -> tuple[Any, Any]
     low, high = (_none_if_infinite(verb, low, -np.inf), _none_if_infinite(verb, high, np.inf))
     if low is None and high is None:
         raise SpecError(f"{verb}({kind}): no bound was given. Pass low=, high= or both.")
-    if low is not None and high is not None and _known(low) and _known(high) and not np.all(low < high):
+    if low is not None and high is not None and _known_bounds(low) and _known_bounds(high) and not np.all(low < high):
         raise SpecError(f"{verb}({kind}, low={low}, high={high}): low is not below high. Swap them.")
     try:
         jax.eval_shape(lambda: log_tails(base, base.support.feasible_like(jnp.zeros(base.batch_shape))))
@@ -43,12 +43,12 @@ def batch_shape(base: Any, *bounds: Any) -> tuple[int, ...]:
 
 
 def _none_if_infinite(verb: str, bound: Any, infinity: float) -> Any:
-    if bound is None or not _known(bound):
+    if bound is None or not _known_bounds(bound):
         return bound
     if np.isnan(bound).any():
         raise SpecError(f"{verb}(...): a bound is NaN. Pass numbers, infinite where nothing is cut.")
     return None if np.all(np.asarray(bound) == infinity) else bound
 
 
-def _known(bound: Any) -> bool:
+def _known_bounds(bound: Any) -> bool:
     return not isinstance(bound, Tracer)

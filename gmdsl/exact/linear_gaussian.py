@@ -33,7 +33,7 @@ MOST_NUMBERS = 5000  # whose covariance is built and factorised at each evaluati
 
 def children_log_density(model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
     """The log-density of a model with Gaussian variables integrated out, where `component_count` is a number."""
-    above, below, rest = _sorted(model, hidden)
+    above, below, rest = _sort_factors(model, hidden)
     found = _joint(model, hidden, values, above, below)
     if isinstance(found, str):
         raise ValueError(found)
@@ -55,7 +55,7 @@ def component_count(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes)
             return f"{name} in {model.spaces[name].title} is not Gaussian"
     if cycle(model.factors):
         return "the arrows form a cycle"
-    above, below, _ = _sorted(model, hidden)
+    above, below, _ = _sort_factors(model, hidden)
     for factor in (*above, *below):
         if not isinstance(factor, Conditional):
             return f"{factor.name} is an energy"
@@ -77,7 +77,7 @@ def component_count(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes)
     return found[0] if isinstance(found[0], str) else len(found[0].means)
 
 
-def _sorted(
+def _sort_factors(
     model: FactorGraph, hidden: tuple[str, ...]
 ) -> tuple[tuple[Factor, ...], tuple[Factor, ...], tuple[Factor, ...]]:
     """The factors of the hidden variables, those below them, and those that do not touch them; in order."""
@@ -96,17 +96,17 @@ def _joint(
     for factor in above:
         found = propagated(model, values, [factor], joint, reads)
         if found is None:
-            return _refused(factor, reads)
+            return _why_refused(factor, reads)
         joint, reads = found, (*reads, *factor.children)
     for factor in below:
         whole = factor.base if isinstance(factor, Missing) else factor  # its gaps are integrated out of the result
         found = propagated(model, values, [whole], joint, reads)
         if found is None:
-            return _refused(factor, hidden)
+            return _why_refused(factor, hidden)
         joint = found
     return joint
 
 
-def _refused(factor: Factor, hidden: tuple[str, ...]) -> str:
+def _why_refused(factor: Factor, hidden: tuple[str, ...]) -> str:
     given = f" with a mean affine in {', '.join(hidden)} and a covariance free of it" if hidden else ""
     return f"{factor.name} is not Gaussian{given}"

@@ -43,11 +43,11 @@ class Marginal(Submodel):
 
     @property
     def normalized(self) -> bool:
-        return capabilities(_closed(self.parts[0])).normalized
+        return capabilities(_bind_inputs(self.parts[0])).normalized
 
     @property
     def drawable(self) -> bool:
-        return capabilities(_closed(self.parts[0])).drawable
+        return capabilities(_bind_inputs(self.parts[0])).drawable
 
     @property
     def account(self) -> Names:
@@ -74,7 +74,7 @@ class Marginal(Submodel):
         inside = self.inside(values)
 
         def one(key: Array) -> dict[str, Any]:
-            have = complete(_closed(self.parts[0]), key, inside)
+            have = complete(_bind_inputs(self.parts[0]), key, inside)
             return {outer: have[inner] for inner, outer in self.made}
 
         return repeated(one, key, shape)
@@ -122,7 +122,7 @@ def accounts(model: FactorGraph) -> Names:
     return tuple(line for f in factors if isinstance(f, Marginal | MarginalEnergy) for line in f.account)
 
 
-def _closed(model: FactorGraph) -> Any:
+def _bind_inputs(model: FactorGraph) -> Any:
     """The model as it is once its inputs have values."""
     return dataclasses.replace(model, inputs=())
 

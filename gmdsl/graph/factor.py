@@ -54,11 +54,11 @@ def call_by_name(function: Any) -> Call:
 
 def call_by_order(function: Any, variables: tuple[str, ...]) -> Call:
     """A call that passes the variables by position (modules, builtins)."""
-    wrapped = _own(function) if isinstance(function, eqx.Module) else Function(function)
+    wrapped = _copy_module(function) if isinstance(function, eqx.Module) else Function(function)
     return Call(wrapped, tuple(("", variable) for variable in variables))
 
 
-def _own(module: eqx.Module) -> eqx.Module:
+def _copy_module(module: eqx.Module) -> eqx.Module:
     """The module with private copies of its NumPy arrays."""
     return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, module)
 

@@ -81,22 +81,22 @@ def stats_of(info: Any, leave: tuple[str, ...] = ()) -> Stats:
 
 def held(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as leaves of a sampler: functions and other objects are compared by content."""
-    return {name: _held(value) for name, value in settings.items()}
+    return {name: _hold(value) for name, value in settings.items()}
 
 
 def freed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as they were given."""
-    return {name: _freed(value) for name, value in settings.items()}
+    return {name: _free(value) for name, value in settings.items()}
 
 
-def _held(value: Any) -> Any:
+def _hold(value: Any) -> Any:
     if isinstance(value, types.FunctionType):
         return Function(value)
     plain = value is None or isinstance(value, bool | int | float | str) or hasattr(value, "dtype")
     return value if plain else Constant(value)
 
 
-def _freed(value: Any) -> Any:
+def _free(value: Any) -> Any:
     if isinstance(value, Function):
         return value.function
     return value.value if isinstance(value, Constant) else value

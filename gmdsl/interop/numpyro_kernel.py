@@ -44,7 +44,7 @@ class NumPyroKernel(ForeignKernel):
     names: tuple[str, ...] = eqx.field(static=True, default=())
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Any:
-        return self._started(key, target, x)[1]
+        return self._start(key, target, x)[1]
 
     def position(self, state: Any) -> Float[Array, " dim"]:
         return state.z
@@ -52,13 +52,13 @@ class NumPyroKernel(ForeignKernel):
     def step(self, key: Array, target: Target, state: Any) -> tuple[Any, Stats]:
         # Starting the kernel builds its functions; of the fresh state only the present settings are used, and what
         # else it computes is dropped by the compiler.
-        kernel, fresh = self._started(key, target, state.z)
+        kernel, fresh = self._start(key, target, state.z)
         if "step_size" in self.names:
             state = state._replace(adapt_state=fresh.adapt_state)
         new = kernel.sample(state._replace(rng_key=key), (), {})
         return new, {**stats_of(new, leave=INNER), "lp": -new.potential_energy}
 
-    def _started(self, key: Array, target: Target, x: Float[Array, " dim"]) -> tuple[Any, Any]:
+    def _start(self, key: Array, target: Target, x: Float[Array, " dim"]) -> tuple[Any, Any]:
         """The kernel with its present settings, and its state at a position."""
         tuned = {"step_size": self.step_size, "inverse_mass_matrix": self.inverse_mass}
         given = {name: value for name, value in tuned.items() if value is not None}

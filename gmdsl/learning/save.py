@@ -58,7 +58,7 @@ def save(path: str | os.PathLike[str], thing: Any) -> None:
     arrays: dict[str, np.ndarray] = {}
     entries: dict[str, Entry] = {}
     for name, leaf in _walk(thing):
-        if not _stored(leaf):
+        if not _is_stored(leaf):
             continue
         if name in entries:
             raise SpecError(f"{operation}: two leaves have the path {name}. Give the keys of its dicts other names.")
@@ -108,8 +108,8 @@ def load[T](path: str | os.PathLike[str], like: T) -> T:
     operation = f"load({path!r})"
     header, arrays = _read(operation, path)
     _check(operation, header, like)
-    found = {name: _restored(arrays[name], entry) for name, entry in header["arrays"].items()}
-    flat = [found[name] if _stored(leaf) else leaf for name, leaf in _walk(like)]
+    found = {name: _restore(arrays[name], entry) for name, entry in header["arrays"].items()}
+    flat = [found[name] if _is_stored(leaf) else leaf for name, leaf in _walk(like)]
     return jax.tree.unflatten(jax.tree.structure(like), flat)
 
 
@@ -120,10 +120,10 @@ def _walk(thing: Any) -> list[tuple[str, Any]]:
 
 
 def _leaves(thing: Any) -> dict[str, Any]:
-    return {name: leaf for name, leaf in _walk(thing) if _stored(leaf)}
+    return {name: leaf for name, leaf in _walk(thing) if _is_stored(leaf)}
 
 
-def _stored(leaf: Any) -> bool:
+def _is_stored(leaf: Any) -> bool:
     """Whether a leaf is an array, a number or their stand-in; functions and texts are code."""
     return isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | bool | int | float | complex)
 
@@ -170,7 +170,7 @@ def _bits(leaf: Any) -> np.ndarray:
     return array.view(f"u{array.dtype.itemsize}") if _is_extended(array.dtype) else array
 
 
-def _restored(array: np.ndarray, entry: Entry) -> Any:
+def _restore(array: np.ndarray, entry: Entry) -> Any:
     """The leaf that an array of the file was."""
     if entry["kind"] == "key":
         return jax.random.wrap_key_data(jnp.asarray(array), impl=entry["impl"])

@@ -128,7 +128,7 @@ class MaximumLikelihood(Objective):
         real = dict(batch)
         if "posterior" in state:
             posterior = functools.partial(_posterior, still)
-            x, state["posterior"] = self._hidden(inner, key_posterior, posterior, batch, state["posterior"])
+            x, state["posterior"] = self._move_hidden(inner, key_posterior, posterior, batch, state["posterior"])
             metrics["posterior_acceptance"] = state["posterior"].acceptance
             real = jax.vmap(lambda x, datum: {**posterior(datum).free_values(x), **datum})(x, dict(batch))
         loss = -jnp.mean(_log_densities(model, real))
@@ -140,7 +140,7 @@ class MaximumLikelihood(Objective):
             loss = loss + jnp.mean(_log_densities(essential(model), fake))
         return loss, (state, metrics)
 
-    def _hidden(
+    def _move_hidden(
         self, inner: InnerStep, key: Array, posterior: Any, batch: Batch, store: Chains
     ) -> tuple[Float[Array, "rows dim"], Chains]:
         """Hidden variables of the data in a batch, moved; and the store of all of them."""

@@ -59,13 +59,13 @@ class AIS(PathSampler):
         betas = jnp.linspace(0.0, 1.0, self.temperatures + 1) ** self.power
         inner = InnerStep(self.move)
         tuned = inner.rule is not None and self.pilot > 0
-        log_steps = self._tuned(key_pilot, path, betas) if tuned else jnp.full(self.temperatures, inner.first())
+        log_steps = self._tune_steps(key_pilot, path, betas) if tuned else jnp.full(self.temperatures, inner.first())
 
         def anneal(at: Any, now: Any) -> Any:
             x, log_weight = at
             index, before, beta, log_step = now
             log_weight = log_weight + (beta - before) * jax.vmap(path.log_ratio)(x)
-            x, acceptance = self._moved(jax.random.fold_in(key_main, index), path.at(beta), log_step, x)
+            x, acceptance = self._move(jax.random.fold_in(key_main, index), path.at(beta), log_step, x)
             return (x, log_weight), (log_mean_exp(log_weight), acceptance)
 
         x = jax.vmap(path.draw)(jax.random.split(jax.random.fold_in(key_main, self.temperatures), self.particles))
@@ -74,7 +74,7 @@ class AIS(PathSampler):
         (x, log_weight), (curve, acceptance) = jax.lax.scan(anneal, start, (index, betas[:-1], betas[1:], log_steps))
         return Population(x, log_weight, betas, jnp.append(jnp.zeros(1), curve), acceptance)
 
-    def _tuned(self, key: Array, path: PathTarget, betas: Array) -> Float[Array, " temperatures"]:
+    def _tune_steps(self, key: Array, path: PathTarget, betas: Array) -> Float[Array, " temperatures"]:
         """Logarithms of steps at each beta whose acceptance over a pilot population is near what the rule aims at."""
         inner = InnerStep(self.move)
 
@@ -83,7 +83,7 @@ class AIS(PathSampler):
             index, beta = now
             for repeat in range(4):  # the pilot stays at each beta until its step has settled
                 key_move = jax.random.fold_in(key, 4 * index + repeat)
-                x, acceptance = self._moved(key_move, path.at(beta), log_step, x)
+                x, acceptance = self._move(key_move, path.at(beta), log_step, x)
                 log_step = inner.tuned(log_step, acceptance).astype(x.dtype)
             return (x, log_step), log_step
 
@@ -91,7 +91,7 @@ class AIS(PathSampler):
         start = (x, inner.first().astype(x.dtype))
         return jax.lax.scan(anneal, start, (jnp.arange(len(betas) - 1), betas[1:]))[1]
 
-    def _moved(self, key: Array, target: Target, log_step: Array, x: Array) -> tuple[Array, Array]:
+    def _move(self, key: Array, target: Target, log_step: Array, x: Array) -> tuple[Array, Array]:
         """Every particle moved at one beta, and the mean acceptance rate."""
         move = InnerStep(self.move).at(log_step)
         one = lambda key, x: transitions(move, key, target, x, self.steps)  # noqa: E731

@@ -112,7 +112,7 @@ def expectation(
         raise SpecError(f"expectation({next(iter(settings))}=...): settings of gm.sample go with a sampler.")
     if all(model.spaces[name].discrete for name in model.free):
         return _by_sum(model, function)
-    probed = _probed(model, function)
+    probed = _probe_function(model, function)
     if method is None and (counted := _by_cells(model, function, probed[1])) is not None:
         return counted
     try:
@@ -211,7 +211,7 @@ class _Watched(dict):
         return super().__getitem__(name)
 
 
-def _probed(model: Model, function: Any) -> tuple[tuple[int, ...], set[str]]:
+def _probe_function(model: Model, function: Any) -> tuple[tuple[int, ...], set[str]]:
     """The shape of the function's result, and the free variables on which it depends."""
     found: list[_Watched] = []
 
@@ -221,11 +221,11 @@ def _probed(model: Model, function: Any) -> tuple[tuple[int, ...], set[str]]:
 
     shapes = {name: abstract(space) for name, space in model.declared}
     result = jax.eval_shape(run, shapes)
-    above = {name for read in found[0].read if read in model.spaces for name in ancestors(_computed(model), read)}
+    above = {name for read in found[0].read if read in model.spaces for name in ancestors(_compute(model), read)}
     return result.shape, (found[0].read | above) & set(model.free)
 
 
-def _computed(model: Model) -> list[Any]:
+def _compute(model: Model) -> list[Any]:
     names = set(model.deterministic)
     return [factor for factor in model.factors if set(factor.children) & names]
 

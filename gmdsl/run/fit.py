@@ -58,8 +58,8 @@ def fit(
     2.0
     """
     _check_pair(model, objective)
-    arrays = _checked(model, data, "fit(data)")
-    others = None if held_out is None else _checked(model, held_out, "fit(held_out)")
+    arrays = _check_data(model, data, "fit(data)")
+    others = None if held_out is None else _check_data(model, held_out, "fit(held_out)")
     objective.check(model, arrays, others)
     trainer, moving, still = make_trainer(objective.prepare(model), objective, optimizer, batch_size, average)
     with Progress(type(objective).__name__, 0, steps, 1, show=progress) as bar:
@@ -75,7 +75,7 @@ def _check_pair(model: Any, objective: Any) -> None:
         raise SpecError(f"fit(..., {given}): an objective is needed third, such as gm.MaximumLikelihood().")
 
 
-def _checked(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
+def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
     """The data as device arrays: known names, declared shapes after one leading axis of one length."""
     if not isinstance(data, dict) or not data:
         raise SpecError(f'{operation}: a dict of arrays by name is needed, such as {{"x": values}}.')

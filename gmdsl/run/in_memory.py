@@ -38,10 +38,10 @@ def run_together(
     if place.count == 1:
         return run
     place.meet()
-    return _gathered(run)
+    return _gather(run)
 
 
-def _gathered(run: Run) -> Run:
+def _gather(run: Run) -> Run:
     """The chains of all processes, as far as all of them came."""
     from jax.experimental.multihost_utils import process_allgather
 

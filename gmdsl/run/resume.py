@@ -165,7 +165,7 @@ def _run(
     if place.index == 0:
         times = {name: sum(outcome.times[name] for outcome in outcomes) for name in ("first_block", "total")}
         store = Store(path, whole, facts(whole, sampler), every)
-        store.put("tuned", _tuned(path, whole, count))
+        store.put("tuned", _read_tuned(path, whole, count))
         _describe(store, sampler, done, interrupted, times)
     with contextlib.suppress(KeyboardInterrupt):
         while done == whole.total > described(path):
@@ -187,7 +187,7 @@ def _run_share(
     store.carries = list(state.arrays)
     if not fresh:
         store.truncate()
-    carries = spread(mesh, _restored(setup, state.arrays))
+    carries = spread(mesh, _restore(setup, state.arrays))
     outcome = advance(setup, carries, state.done, store.keep, progress, began, every)
     store.close()
     return outcome
@@ -206,12 +206,12 @@ def _describe(store: Store, sampler: Sampler, done: int, interrupted: bool, time
     store.describe(attrs, done)
 
 
-def _tuned(path: pathlib.Path, whole: Setup, count: int) -> dict[str, Any]:
+def _read_tuned(path: pathlib.Path, whole: Setup, count: int) -> dict[str, Any]:
     """The settings of all chains, from the newest states of the shares; nothing where nothing is tuned."""
     if not whole.kernel.adapters:
         return {}
     states = [checkpoint.newest(folder(path, Share(index, count))).arrays for index in range(count)]
-    parts = [_restored(whole, state).sampler for state in states]
+    parts = [_restore(whole, state).sampler for state in states]
     arrays = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *parts)
     return named_numbers(whole.kernel.started.fill(arrays))
 
@@ -249,7 +249,7 @@ def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
             )
 
 
-def _restored(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
+def _restore(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
     """The carries from their leaves, in the structure that the kernel starts with."""
     x = np.zeros((len(setup.chains), setup.density.moved.dim), dtype_of(Real()))
     given = (setup.density.moved, setup.arrays, setup.keys, x)
@@ -257,10 +257,10 @@ def _restored(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
     leaves, treedef = jax.tree.flatten(shape)
     if len(leaves) != len(arrays):
         raise SpecError(f"resume(...): the state has {len(arrays)} arrays, the sampler {len(leaves)}. Is it the same?")
-    return jax.tree.unflatten(treedef, [_wrapped(a, leaf) for a, leaf in zip(arrays, leaves, strict=True)])
+    return jax.tree.unflatten(treedef, [_wrap_keys(a, leaf) for a, leaf in zip(arrays, leaves, strict=True)])
 
 
-def _wrapped(array: np.ndarray, like: Any) -> jax.Array:
+def _wrap_keys(array: np.ndarray, like: Any) -> jax.Array:
     if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(jnp.empty((), like.dtype)))
     return jnp.asarray(array)

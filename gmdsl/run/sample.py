@@ -86,22 +86,22 @@ def sample(
     >>> tree["posterior"]["x"].shape
     (2, 50, 2)
     """
-    sampler, reason = (sampler, None) if sampler is not None else _chosen(model, chains, progress)
+    sampler, reason = (sampler, None) if sampler is not None else _choose(model, chains, progress)
     if isinstance(sampler, Sampler):
         _check_settings(chains, draws, warmup, thin, seed, chain_mode, checkpoint_every, cores)
         here = place(mesh) if store is not None or spans(mesh) else alone()
         check_mesh(mesh, chains, here)
-        density = _compiled(model, sampler)
+        density = _compile(model, sampler)
         mode = choose_mode(sampler, chains, chain_mode, here.count > 1 and not spans(mesh), density.target, mesh)
         plan = RunPlan(chains, draws, warmup, seed, thin, mode)
         tree = _by_chains(density, sampler, plan, init, progress, mesh, here, cores, store, checkpoint_every)
     else:
         tree = _without_chains(model, sampler, draws, seed, init, progress)
-    tree = tree if reason is None else _noted(tree, "sampler_reason", reason)
+    tree = tree if reason is None else _note(tree, "sampler_reason", reason)
     return _with_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
 
 
-def _compiled(model: Any, sampler: Sampler) -> Density:
+def _compile(model: Any, sampler: Sampler) -> Density:
     """The compiled model, or the rungs of a path; a conditioned one without a free variable is refused."""
     with uncollected():
         density = chain_density(model, sampler)
@@ -131,7 +131,7 @@ def _by_chains(
         tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
     _warn_of_nan(tree)
     if isinstance(init, Generator):
-        return _noted(tree, "init", repr(init)[:2000])
+        return _note(tree, "init", repr(init)[:2000])
     return tree
 
 
@@ -147,7 +147,7 @@ def _without_chains(model: Any, sampler: Any, draws: int, seed: int, init: Any, 
     return sample_path(model, sampler, seed=seed)
 
 
-def _chosen(model: Any, chains: int, progress: bool) -> tuple[Any, str]:
+def _choose(model: Any, chains: int, progress: bool) -> tuple[Any, str]:
     """A sampler that fits the model, and the reason, which is shown."""
     from gmdsl.run.choose import choose  # imports every sampler
 
@@ -157,7 +157,7 @@ def _chosen(model: Any, chains: int, progress: bool) -> tuple[Any, str]:
     return sampler, reason
 
 
-def _noted(tree: Any, name: str, value: str) -> Any:
+def _note(tree: Any, name: str, value: str) -> Any:
     """The tree with one more attribute, also of its draws."""
     for node in (tree, tree["posterior"]) if "posterior" in tree.children else (tree,):
         node.attrs[name] = value

@@ -83,7 +83,7 @@ def train(
                 replay = functools.partial(train_block, trainer, still, data, key, carry, jnp.int32(done))
                 kept, carry = _last_finite(replay, carry, last)
                 blocks.append({name: values[:kept] for name, values in record.items()})
-                raise _stopped(_result(trainer, carry, still, blocks, held, done + kept, False), done + last)
+                raise _stop_error(_result(trainer, carry, still, blocks, held, done + kept, False), done + last)
             carry, done = new, done + count
             blocks.append(record)
             if others is not None:
@@ -176,7 +176,7 @@ def _last_finite(replay: Any, carry: Any, last: int) -> tuple[int, Any]:
     return 0, carry
 
 
-def _stopped(good: Fit, step: int) -> FitError:
+def _stop_error(good: Fit, step: int) -> FitError:
     kept = f"the model of step {good.steps}, the last with a finite loss," if good.steps else "the model as given"
     error = FitError(
         f"fit(...): the loss or a parameter is not finite at step {step}. Lower the learning rate or clip gradients;"

@@ -38,7 +38,7 @@ class Langevin(GradientSampler):
         check_step(self)
 
     def step(self, key: Array, target: Target, state: ScoredPoint) -> tuple[ScoredPoint, Stats]:
-        proposal = scored_point(target, self._moved(key, state))
+        proposal = scored_point(target, self._propose(key, state))
         lost = _lost(proposal)
         new = choose(lost, state, proposal)
         diverging = lost | ~jnp.isfinite(proposal.log_density)
@@ -56,13 +56,13 @@ class Langevin(GradientSampler):
         def step(i: Array, at: tuple[Float[Array, " dim"], ScoredPoint]) -> tuple[Float[Array, " dim"], ScoredPoint]:
             here = scored_point(target, at[0])
             point = choose(_lost(here), at[1], here)
-            return self._moved(step_key(key, i + 1), point), point
+            return self._propose(step_key(key, i + 1), point), point
 
         start = ScoredPoint(x, jnp.zeros((), x.dtype), jnp.zeros_like(x))
         end, point = jax.lax.fori_loop(0, steps, step, (x, start))
         return jnp.where(jnp.isfinite(target.log_density(end)), end, point.position), jnp.full((), jnp.nan, x.dtype)
 
-    def _moved(self, key: Array, point: ScoredPoint) -> Float[Array, " dim"]:
+    def _propose(self, key: Array, point: ScoredPoint) -> Float[Array, " dim"]:
         """Where the equation leads from a point."""
         x = point.position
         noise = standard_normal(key, x.shape, x.dtype)

@@ -112,9 +112,9 @@ class MCLMC(Sampler):
         return phase(scored_point(target, state.position), state.velocity)
 
     def step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
-        return self._adjusted(key, target, state) if self.adjusted else self._unadjusted(key, target, state)
+        return self._adjusted_step(key, target, state) if self.adjusted else self._unadjusted_step(key, target, state)
 
-    def _adjusted(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
+    def _adjusted_step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
         key_velocity, key_length, key_accept = split(key, 3)
         start = state._replace(velocity=_unit(standard_normal(key_velocity, state.velocity.shape, state.score.dtype)))
         length = 2.0 * self._length(target) * jax.random.uniform(key_length, (), state.score.dtype)
@@ -123,7 +123,7 @@ class MCLMC(Sampler):
 
         def move(_: Any, at: Any) -> Any:
             here, turns, broken = at
-            there, turn = self._integrated(target, scales, here)
+            there, turn = self._integrate(target, scales, here)
             # A path that has flown off already overflows to NaN; that is a divergence.
             return there, turns + turn, broken | (is_nan(point_of(there)) & (here.log_density > lowest))
 
@@ -134,8 +134,8 @@ class MCLMC(Sampler):
         more = {"energy_error": jnp.where(stats["accepted"], error, 0.0), "diverging": ~(error < DIVERGENCE)}
         return new, {**stats, **more, "lp": new.log_density, "n_steps": steps, "nan_evaluations": broken}
 
-    def _unadjusted(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
-        proposal, turn = self._integrated(target, root(self.inverse_mass), state)
+    def _unadjusted_step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
+        proposal, turn = self._integrate(target, root(self.inverse_mass), state)
         error = turn + state.log_density - proposal.log_density
         new, lost = bounced(state, proposal)
         blur = jnp.sqrt(jnp.expm1(2.0 * self.step_size / self._length(target)) / target.dim)
@@ -148,7 +148,7 @@ class MCLMC(Sampler):
     def _length(self, target: Target) -> Float[Array, ""]:
         return jnp.sqrt(target.dim) if self.length is None else self.length
 
-    def _integrated(self, target: Target, scales: Root, state: Phase) -> tuple[Phase, Float[Array, ""]]:
+    def _integrate(self, target: Target, scales: Root, state: Phase) -> tuple[Phase, Float[Array, ""]]:
         """One step of the integrator, and the change of kinetic energy along it."""
 
         def turned(state: Phase, share: float) -> tuple[Phase, Float[Array, ""]]:

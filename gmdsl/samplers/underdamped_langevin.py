@@ -92,30 +92,30 @@ class UnderdampedLangevin(Sampler):
         return phase(scored_point(target, state.position), state.velocity)
 
     def step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
-        return self._adjusted(key, target, state) if self.adjusted else self._unadjusted(key, target, state)
+        return self._adjusted_step(key, target, state) if self.adjusted else self._unadjusted_step(key, target, state)
 
-    def _adjusted(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
+    def _adjusted_step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
         key_bath, key_accept = split(key)
         state = state._replace(velocity=self._bath(key_bath, state.velocity))
         kicked = self._kick(state)
-        proposal = self._kick(_moved(target, kicked, self._drift(kicked.velocity, self.step_size)))
+        proposal = self._kick(_move(target, kicked, self._drift(kicked.velocity, self.step_size)))
         error = _energy(proposal) - _energy(state)
         new, stats = metropolis(key_accept, turned(state), proposal, -error)
         more = {"energy_error": jnp.where(stats["accepted"], error, 0.0), "diverging": ~(error < DIVERGENCE)}
-        return new, {**stats, **more, **_told(new, proposal)}
+        return new, {**stats, **more, **_tell(new, proposal)}
 
-    def _unadjusted(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
+    def _unadjusted_step(self, key: Array, target: Target, state: Phase) -> tuple[Phase, Stats]:
         kicked = self._kick(state)
         before, half = kicked.velocity, 0.5 * self.step_size
         after = self._bath(key, before)
         move = self._drift(before, half) + self._drift(after, half)
-        proposal = self._kick(_moved(target, kicked._replace(velocity=after), move))
+        proposal = self._kick(_move(target, kicked._replace(velocity=after), move))
         heat = 0.5 * (after @ after - before @ before)  # what the bath gave is no error
         error = _energy(proposal) - _energy(state) - heat
         new, lost = bounced(state, proposal)
         error = jnp.where(lost, jnp.inf, error)
         more = {"energy_error": error, "diverging": ~(error < DIVERGENCE)}
-        return new, {**more, **_told(new, proposal)}
+        return new, {**more, **_tell(new, proposal)}
 
     def _bath(self, key: Array, velocity: Float[Array, " dim"]) -> Float[Array, " dim"]:
         """O: part of the velocity is replaced by noise."""
@@ -133,7 +133,7 @@ class UnderdampedLangevin(Sampler):
         return time * scaled(root(self.inverse_mass), velocity)
 
 
-def _moved(target: Target, state: Phase, move: Float[Array, " dim"]) -> Phase:
+def _move(target: Target, state: Phase, move: Float[Array, " dim"]) -> Phase:
     return phase(scored_point(target, state.position + move), state.velocity)
 
 
@@ -141,6 +141,6 @@ def _energy(state: Phase) -> Float[Array, ""]:
     return 0.5 * state.velocity @ state.velocity - state.log_density
 
 
-def _told(new: Phase, proposal: Phase) -> Stats:
+def _tell(new: Phase, proposal: Phase) -> Stats:
     # No `energy`: E-BFMI takes it for that of fresh momenta, and here most of a momentum is kept on purpose.
     return {"lp": new.log_density, "nan_evaluations": is_nan(point_of(proposal))}

@@ -27,7 +27,7 @@ class Support(Space):
 
     @property
     def constraint(self) -> Any:
-        return _fixed(self.kind, self.fixed)
+        return _fix_bounds(self.kind, self.fixed)
 
     @property
     def dynamic(self) -> bool:
@@ -62,7 +62,7 @@ class IntegerSupport(Space):
 
     @property
     def constraint(self) -> Any:
-        return _fixed(self.kind, self.fixed)
+        return _fix_bounds(self.kind, self.fixed)
 
     @property
     def dynamic(self) -> bool:
@@ -73,7 +73,7 @@ class IntegerSupport(Space):
         return _title(self.kind, self.shape)
 
 
-def _fixed(kind: str, fixed: Any) -> Any:
+def _fix_bounds(kind: str, fixed: Any) -> Any:
     if fixed is None:
         raise SpecError(f"{kind}: its bounds depend on other variables and are known only when evaluated.")
     return fixed.value

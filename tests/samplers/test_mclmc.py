@@ -86,7 +86,7 @@ def test_turns_at_the_edges_are_as_they_should_be():
 def test_the_integrator_is_blackjaxs_own(x64):
     flat, mass = bumpy(), jnp.array([0.5, 2.0, 1.3])
     here = start(flat, jnp.array(HERE), jnp.array(TOWARD))
-    new, change = gm.MCLMC(0.3)._integrated(flat, root(mass), here)
+    new, change = gm.MCLMC(0.3)._integrate(flat, root(mass), here)
     state = blackjax.mcmc.integrators.IntegratorState(here.position, here.velocity, here.log_density, here.score)
     oracle = blackjax.mcmc.integrators.isokinetic_mclachlan(flat.log_density, inverse_mass_matrix=mass)
     other, told = oracle(state, 0.3)
@@ -101,7 +101,7 @@ def test_the_integrator_is_reversible_and_of_second_order(x64):
     def run(state, h, n):
         total = 0.0
         for _ in range(n):
-            state, change = gm.MCLMC(h)._integrated(flat, root(None), state)
+            state, change = gm.MCLMC(h)._integrate(flat, root(None), state)
             total += change
         return state, total
 

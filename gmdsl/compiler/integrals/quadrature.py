@@ -86,8 +86,8 @@ def integrals(model: FactorGraph, function: Function | None, settings: Quadratur
                 f"quadrature: {names} have {dim} dimensions, more than {MOST_DIMENSIONS}. Marginalise some, or estimate"
                 " by gm.log_z or gm.MonteCarlo."
             )
-        frame, nodes = _framed(target)
-        found = _refined(target, function, frame, nodes, settings)
+        frame, nodes = _choose_frame(target)
+        found = _refine(target, function, frame, nodes, settings)
     total, relative, mean_error = found
     if not (np.isfinite(total).all() and relative < WORST):
         raise SpecError(
@@ -99,7 +99,7 @@ def integrals(model: FactorGraph, function: Function | None, settings: Quadratur
     return Integrals(float(np.log(total[0]) + frame.top), relative + ROUNDING, mean, mean_error)
 
 
-def _refined(
+def _refine(
     target: FlatTarget, function: Function | None, frame: _Frame, nodes: int, settings: Quadrature
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """The sums on the finest grid needed, the relative error of the first, and the errors of the means.
@@ -107,10 +107,10 @@ def _refined(
     Where nodes run out before two grids agree, the integrand is rough, and the gaps between grids are random: the
     largest of the last three is the error.
     """
-    old, gaps, most = _summed(target, function, frame, nodes), [], NODES[target.dim]
+    old, gaps, most = _sum_over_grid(target, function, frame, nodes), [], NODES[target.dim]
     while nodes < most:
         nodes = min(2 * nodes, most)
-        new = _summed(target, function, frame, nodes)
+        new = _sum_over_grid(target, function, frame, nodes)
         gap = np.abs(new[1:-1] / new[0] - old[1:-1] / old[0])
         gaps.append((abs(float(new[0] - old[0])) / float(new[0]), gap))
         old = new
@@ -168,12 +168,12 @@ def _sums(function: Function | None, target: FlatTarget, frame: _Frame, nodes: A
     return jax.lax.fori_loop(0, -(-(nodes**dim) // CHUNK), more, start)
 
 
-def _summed(target: FlatTarget, function: Function | None, frame: _Frame, nodes: int) -> np.ndarray:
+def _sum_over_grid(target: FlatTarget, function: Function | None, frame: _Frame, nodes: int) -> np.ndarray:
     sums = _sums(function, target, frame, jnp.asarray(nodes))
     return np.asarray(sums) * np.prod((frame.high - frame.low) / (nodes - 1))
 
 
-def _framed(target: FlatTarget) -> tuple[_Frame, int]:
+def _choose_frame(target: FlatTarget) -> tuple[_Frame, int]:
     """The coordinates, and how many nodes per dimension the narrowest mode needs."""
     modes, spreads, top = _modes(target)
     covariance = np.mean(spreads, axis=0) + (np.cov(modes.T, bias=True).reshape(spreads[0].shape))

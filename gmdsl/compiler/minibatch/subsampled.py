@@ -41,8 +41,8 @@ def part(operation: str, model: FactorGraph, rows: Rows, size: int) -> Any:
                 f"{operation}: {model.factors[index].name} is one term of all {rows.count} rows and is not taken apart."
                 " Give the rows a distribution (labels summed out: dist.MixtureSameFamily), or leave batch_size out."
             )
-    cut = _cut(model, rows, lambda array: array[:size])
-    shrunk = tuple(_expanded_to(f, rows, size) if i in rows.factors else f for i, f in enumerate(cut.factors))
+    cut = _take_rows(model, rows, lambda array: array[:size])
+    shrunk = tuple(_expand_to(f, rows, size) if i in rows.factors else f for i, f in enumerate(cut.factors))
     data = {name: value for name, value in cut.data.items() if name in rows.names}
     try:
         with warnings.catch_warnings():
@@ -66,30 +66,30 @@ def part(operation: str, model: FactorGraph, rows: Rows, size: int) -> Any:
 
 def holds_rows(model: FactorGraph, rows: Rows) -> tuple[bool, ...]:
     """Which of the arrays of a model, in the order of its leaves, have the rows along their first axis."""
-    cut = _cut(model, rows, lambda array: array[:0])
+    cut = _take_rows(model, rows, lambda array: array[:0])
     pairs = zip(jax.tree.leaves(model), jax.tree.leaves(cut), strict=True)
     return tuple(old is not new for old, new in pairs if isinstance(old, ARRAYS))
 
 
-def _cut(model: FactorGraph, rows: Rows, take: Callable[[Any], Any]) -> Any:
+def _take_rows(model: FactorGraph, rows: Rows, take: Callable[[Any], Any]) -> Any:
     """The model with some of the rows of its arrays; nothing is probed again."""
     some = lambda arrays: {name: take(v) if name in rows.names else v for name, v in arrays.items()}  # noqa: E731
-    factors = tuple(_weights_cut(factor, rows, take) for factor in model.factors)
+    factors = tuple(_take_weights(factor, rows, take) for factor in model.factors)
     return dataclasses.replace(model, factors=factors, data=some(model.data), observed=some(model.observed))
 
 
-def _weights_cut(factor: Factor, rows: Rows, take: Callable[[Any], Any]) -> Factor:
+def _take_weights(factor: Factor, rows: Rows, take: Callable[[Any], Any]) -> Factor:
     """A factor with some of the weights of its rows."""
     if factor.inner is None:
         return factor
-    new = factor.around(_weights_cut(factor.inner, rows, take))
+    new = factor.around(_take_weights(factor.inner, rows, take))
     of_rows = isinstance(new, Weighted) and set(new.children) & set(rows.names)
     if not of_rows or np.shape(new.weights)[:1] != (rows.count,):
         return new
     return Weighted(new.base, take(new.weights))
 
 
-def _expanded_to(factor: Factor, rows: Rows, size: int) -> Factor:
+def _expand_to(factor: Factor, rows: Rows, size: int) -> Factor:
     """A factor whose distribution, where it is one law expanded to all rows, is expanded to fewer."""
     inner = innermost(factor)
     if not isinstance(inner, Distributed):

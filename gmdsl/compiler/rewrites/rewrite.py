@@ -28,7 +28,7 @@ def rewritten(function: Callable[[Any], Any], rules: Mapping[str, Rule]) -> Call
 
     def other(x: Array) -> Any:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(x)
-        return jax.tree.unflatten(jax.tree.structure(shape), _evaluated(closed, [x], rules))
+        return jax.tree.unflatten(jax.tree.structure(shape), _evaluate(closed, [x], rules))
 
     return other
 
@@ -44,7 +44,7 @@ def _called(eqn: Any) -> Any:
     return eqn.params.get("jaxpr") if eqn.primitive.name in ("jit", "pjit", "closed_call") else None
 
 
-def _evaluated(closed: Any, arguments: list[Any], rules: Mapping[str, Rule]) -> list[Any]:
+def _evaluate(closed: Any, arguments: list[Any], rules: Mapping[str, Rule]) -> list[Any]:
     """The values of a program, equation by equation."""
     jaxpr = closed.jaxpr
     values: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
@@ -57,7 +57,7 @@ def _evaluated(closed: Any, arguments: list[Any], rules: Mapping[str, Rule]) -> 
         if result is not None:
             made = [result]
         elif called is not None and _found(called.jaxpr, rules):
-            made = _evaluated(called, given, rules)
+            made = _evaluate(called, given, rules)
         else:
             made = bound(eqn, given)
         values |= dict(zip(eqn.outvars, made, strict=True))

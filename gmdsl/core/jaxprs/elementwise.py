@@ -40,10 +40,10 @@ def _rule(equation: Any, states: list[Any]) -> Any:
         shapes = [equation.invars[index].aval.shape for index in moving]
         kept = all(len(s) == out.ndim and all(s[a] == out.shape[a] for a in axes) for s in shapes)
         return axes if kept else UNKNOWN
-    return _moved(name, equation.params, axes, operand.shape, out.shape)
+    return _move_axes(name, equation.params, axes, operand.shape, out.shape)
 
 
-def _moved(name: str, params: Any, axes: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]) -> Any:
+def _move_axes(name: str, params: Any, axes: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]) -> Any:
     """Where axes go in an operation that moves, drops or adds axes."""
     if name == "broadcast_in_dim":
         moved = tuple(params["broadcast_dimensions"][a] for a in axes)

@@ -12,7 +12,7 @@ import numpy as np
 from gmdsl.core.pytrees.reads import closure_cells, global_names, is_library, is_unbound, is_user_object
 
 
-def _frozen(function: Any, done: dict[int, Any]) -> Any:
+def _copy_function(function: Any, done: dict[int, Any]) -> Any:
     """A copy of a user's function, and of the helpers it calls, that reads snapshots."""
     if not isinstance(function, types.FunctionType) or is_library(function):
         return function
@@ -40,7 +40,7 @@ def snapshot(value: Any, done: dict[int, Any]) -> Any:
     if id(value) in done:
         return done[id(value)]
     if isinstance(value, types.FunctionType):
-        return _frozen(value, done)
+        return _copy_function(value, done)
     if isinstance(value, np.ndarray):
         return value.copy()
     if type(value) in (tuple, list, set):

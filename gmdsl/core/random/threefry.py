@@ -56,7 +56,7 @@ def split(key: Array, count: int = 2) -> tuple[Array, ...]:
         return tuple(jax.random.split(key, count))
     zero = jnp.uint32(0)
     pairs = [jnp.stack(threefry(_words(key), (zero, jnp.uint32(number)))) for number in range(count)]
-    return tuple(jax.random.wrap_key_data(pair, impl=jax.random.key_impl(key)) for pair in _fenced(pairs))
+    return tuple(jax.random.wrap_key_data(pair, impl=jax.random.key_impl(key)) for pair in _fence(pairs))
 
 
 def uniforms(key: Array, count: int, dtype: Any) -> tuple[Float[Array, ""], ...]:
@@ -72,7 +72,7 @@ def uniforms(key: Array, count: int, dtype: Any) -> tuple[Float[Array, ""], ...]
         return tuple(drawn[i] for i in range(count))
     words, zero = _words(key), jnp.uint32(0)
     pairs = [threefry(words, (zero, jnp.uint32(number))) for number in range(count)]
-    return tuple(unit(word) for word in _fenced([x ^ y for x, y in pairs]))
+    return tuple(unit(word) for word in _fence([x ^ y for x, y in pairs]))
 
 
 def unit(bits: Word) -> Float[Array, "..."]:
@@ -80,7 +80,7 @@ def unit(bits: Word) -> Float[Array, "..."]:
     return jax.lax.bitcast_convert_type((bits >> 9) | ONE, jnp.float32) - np.float32(1.0)
 
 
-def _fenced(words: list[Array]) -> list[Array]:
+def _fence(words: list[Array]) -> list[Array]:
     """The same words, which XLA does not compute again inside of the loops over arrays that use them.
 
     Below LLVM's highest level nothing moves them out of there, and its vectorizer asks of each number whether it is the

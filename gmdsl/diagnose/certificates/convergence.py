@@ -20,7 +20,7 @@ def convergence(trials: Trials) -> Row:
     """Steps until both groups have the law, on each target; failed where that does not happen."""
     longest = 0
     for trial in trials.each:
-        steps, last = _forgotten(trial)
+        steps, last = _count_steps(trial)
         if steps is None:
             most = trials.size.blocks * trials.size.steps
             return Row(NAME, FAILED, f"after {most} steps: {last.describe()} on ({trial.name})")
@@ -33,7 +33,7 @@ def middle(draws: np.ndarray, law: Law) -> np.ndarray:
     return draws[np.argmin((law.standard(draws) ** 2).sum(-1))]
 
 
-def _forgotten(trial: Trial) -> tuple[int | None, Comparison]:
+def _count_steps(trial: Trial) -> tuple[int | None, Comparison]:
     """Steps until the groups are where they should be, and the last comparison."""
     law, size = trial.law, trial.size
     half = size.chains // 2

@@ -27,7 +27,7 @@ def resuming(trials: Trials) -> Row:
     whole = positions(setup, started(setup, None))[:, plan.warmup :]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.zarr"
-        _stopped(setup, trials.sampler, path)
+        _run_and_stop(setup, trials.sampler, path)
         with resume(path, trial.model, trials.sampler, progress=False) as tree:
             group = tree["unconstrained_posterior"]
             names = [slot.name for slot in trial.density.target.slots]
@@ -38,7 +38,7 @@ def resuming(trials: Trials) -> Row:
     return Row(NAME, PASSED if same else FAILED, f"{evidence}, {plan.draws} draws of 4 chains", "one bit that differs")
 
 
-def _stopped(setup: Setup, sampler: Any, path: pathlib.Path) -> None:
+def _run_and_stop(setup: Setup, sampler: Any, path: pathlib.Path) -> None:
     """A run into a store that is interrupted after its first block."""
     carries = started(setup, None)
     store = Store.create(path, setup, facts(setup, sampler), carries, 1)

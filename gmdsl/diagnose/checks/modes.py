@@ -96,7 +96,7 @@ def _compare(found: Positions, particles: np.ndarray, log_weight: np.ndarray, na
     first, second = _halves(found)
     weight = normalized_weights(log_weight)
     share, error, far = beyond(first, second, particles, weight)
-    uncovered = _uncovered(particles, weight, np.concatenate([first, second]))
+    uncovered = _share_uncovered(particles, weight, np.concatenate([first, second]))
     size = 1.0 / (weight**2).sum()
     if share - BEYOND > max(LEAST_SHARE, ERRORS * error):
         rng = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def beyond(
     return share, float(np.sqrt(error)), far
 
 
-def _uncovered(particles: np.ndarray, weight: np.ndarray, draws: np.ndarray) -> float:
+def _share_uncovered(particles: np.ndarray, weight: np.ndarray, draws: np.ndarray) -> float:
     """Share of draws farther from the particles than 99 % of other particles."""
     rng = np.random.default_rng(0)
     chosen = rng.permutation(np.unique(rng.choice(len(particles), size=len(particles), p=weight)))

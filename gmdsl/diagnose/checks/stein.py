@@ -44,7 +44,7 @@ def stein(density: Density, found: Positions) -> list[Finding]:
     finite = Finding("finite scores", "ok", f"finite at {bad.size} draws")
     values, names = quantities(x.astype(float), score.astype(float), coordinates(density))
     if found.log_weight is not None:
-        return [finite, _judge(*_weighted(values, found.log_weight), names)]
+        return [finite, _judge(*_score_weighted(values, found.log_weight), names)]
     if x.shape[0] * x.shape[1] < 2 * LEAST or x.shape[1] < 10:
         return [finite, _too_few(x.shape[0] * x.shape[1])]
     return [finite, _judge(*_chains(values), names)]
@@ -84,10 +84,10 @@ def _chains(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = np.where(np.isfinite(size), np.minimum(size, values.shape[0] * values.shape[1]), 0.0)
     size = np.where(constant, float(values.shape[0] * values.shape[1]), size)
     skewness = (((values - mean) / deviation) ** 3).mean(axis=(0, 1))
-    return _unskewed(mean / deviation * np.sqrt(size), skewness, size), size
+    return _remove_skew(mean / deviation * np.sqrt(size), skewness, size), size
 
 
-def _weighted(values: np.ndarray, log_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _score_weighted(values: np.ndarray, log_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same for independent weighted draws."""
     log_weight = np.where(np.isnan(log_weight), -np.inf, log_weight)
     weight = np.exp(log_weight - log_weight.max())[..., None]
@@ -100,7 +100,7 @@ def _weighted(values: np.ndarray, log_weight: np.ndarray) -> tuple[np.ndarray, n
     return mean / error, np.full(values.shape[-1], size)
 
 
-def _unskewed(z: np.ndarray, skewness: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _remove_skew(z: np.ndarray, skewness: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Hall's cubic: a mean over its own error is skewed the other way; monotone in z."""
     k = skewness / np.sqrt(np.maximum(size, 1.0))
     return z + k * z**2 / 3.0 + k**2 * z**3 / 27.0 + k / 6.0

@@ -27,12 +27,12 @@ def derivative(model: Model) -> Finding:
     base = starts(len(names), 20)
     moved = np.sort(rng.permutation(len(names))[:COORDINATES])
     places = [(i, edge + side) for i in moved for edge in EDGES for side in BESIDE]
-    points = np.concatenate([base, _moved(base[0], places)])
+    points = np.concatenate([base, _move_point(base[0], places)])
     found = verdict(NAME, compare(model, points, 1.0, rng), names, "probe points")
     if found.status != "ok":
         return found
     exact = [(i, edge) for i in moved for edge in EDGES[:3]]
-    value, score = scores(model, _moved(base[1], exact))
+    value, score = scores(model, _move_point(base[1], exact))
     broken = np.isfinite(value) & ~np.isfinite(score).all(axis=1)
     if broken.any():
         where = listed(f"{names[i]} = {edge:g}" for (i, edge), bad in zip(exact, broken, strict=True) if bad)
@@ -40,7 +40,7 @@ def derivative(model: Model) -> Finding:
     return found
 
 
-def _moved(base: np.ndarray, places: list[tuple[int, float]]) -> np.ndarray:
+def _move_point(base: np.ndarray, places: list[tuple[int, float]]) -> np.ndarray:
     """Copies of a point with one coordinate changed in each."""
     points = np.repeat(base[None], len(places), axis=0)
     for row, (index, value) in enumerate(places):

@@ -22,13 +22,13 @@ def unused(model: Model) -> Finding:
     declared = [*model.data, *model.params, *(n for n, _ in model.constants), *(n for n, _ in model.inputs)]
     found = [f"{name} is read by nothing" for name in declared if name not in read]
     for factor, label in zip(model.factors, unique_names(model.factors), strict=True):
-        found += [f"{name} changes nothing in {label}" for name in _ignored(model, factor)]
+        found += [f"{name} changes nothing in {label}" for name in _find_ignored(model, factor)]
     if not found:
         return Finding(NAME, "ok", "everything declared is used")
     return Finding(NAME, "suspect", listed(found), "Remove it, or use it.")
 
 
-def _ignored(model: Model, factor: Factor) -> list[str]:
+def _find_ignored(model: Model, factor: Factor) -> list[str]:
     """Parents on whose value the factor does not depend."""
     have = {name: abstract(space) for name, space in (*model.declared, *model.inputs)}
     have |= {name: jax.eval_shape(jnp.asarray, value) for name, value in {**model.data, **model.observed}.items()}

@@ -63,7 +63,7 @@ def eliminated(parts: list[Tables], plan: EliminationOrder, cards: Cards) -> Flo
     arrays: list[Tables] = []
     constant = jnp.zeros(())
     for part in parts:
-        constant = constant + _added(part, arrays, live)
+        constant = constant + _add_tables(part, arrays, live)
     for chosen in plan.rounds:
         alike: dict[Cards, list[tuple[int, Scope]]] = {}
         for v, around in chosen:
@@ -71,11 +71,11 @@ def eliminated(parts: list[Tables], plan: EliminationOrder, cards: Cards) -> Flo
         for shape, members in alike.items():
             joint = _joint(shape, members, arrays, live)
             rest = Tables([around for _, around in members], safe_logsumexp(joint))
-            constant = constant + _added(rest, arrays, live)
+            constant = constant + _add_tables(rest, arrays, live)
     return constant
 
 
-def _added(part: Tables, arrays: list[Tables], live: dict[int, list[tuple[int, int]]]) -> Any:
+def _add_tables(part: Tables, arrays: list[Tables], live: dict[int, list[tuple[int, int]]]) -> Any:
     """Takes tables up; returns the sum of those over nothing."""
     number = len(arrays)
     arrays.append(part)

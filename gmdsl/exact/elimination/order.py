@@ -55,7 +55,7 @@ def elimination_order(scopes: Iterable[tuple[int, ...]], cards: Sequence[int]) -
         for v in chosen:
             width = max(width, len(near[v]))
             most = max(most, cards[v] * math.prod(cards[n] for n in near[v]))
-            changed |= _removed(near, v)
+            changed |= _remove(near, v)
         for v in (*chosen, *changed):
             fill.pop(v, None)
     return EliminationOrder(rounds, width, most)
@@ -90,7 +90,7 @@ def _apart(near: dict[int, set[int]], candidates: list[int]) -> list[int]:
     return found
 
 
-def _removed(near: dict[int, set[int]], v: int) -> set[int]:
+def _remove(near: dict[int, set[int]], v: int) -> set[int]:
     """Takes a variable out and joins its neighbours; returns those whose surroundings changed."""
     around = near.pop(v)
     changed = set(around)

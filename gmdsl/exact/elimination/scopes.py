@@ -87,7 +87,7 @@ def _terms(step: Operation, states: list[Terms | None], values: Mapping[int, Any
     if name in _REDUCTIONS:
         return [reduced(moving[0], step.equation.params["axes"], joined)]
     if name == "gather":
-        return [_gathered(step.equation, states[0], states[1], shapes[0])]
+        return [_gather_terms(step.equation, states[0], states[1], shapes[0])]
     everything = joined([term for state in moving for term in state.flat])
     return [filled(everything, shape) for shape in shapes]
 
@@ -103,11 +103,13 @@ def _linear(step: Operation, states: list[Terms | None], values: Mapping[int, An
     if name == "dot_general":
         return [_dot(step.equation, states, shapes[0])]
     if name in MOVED:
-        return _moved(step, states, values, shapes)
+        return _move_terms(step, states, values, shapes)
     return [np.broadcast_to(functools.reduce(unite, moving), shape) for shape in shapes]
 
 
-def _moved(step: Operation, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]) -> list[Terms]:
+def _move_terms(
+    step: Operation, states: list[Terms | None], values: Mapping[int, Any], shapes: list[Any]
+) -> list[Terms]:
     """Where elements go is seen by moving their numbers; unknown places may be any of the elements."""
     positions = moved_positions(step)
     others = [i for i in range(len(states)) if i not in positions]
@@ -127,12 +129,12 @@ def _moved(step: Operation, states: list[Terms | None], values: Mapping[int, Any
             operands.append(np.arange(len(table), len(table) + state.size, dtype=np.int32).reshape(shape))
             table += list(state.flat)
     with jax.ensure_compile_time_eval():
-        found = bound(_filled(step.equation), operands)
+        found = bound(_with_fill_value(step.equation), operands)
     lookup = as_array(table, (len(table),))
     return [lookup[np.ravel(numbers)].reshape(np.shape(numbers)) for numbers in found]
 
 
-def _filled(equation: Any) -> Any:
+def _with_fill_value(equation: Any) -> Any:
     """The equation with places outside of an array reading the number 0."""
     if equation.params.get("fill_value") is None and "mode" not in equation.params:
         return equation
@@ -188,7 +190,7 @@ def _dot_both(equation: Any, left: Terms | None, right: Terms | None) -> Terms:
     return reduced(product, tuple(range(ahead + mine + others, product.ndim)), united)
 
 
-def _gathered(equation: Any, operand: Terms | None, indices: Terms | None, shape: tuple[int, ...]) -> Terms:
+def _gather_terms(equation: Any, operand: Terms | None, indices: Terms | None, shape: tuple[int, ...]) -> Terms:
     """Looking up at places that depend on the variables: one term of the place and all that may be found there."""
     numbers = equation.params["dimension_numbers"]
     if indices is None:

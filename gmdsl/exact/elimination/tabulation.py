@@ -96,13 +96,13 @@ def grouped(requests: list[Entry], cards: Cards) -> dict[tuple[int, ...], list[G
         elements = bits(request.part)
         key = tuple(sorted(cards[i] for i in elements))
         groups = found.setdefault(key, [])
-        if not any(_joined(group, request, elements, key, cards) for group in groups[-LOOK_BACK:]):
+        if not any(_join_group(group, request, elements, key, cards) for group in groups[-LOOK_BACK:]):
             groups.append(Group())
-            _joined(groups[-1], request, elements, key, cards)
+            _join_group(groups[-1], request, elements, key, cards)
     return found
 
 
-def _joined(group: Group, request: Entry, elements: list[int], key: tuple[int, ...], cards: Cards) -> bool:
+def _join_group(group: Group, request: Entry, elements: list[int], key: tuple[int, ...], cards: Cards) -> bool:
     """Adds a request to a group where it fits."""
     still = request.around & ~request.part
     if still & group.moving or request.part & group.held:

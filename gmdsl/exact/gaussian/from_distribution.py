@@ -25,7 +25,7 @@ def normal_form(distribution: Any) -> GaussianMixture | None:
     True
     """
     found = _events(distribution)
-    return None if found is None else _joined(found, len(distribution.batch_shape))
+    return None if found is None else _join_events(found, len(distribution.batch_shape))
 
 
 def _events(distribution: Any) -> GaussianMixture | None:
@@ -46,7 +46,7 @@ def _events(distribution: Any) -> GaussianMixture | None:
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*batch, *leaf.shape[rank:])), base)
     if kind is dist.Independent:
         base = _events(distribution.base_dist)
-        return None if base is None else _joined(base, distribution.reinterpreted_batch_ndims)
+        return None if base is None else _join_events(base, distribution.reinterpreted_batch_ndims)
     if kind in (dist.MixtureSameFamily, dist.MixtureGeneral):
         return _mixture(distribution, batch)
     return None
@@ -84,7 +84,7 @@ def _log_weights(mixing: Any) -> Array | None:
     return jax.nn.log_softmax(mixing.logits) if type(mixing).__name__ == "CategoricalLogits" else None
 
 
-def _joined(events: GaussianMixture, rank: int) -> GaussianMixture | None:
+def _join_events(events: GaussianMixture, rank: int) -> GaussianMixture | None:
     """Independent mixtures side by side: the last `rank` batch dimensions become coordinates."""
     *shape, count = events.log_weights.shape
     batch, copies = tuple(shape[: len(shape) - rank]), math.prod(shape[len(shape) - rank :])

@@ -77,11 +77,11 @@ def joint_form(model: FactorGraph, values: Values, names: Names) -> GaussianMixt
     if not all(isinstance(model.spaces[name], Real) for name in real) or model.narrowed:
         return None
     if not labels:
-        return _given(model, values, names, real, ())
+        return _mixture_given(model, values, names, real, ())
     states = joint_states(labels, MOST_COMPONENTS)
     if states is None:
         return None
-    found = jax.vmap(lambda state: _given(model, {**values, **state}, names, real, tuple(labels)))(states)
+    found = jax.vmap(lambda state: _mixture_given(model, {**values, **state}, names, real, tuple(labels)))(states)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
 
@@ -136,7 +136,9 @@ def filled(model: FactorGraph, values: Values) -> dict[str, Any]:
     return have
 
 
-def _given(model: FactorGraph, values: Values, names: Names, real: Names, labels: Names) -> GaussianMixture | None:
+def _mixture_given(
+    model: FactorGraph, values: Values, names: Names, real: Names, labels: Names
+) -> GaussianMixture | None:
     """The mixture over `names` at one state of the labels, weighted by its probability."""
     joint, reads, weight, have = nothing(), (), jnp.zeros(()), filled(model, values)
     for factor in ordered(model.factors):

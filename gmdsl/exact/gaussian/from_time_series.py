@@ -54,10 +54,10 @@ def path_form(factor: Scan, values: Values) -> GaussianMixture | None:
     means, covariances = (
         jnp.concatenate([one[None], rest]) for one, rest in ((first.means, means), (first.covariances, covariances))
     )
-    return _stacked(slopes, means, covariances)
+    return _stack_steps(slopes, means, covariances)
 
 
-def _stacked(slopes: Array, means: Array, covariances: Array) -> GaussianMixture:
+def _stack_steps(slopes: Array, means: Array, covariances: Array) -> GaussianMixture:
     """The Gaussian over all steps from the numbers of each."""
     count, _, size = means.shape
     blocks = jnp.zeros((count, size, count, size))

@@ -98,7 +98,7 @@ def extended(
     if base is None or too_large(len(joint.means) * len(base.means), joint.means.shape[1] + base.means.shape[1]):
         return None
     slope = _slope(conditional, zero, joint.means.shape[1])
-    return _paired(joint, base, slope)
+    return _pair_components(joint, base, slope)
 
 
 def _slope(conditional: Callable[[Array], Any], zero: Array, dim: int) -> Array:
@@ -107,7 +107,7 @@ def _slope(conditional: Callable[[Array], Any], zero: Array, dim: int) -> Array:
     return jnp.pad(slope, ((0, 0), (0, 0), (0, dim - zero.size)))
 
 
-def _paired(joint: GaussianMixture, base: GaussianMixture, slope: Array) -> GaussianMixture:
+def _pair_components(joint: GaussianMixture, base: GaussianMixture, slope: Array) -> GaussianMixture:
     """All pairs of components of u and of x given u."""
     mean = jnp.einsum("jxu,ku->kjx", slope, joint.means) + base.means
     across = jnp.einsum("jxu,kuv->kjxv", slope, joint.covariances)

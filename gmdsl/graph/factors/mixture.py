@@ -46,7 +46,7 @@ class Mixture(Submodel):
 
     @property
     def drawable(self) -> bool:
-        return all(capabilities(_closed(part)).drawable for part in self.parts)
+        return all(capabilities(_bind_inputs(part)).drawable for part in self.parts)
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         return safe_logsumexp(self.log_terms(values))
@@ -73,14 +73,14 @@ class Mixture(Submodel):
 
         def one(key: Array) -> dict[str, Any]:
             key_label, key_parts = jax.random.split(key)
-            drawn = [complete(_closed(part), key_parts, inside) for part in self.parts]
+            drawn = [complete(_bind_inputs(part), key_parts, inside) for part in self.parts]
             options = [{outer: jnp.asarray(have[inner]) for inner, outer in self.made} for have in drawn]
             return chosen(jax.random.categorical(key_label, weights), options)
 
         return repeated(one, key, shape)
 
 
-def _closed(part: FactorGraph) -> Any:
+def _bind_inputs(part: FactorGraph) -> Any:
     """The part as it is once its inputs have values."""
     return dataclasses.replace(part, inputs=())
 

@@ -141,7 +141,7 @@ def doubled(
             return _with_leaf(part, tally, point, now, energy, hole, uniform)
 
         part, tally = jax.lax.while_loop(unfinished, grow, (part, tree.tally))
-        return _joined(tree, part, tally, end, choice), part.momenta, part.sums
+        return _join(tree, part, tally, end, choice), part.momenta, part.sums
 
     return jax.lax.while_loop(going, double, (tree, checkpoints, checkpoints))[0]
 
@@ -154,7 +154,7 @@ def _with_leaf(
     error = energy - start
     error = jnp.where(jnp.isnan(error), jnp.inf, error)
     weight, share = _sum(part.rows.weight, Weight(-error, jnp.ones_like(error)))
-    rows = _taken(part.rows, uniform < share, Drawn(point, energy), weight)
+    rows = _take(part.rows, uniform < share, Drawn(point, energy), weight)
     summed = part.sum + momentum
     # A leaf with an even number opens the parts of 2, 4... leaves that it is the first of; an odd one closes some.
     last = jax.lax.population_count(part.leaf >> 1)
@@ -179,12 +179,12 @@ def _with_leaf(
     return Doubling(point, momentum, rows, summed, momenta, sums, part.leaf + 1), went
 
 
-def _joined(tree: Tree, part: Doubling, tally: Tally, end: Array, uniform: Array) -> Tree:
+def _join(tree: Tree, part: Doubling, tally: Tally, end: Array, uniform: Array) -> Tree:
     """The tree with a doubling; one that turned back or diverged within is no part of it."""
     good = ~tally.turned & ~tally.diverging
     old, new = tree.rows.weight, part.rows.weight
     odds = jnp.exp(new.log_peak - old.log_peak) * new.total / old.total
-    rows = _taken(tree.rows, good & (uniform < odds), part.rows.drawn, _sum(old, new)[0])
+    rows = _take(tree.rows, good & (uniform < odds), part.rows.drawn, _sum(old, new)[0])
     summed = tree.sum + part.sum
     back = turned_back(tree.momenta[1 - end], part.momentum, summed)
     put = lambda ends, new: jax.lax.dynamic_update_index_in_dim(ends, new, end, 0)  # noqa: E731
@@ -202,7 +202,7 @@ def _sum(one: Weight, other: Weight) -> tuple[Weight, Array]:
     return Weight(jnp.maximum(one.log_peak, other.log_peak), mine + others), others / (mine + others)
 
 
-def _taken(rows: Reservoir, takes: Array, new: Drawn, weight: Weight) -> Reservoir:
+def _take(rows: Reservoir, takes: Array, new: Drawn, weight: Weight) -> Reservoir:
     """The rows with a new state in place of the one that was drawn, where it is taken."""
     row = jnp.where(takes, 0, 1)
     put = lambda held, leaf: jax.lax.dynamic_update_index_in_dim(held, leaf, row, 0)  # noqa: E731

@@ -57,7 +57,7 @@ def histogram(data: Any, bins: Any = None, *, names: Sequence[str] | None = None
         raise SpecError(f"histogram(smoothing={smoothing!r}): a number from 0 on is needed.")
     pairs = {
         name: _grid(name, column, wanted)
-        for (name, column), wanted in zip(columns.items(), _wanted(bins, list(columns)), strict=True)
+        for (name, column), wanted in zip(columns.items(), _find_wanted(bins, list(columns)), strict=True)
     }
     grids = [grid for grid, _ in pairs.values()]
     if math.prod(grid.cells for grid in grids) > MOST_CELLS:
@@ -100,7 +100,7 @@ def _columns(data: Any, names: Sequence[str] | None) -> dict[str, np.ndarray]:
     return columns
 
 
-def _wanted(bins: Any, names: list[str]) -> list[Any]:
+def _find_wanted(bins: Any, names: list[str]) -> list[Any]:
     """What was asked for each variable: a number of cells, edges, or None."""
     if isinstance(bins, Mapping):
         for name in bins:

@@ -98,7 +98,7 @@ def _check_part(number: int, part: Any, first: Any) -> None:
     ):
         if mine != others:
             raise SpecError(
-                f"{where} has the {what} {_listed(mine)}, but part 1 has {_listed(others)}."
+                f"{where} has the {what} {_list_spaces(mine)}, but part 1 has {_list_spaces(others)}."
                 " Give all parts the same names and spaces."
             )
     if not part.free:
@@ -127,5 +127,5 @@ def _weights(weights: Any, count: int) -> tuple[dict[str, Param], np.ndarray | N
     return {}, values / values.sum()
 
 
-def _listed(spaces: dict[str, Space]) -> str:
+def _list_spaces(spaces: dict[str, Space]) -> str:
     return ", ".join(f"{name} in {space.title}" for name, space in spaces.items()) or "none"

@@ -36,10 +36,10 @@ def factorize(model: FactorGraph) -> list[Any]:
         if twice:
             raise SpecError(f"factorize(): {twice[0]} has two definitions, so neither is its conditional.")
         made.extend(factor.children)
-    return [_alone(model, factor) for factor in ordered(model.factors) if isinstance(factor, Conditional)]
+    return [_isolate(model, factor) for factor in ordered(model.factors) if isinstance(factor, Conditional)]
 
 
-def _alone[M: FactorGraph](model: M, factor: Conditional) -> M:
+def _isolate[M: FactorGraph](model: M, factor: Conditional) -> M:
     """One conditional with the deterministics it reads, random parents as inputs."""
     computed = {f.child: f for f in model.factors if isinstance(f, Deterministic)}
     needed, stack, names = [], list(factor.parents), set(factor.children)

@@ -48,7 +48,7 @@ def opened(model: FactorGraph, hidden: Names) -> tuple[Any, Names] | None:
     taken = {*model.spaces, *model.data, *model.params, *dict(model.inputs), *dict(model.constants), *names.values()}
     for name, _ in inner.declared:
         if name not in names:
-            names[name] = _apart(name, taken)
+            names[name] = _rename_apart(name, taken)
             taken.add(names[name])
     factors = [g for f in model.factors for g in ([h.rename(names) for h in inner.factors] if f is factor else [f])]
     added = tuple((names[name], space) for name, space in inner.declared if names[name] not in model.spaces)
@@ -63,7 +63,7 @@ def opened(model: FactorGraph, hidden: Names) -> tuple[Any, Names] | None:
     )
 
 
-def _apart(name: str, taken: set[str]) -> str:
+def _rename_apart(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "'"
     return name
@@ -73,7 +73,7 @@ def inner_model[M: FactorGraph](model: M, hidden: Names) -> M:
     """The factors that touch the hidden variables, as a model whose inputs are everything else."""
     reach = reads_of(model, hidden)
     group = touching(model, reach)
-    while (between := _between(model, group)) is not None:
+    while (between := _find_between(model, group)) is not None:
         group.append(between)
     made = {child for factor in group for child in factor.children}
     inside = [f for f in model.factors if isinstance(f, Deterministic) and f.child in reads_of(model, (*made, *hidden))]
@@ -99,7 +99,7 @@ def inner_model[M: FactorGraph](model: M, hidden: Names) -> M:
     )
 
 
-def _between(model: FactorGraph, group: list[Factor]) -> Factor | None:
+def _find_between(model: FactorGraph, group: list[Factor]) -> Factor | None:
     """A conditional outside the group that lies on a path from its children to its parents."""
     made = {child for factor in group for child in factor.children}
     above = {
@@ -119,7 +119,7 @@ def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M
     made = [child for factor in held for child in factor.children]
     visible = tuple(name for name, _ in inner.declared if name in made and name not in hidden)
     reads = tuple((name, name) for name, _ in inner.inputs)
-    if visible and _directed(inner, hidden):
+    if visible and _is_directed(inner, hidden):
         operation = f"marginalize({quoted(hidden)})"
         free = [name for name in visible if name not in model.observed]
         spaces = {name: fixed_space(operation, name, model.spaces[name]) for name in free}
@@ -138,7 +138,7 @@ def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M
     return pruned(dataclasses.replace(model, factors=tuple(kept)), set(hidden))
 
 
-def _directed(inner: FactorGraph, hidden: Names) -> bool:
+def _is_directed(inner: FactorGraph, hidden: Names) -> bool:
     """Whether the factors inside are conditionals of different variables, without a cycle."""
     held = [f for f in inner.factors if not isinstance(f, Deterministic)]
     made = [child for factor in held for child in factor.children]

@@ -27,8 +27,8 @@ def marginalize[M: FactorGraph](model: M, names: Names) -> M:
         raise SpecError(f"marginalize({quoted(names)}): no variable would be left. Keep one.")
     model = without_childless(model, names)
     left = tuple(name for name in names if name in model.spaces)
-    for hidden in _connected(model, left):
-        model = _integrated(model, hidden)
+    for hidden in _group_connected(model, left):
+        model = _integrate(model, hidden)
     return model
 
 
@@ -48,7 +48,7 @@ def _refuse(model: FactorGraph, name: str) -> None:
         raise unknown_name(operation, name, model.free)
 
 
-def _connected(model: FactorGraph, names: Names) -> list[Names]:
+def _group_connected(model: FactorGraph, names: Names) -> list[Names]:
     """The hidden variables in groups that no factor joins."""
     groups: list[set[str]] = []
     for name in names:
@@ -72,7 +72,7 @@ def _sources(model: FactorGraph, computed: str) -> set[str]:
     return ancestors([f for f in model.factors if isinstance(f, Deterministic)], computed)
 
 
-def _integrated[M: FactorGraph](model: M, hidden: Names) -> M:
+def _integrate[M: FactorGraph](model: M, hidden: Names) -> M:
     """The model with connected hidden variables replaced by one factor."""
     if (inside := _inside_mixture(model, hidden) or _inside_data(model, hidden)) is not None:
         return inside

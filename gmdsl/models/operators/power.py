@@ -27,11 +27,11 @@ def power[M: FactorGraph](model: M, exponent: Any) -> M:
                 f"model ** {exponent}: the support of {name} depends on other variables, and a power has no parents."
                 f" Give {name} a fixed support."
             )
-    factors = tuple(_raised(factor, float(exponent)) for factor in model.factors)
+    factors = tuple(_raise_factor(factor, float(exponent)) for factor in model.factors)
     return dataclasses.replace(model, factors=factors)
 
 
-def _raised(factor: Factor, exponent: float) -> Factor:
+def _raise_factor(factor: Factor, exponent: float) -> Factor:
     if isinstance(factor, Deterministic):
         return factor
     if isinstance(factor, Power):

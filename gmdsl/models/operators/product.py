@@ -27,12 +27,12 @@ def product[M: FactorGraph](first: M, second: M) -> M:
             observed values that differ.
     """
     spaces, narrowed = _unify_spaces(first, second)
-    data = _merged("data", first.data, second.data)
-    params = _merged("parameter", first.params, second.params)
-    constants = _merged("constant", dict(first.constants), dict(second.constants))
+    data = _merge("data", first.data, second.data)
+    params = _merge("parameter", first.params, second.params)
+    constants = _merge("constant", dict(first.constants), dict(second.constants))
     _one_role(first, second, spaces)
     factors = first.factors + tuple(f for f in second.factors if not _already(f, first.factors))
-    observed = _merged("observed value", first.observed, second.observed)
+    observed = _merge("observed value", first.observed, second.observed)
     for name, value in observed.items():
         if name in narrowed and not spaces[name].contains(np.asarray(value)):
             raise SpecError(f"product: the observed {name} lies outside {spaces[name].title}. Mend one.")
@@ -53,8 +53,8 @@ def product[M: FactorGraph](first: M, second: M) -> M:
         constants=tuple(constants.items()),
         bound=tuple({**dict(first.bound), **dict(second.bound)}.items()),
         narrowed=tuple(dict.fromkeys((*first.narrowed, *second.narrowed, *narrowed))),
-        dims=tuple(_merged("dims", dict(first.dims), dict(second.dims)).items()),
-        coords=tuple(_merged("coords", dict(first.coords), dict(second.coords)).items()),
+        dims=tuple(_merge("dims", dict(first.dims), dict(second.dims)).items()),
+        coords=tuple(_merge("coords", dict(first.coords), dict(second.coords)).items()),
     )
     check_readers("product", found)
     return found
@@ -81,7 +81,7 @@ def _unify_spaces(first: Any, second: Any) -> tuple[dict[str, Space], list[str]]
     return spaces, narrowed
 
 
-def _merged(what: str, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+def _merge(what: str, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     for name in first.keys() & second.keys():
         if not _same(first[name], second[name]):
             raise SpecError(

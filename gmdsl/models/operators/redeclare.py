@@ -52,10 +52,10 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
     spaces: dict[str, Space] = {}
     again: dict[int, Factor] = {}
     for factor in ordered(insides):
-        again[id(factor)] = _probed(operation, model, factor, known, spaces)
+        again[id(factor)] = _probe_again(operation, model, factor, known, spaces)
         known |= {name: abstract(spaces[name]) for name in factor.children}
     declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
-    bound = tuple((name, _resized(space, np.shape(data[name]))) for name, space in model.bound if name in data)
+    bound = tuple((name, _resize(space, np.shape(data[name]))) for name, space in model.bound if name in data)
     factors = tuple(with_innermost(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
     model = dataclasses.replace(bare, factors=factors, declared=declared, bound=bound)
     observed = {
@@ -66,7 +66,7 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
     return dataclasses.replace(model, observed=observed)
 
 
-def _probed(
+def _probe_again(
     operation: str, model: FactorGraph, factor: Factor, known: Mapping[str, Any], spaces: dict[str, Space]
 ) -> Factor:
     """A factor at the new shapes; the spaces of its children are added."""
@@ -110,12 +110,12 @@ def _array(operation: str, model: FactorGraph, name: str, value: Any) -> Any:
     if not np.array_equal(cast, array):
         raise SpecError(f"{where}: the values are {array.dtype}, but {name} was declared {old.dtype}. Convert them.")
     space = dict(model.bound).get(name)
-    if space is not None and not _resized(space, array.shape).contains(array):
+    if space is not None and not _resize(space, array.shape).contains(array):
         raise SpecError(f"{where}: a value lies outside the support; {name} was declared {space.title}.")
     return cast
 
 
-def _resized(space: Space, shape: tuple[int, ...]) -> Space:
+def _resize(space: Space, shape: tuple[int, ...]) -> Space:
     """The space of values of another shape."""
     if space.shape == shape:
         return space

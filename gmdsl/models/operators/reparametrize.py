@@ -97,11 +97,11 @@ def reparametrize[M: FactorGraph](model: M, changes: Mapping[str, Reparametrizat
         raw = f"{name}_raw"
         if raw in {*model.spaces, *model.data, *model.params, *dict(model.constants), *dict(model.inputs)}:
             raise SpecError(f"{operation}: the name {raw} is taken. Rename that one first.")
-        model = _changed(model, makers[0], change, raw)
+        model = _change(model, makers[0], change, raw)
     return model
 
 
-def _changed[M: FactorGraph](model: M, maker: Distributed, change: Reparametrization, raw: str) -> M:
+def _change[M: FactorGraph](model: M, maker: Distributed, change: Reparametrization, raw: str) -> M:
     from gmdsl.graph.factor_graph import known as fixed
     from gmdsl.spaces.space import abstract
 

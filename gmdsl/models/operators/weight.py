@@ -26,13 +26,13 @@ def weight[M: FactorGraph](model: M, weights: Mapping[str, Any]) -> M:
         makers = [factor for factor in model.factors if name in factor.children]
         if len(makers) != 1 or not isinstance(makers[0], Conditional) or len(makers[0].children) != 1:
             raise SpecError(f"{operation}: {name} is not drawn by a conditional of its own, so it has no terms.")
-        array = _checked(operation, model, makers[0], name, value)
+        array = _check_weights(operation, model, makers[0], name, value)
         factor = Weighted(makers[0], array)
         model = dataclasses.replace(model, factors=tuple(factor if f is makers[0] else f for f in model.factors))
     return model
 
 
-def _checked(operation: str, model: FactorGraph, maker: Conditional, name: str, value: Any) -> Any:
+def _check_weights(operation: str, model: FactorGraph, maker: Conditional, name: str, value: Any) -> Any:
     """Weights that are finite, not negative, and of a shape that broadcasts to the terms."""
     array = value if isinstance(value, Tracer) else as_numbers(operation, value).astype(float)
     if not isinstance(value, Tracer) and not (np.isfinite(array).all() and (array >= 0).all()):

@@ -29,14 +29,14 @@ def probe_series(name: str, steps: SeriesSteps, known: Abstract) -> Scan:
     """
     length = _length(name, steps, known)
     rows = {v: _row(known[v]) if v in steps.each else known[v] for v in steps.variables}
-    one, proper = _probed(name, "first", steps.first, rows)
+    one, proper = _probe_one(name, "first", steps.first, rows)
     call: Any = steps.step
     rows[PREVIOUS] = abstract(one)
     if (carry := steps.carry) is not None:
         rows[CARRY] = evaluated(name, lambda values: jax.tree.map(_float, carry(values)), carry, rows)
         call = _Second(name, steps.step)
         _check_carry(name, evaluated(name, call.carry, call, rows), rows[CARRY])
-    other, still = _probed(name, "step", call, rows)
+    other, still = _probe_one(name, "step", call, rows)
     if one != other:
         raise SpecError(
             f"{name}: its first value lives in {one.title}, the following in {other.title}."
@@ -77,7 +77,7 @@ def _check_carry(name: str, after: Any, start: Any) -> None:
         raise SpecError(f"{name}: the step makes a carry of shape {shapes[0]} from one of {shapes[1]}. Keep its shape.")
 
 
-def _probed(name: str, which: str, call: Any, known: Abstract) -> tuple[Space, bool]:
+def _probe_one(name: str, which: str, call: Any, known: Abstract) -> tuple[Space, bool]:
     space, random, proper = probe_node(name, call, known)
     if not random:
         raise SpecError(f"{name}: its {which} returns no distribution. Return one, as in dist.Normal(previous, 1.0).")

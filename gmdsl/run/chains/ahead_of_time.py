@@ -92,7 +92,7 @@ def _starts(kernel: Kernel, target: Target, arrays: Any, keys: Any, chains: int)
 
 
 def _thread(lowered: Any) -> threading.Thread:
-    thread = threading.Thread(target=_compiled, args=(lowered,), name="gmdsl compiles")
+    thread = threading.Thread(target=_compile, args=(lowered,), name="gmdsl compiles")
     thread.start()
     return thread
 
@@ -108,6 +108,6 @@ def block_arguments(kernel: Kernel, target: Target, carries: Carry, keys: Any, p
     return target, keys, carries, np.int32(0), np.int32(0), phases
 
 
-def _compiled(lowered: Any) -> None:
+def _compile(lowered: Any) -> None:
     with contextlib.suppress(Exception):  # the call itself says what is wrong
         lowered.compile()

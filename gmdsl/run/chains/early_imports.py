@@ -21,11 +21,11 @@ def import_early() -> threading.Thread | None:
     """
     if MODULE in sys.modules:
         return None
-    thread = threading.Thread(target=_imported, name="gmdsl imports xarray", daemon=True)
+    thread = threading.Thread(target=_import, name="gmdsl imports xarray", daemon=True)
     thread.start()
     return thread
 
 
-def _imported() -> None:
+def _import() -> None:
     with contextlib.suppress(ImportError), uncollected(modules=True):
         importlib.import_module(MODULE)

@@ -102,13 +102,13 @@ def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> Sta
         rows.append((bool(np.isfinite(value)) and smooth, name, float(value), smooth))
     rows.sort(key=lambda row: (row[0], np.isfinite(row[2])))
     table = "\n".join(
-        f"  {_cut(name, 60):<32} {number:>12.5g}  gradient {'finite' if smooth else 'NOT finite'}"
+        f"  {_shorten(name, 60):<32} {number:>12.5g}  gradient {'finite' if smooth else 'NOT finite'}"
         for _, name, number, smooth in rows[:ROWS]
     )
     if len(rows) > ROWS:
         table += f"  ({len(rows) - ROWS} more, {sum(not good for good, *_ in rows[ROWS:])} of them not finite)"
     total = float(sum(terms.values()))
-    where = ", ".join(f"{name}={_short(value)}" for name, value in _blamed(density, rows[0][1], point).items())
+    where = ", ".join(f"{name}={_short(value)}" for name, value in _find_blamed(density, rows[0][1], point).items())
     if given and total == -np.inf:
         what = f"sample(init=...): the start is outside the support: the log-density is -inf at {where}."
         return StartError(f"{what} Give another start.\n{table}")
@@ -129,7 +129,7 @@ def _terms_and_slopes(target: FlatTarget, point: Any) -> Any:
     return found, {name: jax.grad(lambda p, name=name: terms(p)[name])(moved) for name in found}
 
 
-def _blamed(density: Density, factor: str, point: dict[str, Any]) -> dict[str, Any]:
+def _find_blamed(density: Density, factor: str, point: dict[str, Any]) -> dict[str, Any]:
     """The first free variables on which a factor depends: where to look."""
     model = density.model
     (found,) = [f for f, name in zip(model.factors, unique_names(model.factors), strict=True) if name == factor]
@@ -179,10 +179,10 @@ def _short(value: Any) -> str:
     if array.ndim == 0:
         return f"{array:.4g}"
     text = np.array2string(array, precision=4, threshold=4, edgeitems=1, separator=", ")
-    return _cut(" ".join(text.split()), 40)
+    return _shorten(" ".join(text.split()), 40)
 
 
-def _cut(text: str, most: int) -> str:
+def _shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -150,7 +150,7 @@ def launch(job: Job) -> int:
                 for worker in workers:
                     if worker.process is None and not worker.finished and time.perf_counter() >= worker.due:
                         worker.start(job, port)
-                failed = _failed(workers)
+                failed = _find_failed(workers)
                 if failed is not None and not _again(job, workers, failed):
                     _stop(workers, asked)
                     return _given_up(failed)
@@ -178,7 +178,7 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def _failed(workers: list[Worker]) -> Worker | None:
+def _find_failed(workers: list[Worker]) -> Worker | None:
     """The first process that has died since the last look; notes those that have finished."""
     for worker in workers:
         if worker.process is not None and worker.process.poll() is not None:
@@ -197,8 +197,7 @@ def _again(job: Job, workers: list[Worker], failed: Worker) -> bool:
     pause = min(LONGEST, PAUSE * 2**failed.restarts)
     how = "all start again" if job.distributed else "it starts again"
     _say(
-        f"process {failed.index} {_ended(failed)}; {how} in {pause:g} s (restart {failed.restarts + 1} of"
-        f" {job.restarts})"
+        f"process {failed.index} {_end(failed)}; {how} in {pause:g} s (restart {failed.restarts + 1} of {job.restarts})"
     )
     count = failed.restarts + 1
     for worker in workers if job.distributed else [failed]:
@@ -227,7 +226,7 @@ def _given_up(failed: Worker) -> int:
     lines = failed.log.read_text(errors="replace").splitlines()[-TAIL:]
     said = "".join(f"\n  {line}" for line in lines)
     _say(
-        f"process {failed.index} {_ended(failed)} after {failed.restarts} restarts; the others were stopped. What was"
+        f"process {failed.index} {_end(failed)} after {failed.restarts} restarts; the others were stopped. What was"
         f" committed is safe: mend it and start the same command again.{said}"
     )
     return 1
@@ -240,7 +239,7 @@ def _summary(job: Job, workers: list[Worker]) -> str:
     return many if not count else f"{many}, after {count} restart{'s' if count > 1 else ''},"
 
 
-def _ended(worker: Worker) -> str:
+def _end(worker: Worker) -> str:
     code = worker.process.returncode
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
 

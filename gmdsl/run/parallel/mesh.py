@@ -51,7 +51,7 @@ def check_mesh(asked: Any, chains: int, place: Place = ALONE) -> None:
         return
     if not isinstance(asked, Mesh) or asked.axis_names != (DEVICES,):
         raise SpecError(f"sample(mesh={type(asked).__name__}): a mesh of chains is needed. Make one by gm.mesh().")
-    mine = len(_own(asked))
+    mine = len(_own_devices(asked))
     size = place.count * mine
     if place.joined and asked.size != size:
         raise SpecError(
@@ -67,7 +67,7 @@ def check_mesh(asked: Any, chains: int, place: Place = ALONE) -> None:
 
 def local(asked: Mesh | None) -> Mesh | None:
     """The part of a mesh that belongs to this process."""
-    return None if asked is None else mesh(_own(asked))
+    return None if asked is None else mesh(_own_devices(asked))
 
 
 def spans(asked: Any) -> bool:
@@ -93,5 +93,5 @@ def everywhere(asked: Mesh | None, tree: Any) -> Any:
     return tree if asked is None else jax.device_put(tree, NamedSharding(asked, PartitionSpec()))
 
 
-def _own(asked: Mesh) -> list[Any]:
+def _own_devices(asked: Mesh) -> list[Any]:
     return [device for device in asked.devices.flat if device.process_index == jax.process_index()]

@@ -43,7 +43,7 @@ def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int,
         attrs["bias"] = generator.bias
     stats = {name: values[None] for name, values in made.stats.items()}
     log_z = made.log_z(type(generator).__name__) if "log_weight" in stats else None
-    drawn = WeightedDraws(_named(model, made.x[None]), stats, log_z, generator.resamples, made.ready.found, attrs)
+    drawn = WeightedDraws(_name_values(model, made.x[None]), stats, log_z, generator.resamples, made.ready.found, attrs)
     return weighted_tree(model, drawn, seed)
 
 
@@ -106,7 +106,7 @@ def generated_starts(model: Any, generator: Generator, chains: int, seed: int) -
     return made.x[np.argsort(-(np.asarray(made.stats["log_weight"], float) + noise))[:chains]]
 
 
-def _named(model: Any, position: np.ndarray) -> dict[str, np.ndarray]:
+def _name_values(model: Any, position: np.ndarray) -> dict[str, np.ndarray]:
     if isinstance(model, Noised):
         return {name: np.asarray(value) for name, value in unflatten(model.declared, jnp.asarray(position)).items()}
     return constrained(Density(model), position)

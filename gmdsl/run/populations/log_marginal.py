@@ -62,7 +62,7 @@ def log_marginal(
     for name in data:
         if name not in model.free:
             raise unknown_name(f"log_marginal({name}=...)", name, model.free, "free variables")
-    proposal = None if guide is None else as_guide("log_marginal(guide=...)", guide, _unobserved(model))
+    proposal = None if guide is None else as_guide("log_marginal(guide=...)", guide, _find_unobserved(model))
     many = [name for name, value in data.items() if np.ndim(value) == len(model.spaces[name].shape) + 1]
     if not many:
         return _one(model, data, proposal, method, seed)
@@ -89,7 +89,7 @@ def _one(model: Model, datum: Mapping[str, Any], proposal: Model | None, method:
             f"log_marginal(..., method={type(method).__name__}(...)): {discrete[0]} is discrete, and its moves are"
             f" of real numbers. Sum it out, .marginalize({discrete[0]!r}), or use gm.ImportanceSampling()."
         )
-    joint = _unobserved(posterior)
+    joint = _find_unobserved(posterior)
     offer = joint.capabilities()
     if not offer.normalized:
         raise SpecError(
@@ -102,5 +102,5 @@ def _one(model: Model, datum: Mapping[str, Any], proposal: Model | None, method:
     return log_z(Path(posterior, reference), method, seed=seed)
 
 
-def _unobserved(model: Model) -> Model:
+def _find_unobserved(model: Model) -> Model:
     return dataclasses.replace(model, observed={})

@@ -25,12 +25,12 @@ def without_gaps(model: Model, scores: Arrays) -> tuple[Model, Arrays, dict[str,
     """
     dims, coords, kept, labels = dict(model.dims), dict(model.coords), dict(scores), {}
     for name, score in scores.items():
-        there = _observed(np.asarray(model.observed[name]), score.ndim - 2)
+        there = _find_observed(np.asarray(model.observed[name]), score.ndim - 2)
         if there is None or there.shape != score.shape[2:]:
             continue
         kept[name] = score[:, :, there]
         places = np.argwhere(there)
-        along = f"{name}_observed"
+        along = f"{name}_find_observed"
         axes = [*dims.get(name, ()), *(f"dim_{i}" for i in range(len(dims.get(name, ())), there.ndim))]
         for axis, label in enumerate(axes[: there.ndim]):
             names = np.asarray(coords.get(label, range(there.shape[axis])))
@@ -40,7 +40,7 @@ def without_gaps(model: Model, scores: Arrays) -> tuple[Model, Arrays, dict[str,
     return model, kept, labels
 
 
-def _observed(values: np.ndarray, rank: int) -> np.ndarray | None:
+def _find_observed(values: np.ndarray, rank: int) -> np.ndarray | None:
     """Which of the first axes' elements were observed at least in part; None where nothing is missing."""
     if rank == 0 or values.dtype.kind != "f" or not np.isnan(values).any():
         return None

@@ -47,13 +47,13 @@ def completed(interned: Interned, redraw: tuple[str, ...], keys: Any, values: An
     def one(key: Any, values: Any) -> Any:
         have = complete(model, key, values, redraw)
         if impute:
-            have |= _imputed(model, key, have)
+            have |= _impute(model, key, have)
         return {name: have[name] for name in model.spaces}
 
     return jax.vmap(one)(keys, values)
 
 
-def _imputed(model: Model, key: Any, have: Mapping[str, Any]) -> dict[str, Any]:
+def _impute(model: Model, key: Any, have: Mapping[str, Any]) -> dict[str, Any]:
     """Draws of the observed variables with gaps, given what was seen of them."""
     found = {}
     for number, name in enumerate(model.observed):

@@ -47,7 +47,7 @@ def write(folder: pathlib.Path, commit: Commit) -> None:
     final = folder / f"{commit.done:012d}.state"
     partial = folder / f"{final.name}.{uuid.uuid4().hex}.partial"
     with partial.open("wb") as file:
-        file.write(_packed(commit))
+        file.write(_pack(commit))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(final)
@@ -100,7 +100,7 @@ def newest(folder: pathlib.Path) -> Commit:
     found = files(folder)
     for number, path in enumerate(found):
         try:
-            commit = _unpacked(path.read_bytes())
+            commit = _unpack(path.read_bytes())
         except DamagedError as damage:
             if number + 1 < len(found):
                 warnings.warn(f"resume(...): {path} is damaged ({damage}); the one before it is used.", stacklevel=3)
@@ -116,7 +116,7 @@ def newest(folder: pathlib.Path) -> Commit:
     )
 
 
-def _packed(commit: Commit) -> bytes:
+def _pack(commit: Commit) -> bytes:
     body = io.BytesIO()
     facts = json.dumps({"done": commit.done, **commit.facts}).encode()
     named = {f"leaf_{i}": leaf for i, leaf in enumerate(commit.arrays)}
@@ -126,7 +126,7 @@ def _packed(commit: Commit) -> bytes:
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
 
 
-def _unpacked(content: bytes) -> Commit:
+def _unpack(content: bytes) -> Commit:
     size = len(_MAGIC) + 65
     if len(content) < size or not content.startswith(_MAGIC):
         raise DamagedError("it does not begin like a state file" if content else "it is empty")

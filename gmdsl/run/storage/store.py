@@ -66,9 +66,9 @@ class Store:
         path = pathlib.Path(path)
         unoccupied(path)
         store = cls(path, setup, facts, every)
-        store.carries = _copied([carries])
+        store.carries = _copy_leaves([carries])
         partial = path.with_name(f"{path.name}.partial")
-        with _reported(store):
+        with _report_failures(store):
             shutil.rmtree(partial, ignore_errors=True)
             create_arrays(partial, setup, carries, shares)
             for share in (Share(index, shares) for index in range(shares)):
@@ -90,11 +90,11 @@ class Store:
     def keep(self, record: Record, done: int, carries: list[Carry]) -> None:
         """Takes a block, and commits where it is time to."""
         self.waiting.append(record)
-        self.carries, self.done = _copied(carries), done
+        self.carries, self.done = _copy_leaves(carries), done
         held = sum(block.position.shape[1] for block in self.waiting)
         due = held >= self.every if self.every else time.perf_counter() > self.due
         if due or held * len(self.setup.chains) * self.setup.density.dim > HELD or done == self.setup.total:
-            with _reported(self):
+            with _report_failures(self):
                 self.commit()
 
     def commit(self) -> None:
@@ -145,21 +145,21 @@ class Store:
 
     def close(self) -> None:
         """Commits what is left."""
-        with _reported(self):
+        with _report_failures(self):
             self.commit()
 
     def put(self, name: str, arrays: dict[str, Any]) -> None:
         """Writes a group of small arrays that speak of the whole run."""
         if arrays:
             data = as_tree(self.setup.density.model, {name: arrays}, attributes())[name].to_dataset(inherit=False)
-            with _reported(self), quiet():
+            with _report_failures(self), quiet():
                 data.to_zarr(self.path, group=name, mode="w", consolidated=False)
 
     def describe(self, attrs: dict[str, Any], done: int) -> None:
         """Writes the attributes of the whole run, which speak of so many records."""
         import zarr
 
-        with _reported(self):
+        with _report_failures(self):
             root = zarr.open_group(self.path, mode="r+")
             for name, group in root.groups():
                 speaks = name.removeprefix("warmup_") in ("posterior", "sample_stats")
@@ -168,7 +168,7 @@ class Store:
             checkpoint.write_note(self.path / STATE / DESCRIBED, done)
 
 
-def _copied(parts: list[Carry]) -> list[np.ndarray]:
+def _copy_leaves(parts: list[Carry]) -> list[np.ndarray]:
     """The leaves of the carries of all chains on the host, from those of each part; keys as their data."""
     leaves = zip(*map(jax.tree.leaves, parts), strict=True)
     return [np.concatenate([np.asarray(_numbers(part)) for part in leaf]) for leaf in leaves]
@@ -179,7 +179,7 @@ def _numbers(leaf: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _reported(store: Store) -> Generator[None]:
+def _report_failures(store: Store) -> Generator[None]:
     """Turns a failure to write into an error that says what is safe."""
     try:
         yield

@@ -58,7 +58,7 @@ class Laplace(Generator):
         del report
         if self.fitted is not None:
             return Prepared(self, self._found(target))
-        some, ends, apart, x, arrived, curvature = _climbed(*strip((self, target)), key)
+        some, ends, apart, x, arrived, curvature = _climb(*strip((self, target)), key)
         if not bool(some):
             raise no_start("sample(..., Laplace())", self.starts)
         factor = _factor(target, np.asarray(curvature, float), np.asarray(x), bool(arrived))
@@ -82,7 +82,7 @@ class Laplace(Generator):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _climbed(skeleton: Skeleton, arrays: Any, key: Array) -> Any:
+def _climb(skeleton: Skeleton, arrays: Any, key: Array) -> Any:
     """The mode after a few Newton steps, the gain that another would bring, and minus the Hessian there."""
     settings, target = skeleton.fill(arrays)
     x, some = starts(key, target, settings.starts)

@@ -55,7 +55,7 @@ class MAP(Generator):
         if self.fitted is not None:
             return Prepared(self, self._found(target), most=1)
         operation = f"sample(..., {type(self).__name__}())"
-        some, ends, best, apart = _climbed(*strip((self, target)), key)
+        some, ends, best, apart = _climb_all(*strip((self, target)), key)
         if not bool(some):
             raise no_start(operation, self.starts)
         end = jax.tree.map(lambda a: a[best], ends)
@@ -101,7 +101,7 @@ def _climbed_on(settings: MAP, target: Any) -> Target:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _climbed(skeleton: Skeleton, arrays: Any, key: Array) -> tuple[Array, Climb, Array, Array]:
+def _climb_all(skeleton: Skeleton, arrays: Any, key: Array) -> tuple[Array, Climb, Array, Array]:
     """Whether there is a start, where the climbs ended, which is the highest, and which ended elsewhere."""
     settings, target = skeleton.fill(arrays)
     target = _climbed_on(settings, target)

@@ -201,7 +201,7 @@ def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Parti
     count, scale = 16 * learner.population, learner.process.prior_scale
     x = scale * jax.random.normal(key, (count, target.dim))
     skeleton, arrays = strip(target)
-    log_weight = _weighed(skeleton, arrays, x, scale)
+    log_weight = _weigh(skeleton, arrays, x, scale)
     log_weight = jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)
     if not bool(jnp.any(jnp.isfinite(log_weight))):
         raise SpecError(
@@ -212,7 +212,7 @@ def _wide(key: Array, learner: LearnedReverseDiffusion, target: Target) -> Parti
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _weighed(skeleton: Skeleton, arrays: Any, x: Array, scale: Array) -> Array:
+def _weigh(skeleton: Skeleton, arrays: Any, x: Array, scale: Array) -> Array:
     """Log-weights of draws of a wide Gaussian."""
     target = skeleton.fill(arrays)
     return jax.vmap(lambda x: target.log_density(x) - _normal(x, 0.0, scale))(x)

@@ -19,13 +19,13 @@ def run(scale, **changes):
 
 
 def test_the_programs_are_compiled_by_other_threads_and_the_calls_find_them(compilations, monkeypatch):
-    seen, compiled = [], ahead_of_time._compiled
+    seen, compiled = [], ahead_of_time._compile
 
     def spied(lowered):
         compiled(lowered)
         seen.append((threading.current_thread().name, len(compilations)))
 
-    monkeypatch.setattr(ahead_of_time, "_compiled", spied)
+    monkeypatch.setattr(ahead_of_time, "_compile", spied)
     before = len(compilations)
     run(0.501)
     assert [name for name, _ in seen] == ["gmdsl compiles"] * 2
@@ -48,7 +48,7 @@ def test_the_starts_are_waited_for_before_they_are_used(monkeypatch):
         begun.set()
         go.wait()
 
-    monkeypatch.setattr(ahead_of_time, "_compiled", slow)
+    monkeypatch.setattr(ahead_of_time, "_compile", slow)
     setup = prepared(gm.compile(bowl(0.504)), gm.HMC(), RunPlan(4, 5, 5, 0, 1, "map"))
     programs = setup.density.target, setup.arrays, setup.keys, 4
     with_starts = ahead_of_time.compile_ahead([stage for stage, _ in setup.stages(0)], *programs)
@@ -66,7 +66,7 @@ def test_the_starts_are_waited_for_before_they_are_used(monkeypatch):
 def test_a_block_that_was_compiled_is_not_compiled_ahead_again(monkeypatch):
     run(0.502)
     begun = []
-    monkeypatch.setattr(ahead_of_time, "_compiled", begun.append)
+    monkeypatch.setattr(ahead_of_time, "_compile", begun.append)
     run(0.502, seed=4, draws=9)
     assert begun == []
 
@@ -85,13 +85,13 @@ def test_a_compilation_that_fails_ahead_is_left_to_the_call(monkeypatch):
         def compile(self):
             raise RuntimeError("no memory")
 
-    compiled, failed = ahead_of_time._compiled, []
+    compiled, failed = ahead_of_time._compile, []
 
     def fails(lowered):
         compiled(Lowered())
         failed.append(lowered)
 
-    monkeypatch.setattr(ahead_of_time, "_compiled", fails)
+    monkeypatch.setattr(ahead_of_time, "_compile", fails)
     tree = run(0.505)
     assert len(failed) == 2  # the starts and the block
     assert tree["posterior"].sizes["draw"] == 5

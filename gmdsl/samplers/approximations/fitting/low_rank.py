@@ -72,7 +72,7 @@ def remembered(history: History, move: Float[Array, " dim"], change: Float[Array
     a, b, c = change @ (diagonal * change), inner, move @ (move / diagonal)
     fresh = 1.0 / (a / (b * diagonal) + change**2 / b - a * move**2 / (b * c * diagonal**2))
     concave &= jnp.isfinite(fresh).all() & (fresh > 0.0).all()
-    later = History(fresh, _pushed(moves, move), _pushed(changes, change))
+    later = History(fresh, _push(moves, move), _push(changes, change))
     return jax.tree.map(lambda new, old: jnp.where(concave, new, old), later, history)
 
 
@@ -93,5 +93,5 @@ def gaussian(history: History, x: Float[Array, " dim"], score: Float[Array, " di
     return LowRankGaussian(mean, scale, basis, jnp.linalg.cholesky(inner))
 
 
-def _pushed(columns: Array, last: Array) -> Array:
+def _push(columns: Array, last: Array) -> Array:
     return jnp.concatenate([columns[:, 1:], last[:, None]], axis=1)

@@ -69,7 +69,7 @@ def raised(settings: Any, begin: Any, build: Build, key: Array, target: Target) 
         SpecError: the bound was not finite at most of the steps.
     """
     name = f"sample(..., {type(settings).__name__}())"
-    some, found = _raised(*strip((settings, target)), build, begin, key)
+    some, found = _raise_bound(*strip((settings, target)), build, begin, key)
     if not bool(some):
         raise no_start(name, CLIMBS)
     if int(found.skipped) > settings.updates // 2:
@@ -87,7 +87,9 @@ def check_variational(settings: Any) -> None:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def _raised(skeleton: Skeleton, arrays: Any, build: Build, begin: Any, key: Array) -> tuple[Bool[Array, ""], Raised]:
+def _raise_bound(
+    skeleton: Skeleton, arrays: Any, build: Build, begin: Any, key: Array
+) -> tuple[Bool[Array, ""], Raised]:
     import optax
 
     settings, target = skeleton.fill(arrays)
