@@ -1,4 +1,4 @@
-"""Adapters: rules that tune a sampler during warm-up. See `gmdsl.inference.adapter` for the contract."""
+"""Adapters: rules that tune a sampler during warm-up."""
 
 import lazy_loader
 

@@ -1,1 +1,1 @@
-"""Looking at runs and models: the tree of results, checks, pictures."""
+"""What runs and models are examined by: check, lint, certify."""

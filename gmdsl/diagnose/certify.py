@@ -31,7 +31,7 @@ from gmdsl.diagnose.certificates.statistics import RATE
 from gmdsl.diagnose.certificates.targets import DISCRETE, TARGETS
 from gmdsl.diagnose.certificates.trials import Size, Trials, trials_of
 from gmdsl.inference.generator import Generator
-from gmdsl.inference.path import PathSampler
+from gmdsl.inference.path import PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
 from gmdsl.samplers.blocks import Blocks
@@ -120,7 +120,7 @@ def _check_sampler(sampler: Any) -> None:
     name = type(sampler).__name__
     if isinstance(sampler, type):
         raise SpecError(f"certify({sampler.__name__}): a class. Pass an instance, {sampler.__name__}().")
-    if isinstance(sampler, PathSampler):
+    if isinstance(sampler, PathSampler | ReplicaSampler):
         raise SpecError(
             f"certify({name}(...)): {name} samples a path, not one target. Certify the kernel that it moves by, and"
             " compare gm.log_z with a case of known log Z."

@@ -3,8 +3,8 @@
 It never says that a chain has converged: it says what was examined, what was found, and why something could not
 be examined. The draws alone tell of NaN, stuck chains, growth and disagreement; the statistics of the sampler of
 divergences and rejections. The model adds Stein's identity, a test of the gradient and a look along lines that lead
-away; a reference adds the search for modes that no chain has seen. One idea per file: `draws`, `moves`, `drift`,
-`weights`, `stein`, `gradient`, `modes`.
+away; a reference adds the search for modes that no chain has seen. One idea per file: `draws`, `sampler_stats`,
+`drift`, `weights`, `stein`, `gradient`, `modes`.
 
 Reference:
     Vehtari et al., *Rank-normalization, folding, and localization: an improved R-hat*, 2021;

@@ -16,13 +16,11 @@ from gmdsl.core.random.repeat import repeated
 from gmdsl.exact.rule import Rule
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.capability import capabilities
-from gmdsl.graph.factor import Undirected, Values
+from gmdsl.graph.factor import Names, Undirected, Values
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.submodel import Pairs, Submodel
 from gmdsl.graph.factors.wrapped import unwrapped
 from gmdsl.spaces.space import Space
-
-type Names = tuple[str, ...]
 
 
 class Marginal(Submodel):

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
-
-type Shape = tuple[int, ...]
+from gmdsl.spaces.space import Shape
 
 
 def as_shape(operation: str, name: str, size: Any) -> Shape:

@@ -24,7 +24,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.nets.checks import Shape, as_shape, check_layers, flat
+from gmdsl.nets.checks import as_shape, check_layers, flat
+from gmdsl.spaces.space import Shape
 
 
 class GaussianDecoder(eqx.Module):

@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
-from gmdsl.nets.checks import Shape, as_shape, check_layers, flat
+from gmdsl.nets.checks import as_shape, check_layers, flat
+from gmdsl.spaces.space import Shape
 
 
 class GaussianEncoder(eqx.Module):

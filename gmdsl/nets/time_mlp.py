@@ -22,8 +22,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from gmdsl.nets.checks import Shape, as_shape, check_layers, flat
+from gmdsl.nets.checks import as_shape, check_layers, flat
 from gmdsl.nets.time_embedding import TimeEmbedding
+from gmdsl.spaces.space import Shape
 
 
 class TimeMLP(eqx.Module):

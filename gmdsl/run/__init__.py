@@ -1,1 +1,1 @@
-"""Running things: the driver of chains, starts, warm-up, predictive draws."""
+"""The verbs that run something: sample, resume, fit, predict, log_z."""

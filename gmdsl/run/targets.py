@@ -68,7 +68,10 @@ def mismatch(operation: str, model: Any, sampler: Any) -> SpecError:
     if isinstance(sampler, type):
         return SpecError(f"{operation}(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
     if isinstance(model, Path):
-        return SpecError(f"{operation}(path, ...): a path sampler is needed, not {name}. Try gm.AIS(gm.MALA()).")
+        return SpecError(
+            f"{operation}(path, ...): a path sampler is needed, not {name}. Try gm.AIS(gm.MALA()), or a"
+            " ReplicaSampler of your own."
+        )
     if isinstance(model, Noised):
         return SpecError(f"{operation}(family, {name}): a noised family is sampled backwards. Try gm.ReverseSDE().")
     if not isinstance(model, Model):

@@ -19,12 +19,11 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
+from gmdsl.graph.factor import Names
 from gmdsl.inference.adapter import Adapter, adapters_of
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import EVENTS, Stats
 from gmdsl.inference.target import States, Target
-
-type Names = tuple[str, ...]
 
 
 class Blocks(Sampler):

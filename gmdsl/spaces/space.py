@@ -1,7 +1,7 @@
 """Spaces: where a variable lives. A shape, a support, a kind of number.
 
 Supports are NumPyro constraints and move to the unconstrained line by NumPyro's bijections; the
-Jacobian is added once, by the compiler. All but the real numbers are in `gmdsl.spaces.elementwise`.
+Jacobian is added once, by the compiler. The other spaces are in the files beside this one.
 """
 
 from typing import Any, ClassVar

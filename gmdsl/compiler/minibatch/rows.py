@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factor import Deterministic, Names
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import reads_of
-
-type Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import jax
 from jax.extend import core
 from jaxtyping import Array
 
+from gmdsl.core.jaxprs.primitives import PLAIN_CALLS
 from gmdsl.core.jaxprs.tape import bound
 
 type Rule = Callable[[Any, list[Any]], Any]
@@ -41,7 +42,7 @@ def _found(jaxpr: Any, rules: Mapping[str, Rule]) -> bool:
 
 def _called(eqn: Any) -> Any:
     """The program that an equation merely calls; None for all others."""
-    return eqn.params.get("jaxpr") if eqn.primitive.name in ("jit", "pjit", "closed_call") else None
+    return eqn.params.get("jaxpr") if eqn.primitive.name in PLAIN_CALLS else None
 
 
 def _evaluate(closed: Any, arguments: list[Any], rules: Mapping[str, Rule]) -> list[Any]:

@@ -27,8 +27,10 @@ LINEAR_IN = {  # which operands an operation is linear in, given the others (a d
     "dynamic_update_slice": {0, 1},
     "triangular_solve": {1},
 }
+PLAIN_CALLS = {"jit", "pjit", "closed_call"}  # of a program that has no derivative of its own
 CALLS = {
-    *("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat", "remat2"),
+    *PLAIN_CALLS,
+    *("core_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat", "remat2"),
 }
 # stop_gradient is missing on purpose: the weights of what is linear are derivatives.
 FIRST = dict.fromkeys(

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.elimination.order import EliminationOrder, elimination_order
-from gmdsl.exact.elimination.tables import Cards, Scope, Sketch, Tables, cards_of, sketched, tables
-from gmdsl.exact.elimination.tabulation import MOST_ENTRIES
+from gmdsl.exact.elimination.tables import Scope, Sketch, Tables, cards_of, sketched, tables
+from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Cards
 from gmdsl.spaces.space import Space
 
 

@@ -17,13 +17,12 @@ from gmdsl.core.jaxprs.tape import Operation, Tape, traced
 from gmdsl.exact.elimination.linear_part import leaves, weighed
 from gmdsl.exact.elimination.repeated_parts import RepeatedPart, repeated_parts, runner
 from gmdsl.exact.elimination.scopes import scopes, too_large
-from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Entry, Group, bits, entries, grouped, requested
+from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Cards, Entry, Group, bits, entries, grouped, requested
 from gmdsl.spaces.space import Space, dtype_of
 
 MOST_EVALUATIONS = 2**21  # of one array
 
 type Scope = tuple[int, ...]
-type Cards = tuple[int, ...]
 
 
 class Tables(NamedTuple):

@@ -12,7 +12,6 @@ Reference:
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ MOST_ENTRIES = 2**20  # of one table
 MOST_PARTS = 2**16  # sets T of one element; more, and its terms are joined
 LOOK_BACK = 64  # groups that a request is tried in
 
-type Cards = Sequence[int]
+type Cards = tuple[int, ...]
 
 
 class Entry(NamedTuple):

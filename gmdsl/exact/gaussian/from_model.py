@@ -17,7 +17,7 @@ from gmdsl.exact.gaussian.from_distribution import normal_form
 from gmdsl.exact.gaussian.from_time_series import path_form
 from gmdsl.exact.gaussian.gaussian_mixture import MOST_COMPONENTS, GaussianMixture, extended, mixed, nothing
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Deterministic, Factor, Values
+from gmdsl.graph.factor import Deterministic, Factor, Names, Values
 from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Submodel
@@ -25,8 +25,6 @@ from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.order import ancestors, cycle, ordered
 from gmdsl.spaces.space import Real
 from gmdsl.spaces.states import joint_states
-
-type Names = tuple[str, ...]
 
 
 def gaussian_mixture(model: FactorGraph) -> GaussianMixture | None:

@@ -22,6 +22,7 @@ class Agreement:
 
     @property
     def worst(self) -> float:
+        """The largest gap between two estimates, in standard errors of their difference."""
         gaps = [
             abs(a.log_z - b.log_z) / np.hypot(a.standard_error, b.standard_error)
             for i, a in enumerate(self.rows)
