@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,28 +87,63 @@ def sample(
     >>> tree["posterior"]["x"].shape
     (2, 50, 2)
     """
-    sampler, reason = (sampler, None) if sampler is not None else _choose(model, chains, progress)
-    if isinstance(sampler, Sampler):
-        _check_settings(chains, draws, warmup, thin, seed, chain_mode, checkpoint_every, cores)
-        here = place(mesh) if store is not None or spans(mesh) else alone()
-        check_mesh(mesh, chains, here)
-        density = _compile(model, sampler)
-        mode = choose_mode(sampler, chains, chain_mode, here.count > 1 and not spans(mesh), density.target, mesh)
-        plan = RunPlan(chains, draws, warmup, seed, thin, mode)
-        tree = _by_chains(density, sampler, plan, init, progress, mesh, here, cores, store, checkpoint_every)
-    else:
-        tree = _without_chains(model, sampler, draws, seed, init, progress)
-    tree = tree if reason is None else _note(tree, "sampler_reason", reason)
+    asked = Asked(
+        chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh
+    )  # fmt: skip
+    tree = _sampled(model, sampler, asked)
     return _with_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
 
 
-def _compile(model: Any, sampler: Sampler) -> Density:
-    """The compiled model, or the rungs of a path; a conditioned one without a free variable is refused."""
+@dataclass(frozen=True)
+class Asked:
+    """The settings of `gm.sample`, by the same names."""
+
+    chains: int
+    draws: int
+    warmup: int
+    seed: int
+    init: Any
+    thin: int
+    progress: bool
+    chain_mode: str | None
+    cores: int | None
+    store: Any
+    checkpoint_every: int | None
+    mesh: Any
+
+
+def _sampled(model: Any, sampler: Any, asked: Asked) -> Any:
+    if sampler is None:
+        sampler, reason = _choose(model, asked)
+        return _note(_sampled(model, sampler, asked), "sampler_reason", reason)
+    if not isinstance(sampler, Sampler):
+        return _without_chains(model, sampler, asked)
+    _check_settings(asked)
+    here = place(asked.mesh) if asked.store is not None or spans(asked.mesh) else alone()
+    check_mesh(asked.mesh, asked.chains, here)
     with uncollected():
         density = chain_density(model, sampler)
     if not density.free:
         raise SpecError("sample(...): every variable is observed; there is nothing to sample.")
-    return density
+    apart = here.count > 1 and not spans(asked.mesh)
+    mode = choose_mode(sampler, asked.chains, asked.chain_mode, apart, density.target, asked.mesh)
+    plan = RunPlan(asked.chains, asked.draws, asked.warmup, asked.seed, asked.thin, mode)
+    tree = _by_chains(density, sampler, plan, asked, here)
+    return _note(tree, "init", repr(asked.init)[:2000]) if isinstance(asked.init, Generator) else tree
+
+
+def _by_chains(density: Density, sampler: Sampler, plan: RunPlan, asked: Asked, here: Place) -> Any:
+    """The tree of chains, in memory or in a store."""
+    how = {"init": asked.init, "progress": asked.progress, "mesh": asked.mesh, "place": here, "cores": asked.cores}
+    if asked.store is not None:
+        from gmdsl.run.resume import sample_stored
+
+        tree = sample_stored(density, sampler, plan, asked.store, asked.checkpoint_every, **how)
+    else:
+        run = run_together(density, sampler, plan, **how)
+        tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
+    _warn_of_nan(tree)
+    return tree
 
 
 def _with_log_likelihood(model: Model, tree: Any) -> Any:
@@ -116,43 +152,25 @@ def _with_log_likelihood(model: Model, tree: Any) -> Any:
     return log_likelihood(model, tree)
 
 
-def _by_chains(
-    density: Density, sampler: Sampler, plan: RunPlan, init: Any, progress: bool, mesh: Any, here: Place,
-    cores: int | None, store: Any, every: int | None,
-) -> Any:  # fmt: skip
-    """The tree of chains, in memory or in a store."""
-    how = {"init": init, "progress": progress, "mesh": mesh, "place": here, "cores": cores}
-    if store is not None:
-        from gmdsl.run.resume import sample_stored
-
-        tree = sample_stored(density, sampler, plan, store, every, **how)
-    else:
-        run = run_together(density, sampler, plan, **how)
-        tree = build_tree(density, sampler, run, seed=plan.seed, thin=plan.thin, draws=plan.draws)
-    _warn_of_nan(tree)
-    if isinstance(init, Generator):
-        return _note(tree, "init", repr(init)[:2000])
-    return tree
-
-
-def _without_chains(model: Any, sampler: Any, draws: int, seed: int, init: Any, progress: bool) -> Any:
+def _without_chains(model: Any, sampler: Any, asked: Asked) -> Any:
     """Draws of generators and of samplers of paths; anything else is refused."""
-    _check_counts(("draws", draws, 1), seed=seed)
+    _check_counts(("draws", asked.draws, 1), seed=asked.seed)
     if isinstance(sampler, Generator):
         from gmdsl.run.populations.generators import sample_generator
 
-        return sample_generator(model, sampler, draws=draws, seed=seed, init=init, progress=progress)
+        settings = {"draws": asked.draws, "seed": asked.seed, "init": asked.init, "progress": asked.progress}
+        return sample_generator(model, sampler, **settings)
     from gmdsl.run.populations.paths import sample_path
 
-    return sample_path(model, sampler, seed=seed)
+    return sample_path(model, sampler, seed=asked.seed)
 
 
-def _choose(model: Any, chains: int, progress: bool) -> tuple[Any, str]:
+def _choose(model: Any, asked: Asked) -> tuple[Any, str]:
     """A sampler that fits the model, and the reason, which is shown."""
     from gmdsl.run.choose import choose  # imports every sampler
 
-    sampler, reason = choose(model, chains)
-    if progress:
+    sampler, reason = choose(model, asked.chains)
+    if asked.progress:
         print(f"gm.sample chose {reason}", file=sys.stderr)
     return sampler, reason
 
@@ -174,26 +192,24 @@ def _warn_of_nan(tree: Any) -> None:
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
             " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
             NaNWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
-def _check_settings(
-    chains: int,
-    draws: int,
-    warmup: int,
-    thin: int,
-    seed: int,
-    chain_mode: Any,
-    checkpoint_every: Any,
-    cores: Any,
-) -> None:
-    _check_counts(("chains", chains, 1), ("draws", draws, 1), ("warmup", warmup, 0), ("thin", thin, 1), seed=seed)
-    if not (checkpoint_every is None or (isinstance(checkpoint_every, int) and checkpoint_every > 0)):
-        raise SpecError(f"sample(checkpoint_every={checkpoint_every!r}): a whole number of draws above 0 is needed.")
-    if chain_mode not in (None, "vmap", "map", "tile"):
-        raise SpecError(f"sample(chain_mode={chain_mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
-    check_cores(cores)
+def _check_settings(asked: Asked) -> None:
+    counts = (
+        ("chains", asked.chains, 1),
+        ("draws", asked.draws, 1),
+        ("warmup", asked.warmup, 0),
+        ("thin", asked.thin, 1),
+    )
+    _check_counts(*counts, seed=asked.seed)
+    every, mode = asked.checkpoint_every, asked.chain_mode
+    if not (every is None or (isinstance(every, int) and every > 0)):
+        raise SpecError(f"sample(checkpoint_every={every!r}): a whole number of draws above 0 is needed.")
+    if mode not in (None, "vmap", "map", "tile"):
+        raise SpecError(f"sample(chain_mode={mode!r}): the modes are 'vmap', 'map', 'tile' and None (chosen).")
+    check_cores(asked.cores)
 
 
 def _check_counts(*counts: tuple[str, Any, int], seed: Any) -> None:

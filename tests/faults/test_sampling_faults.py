@@ -102,7 +102,7 @@ def test_a_reference_that_never_meets_the_target_gives_no_nan():
         report = gm.check(z)
         assert report.status == "failed"
         assert "ESS 0 of 200" in report["weights"].evidence
-        with pytest.raises(gm.SpecError, match="no particle has any weight"):
+        with pytest.raises(gm.SpecError, match="no draw has any weight"):
             gm.sample(path, sampler)
 
 

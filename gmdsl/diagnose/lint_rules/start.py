@@ -33,7 +33,8 @@ def _guilty(density: Density, points: np.ndarray) -> str:
     counts: dict[str, int] = {}
     run = jax.jit(FlatTarget.terms)  # outside jit, NumPyro warns of each value outside a support
     for x in points[:10]:
-        terms = run(density.target, density.target.free_values(x))
+        values = density.constrain(x)
+        terms = run(density.target, {name: values[name] for name in density.free})
         for name, value in terms.items():
             counts[name] = counts.get(name, 0) + (not np.isfinite(float(value)))
     worst = max(counts, key=lambda name: counts[name], default="")

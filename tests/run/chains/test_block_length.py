@@ -50,10 +50,10 @@ def test_a_run_makes_the_same_draws_however_it_is_cut(monkeypatch):
     for pause in (0.0, 0.03):
         cut = []
 
-        def paused(kernel, leaves, hoisted, keys, carries, first, records, phases, pause=pause, cut=cut):
+        def paused(kernel, target, keys, carries, first, records, phases, pause=pause, cut=cut):
             time.sleep(pause)
             cut.append(int(records))
-            return run_block(kernel, leaves, hoisted, keys, carries, first, records, phases)
+            return run_block(kernel, target, keys, carries, first, records, phases)
 
         monkeypatch.setattr("gmdsl.run.chains.loop.run_block", paused)
         monkeypatch.setattr("gmdsl.run.chains.block_length.SECONDS", 0.01)

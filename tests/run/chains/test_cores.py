@@ -97,7 +97,7 @@ def test_parts_run_at_the_same_time():
     """Each part waits until all have begun."""
     together = threading.Barrier(3, timeout=20)
 
-    def block(key, carry, first, records, phases):
+    def block(target, key, carry, first, records, phases):
         together.wait()
         return carry + 1, {"x": jnp.full((1, 5), key)}
 
@@ -109,7 +109,7 @@ def test_parts_run_at_the_same_time():
 
 
 def test_what_fails_in_a_thread_is_raised():
-    def block(key, carry, *moved):
+    def block(target, key, carry, *moved):
         if key[0] == 1:
             raise ValueError("no")
         return carry, {"x": jnp.zeros((1, 5))}
@@ -121,7 +121,7 @@ def test_what_fails_in_a_thread_is_raised():
 def test_what_fails_leaves_nothing_to_begin():
     begun = []
 
-    def block(key, carry, *moved):
+    def block(target, key, carry, *moved):
         begun.append(int(key[0]))
         raise ValueError("no")
 
@@ -142,7 +142,7 @@ def test_after_an_interruption_carries_are_those_of_whole_blocks():
         def __array__(self, *_, **__):
             raise KeyboardInterrupt
 
-    def block(key, carry, *moved):
+    def block(target, key, carry, *moved):
         if threading.get_ident() == caller:
             assert begun.wait(20)
             return carry + 1, {"x": Interrupted()}

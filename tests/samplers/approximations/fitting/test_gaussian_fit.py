@@ -47,4 +47,4 @@ def test_what_is_fitted_is_fitted_once():
     fit = Round(updates=50)
     flat = gm.compile(target()).target
     first = fit.prepare(jax.random.key(0), flat, print)
-    assert first.prepare(jax.random.key(1), flat, print) is first
+    assert first.generator.prepare(jax.random.key(1), flat, print).generator is first.generator
