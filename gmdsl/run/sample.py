@@ -83,15 +83,12 @@ def sample(
 
     >>> import gmdsl as gm
     >>> bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2))
-    >>> tree = gm.sample(bowl, gm.NUTS(), chains=2, draws=50, warmup=50, progress=False)
-    >>> tree["posterior"]["x"].shape
+    >>> gm.sample(bowl, gm.NUTS(), chains=2, draws=50, warmup=50, progress=False)["posterior"]["x"].shape
     (2, 50, 2)
     """
-    asked = Asked(
-        chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh
-    )  # fmt: skip
+    asked = Asked(chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh)
     tree = _sampled(model, sampler, asked)
-    return _with_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
+    return _add_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def _by_chains(density: Density, sampler: Sampler, plan: RunPlan, asked: Asked, 
     return tree
 
 
-def _with_log_likelihood(model: Model, tree: Any) -> Any:
+def _add_log_likelihood(model: Model, tree: Any) -> Any:
     from gmdsl.run.predictive.log_likelihood import log_likelihood
 
     return log_likelihood(model, tree)
