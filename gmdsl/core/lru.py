@@ -9,7 +9,7 @@ class LRU[K, V]:
     Args:
         most: entries at most.
 
-    >>> kept = Recent(2)
+    >>> kept = LRU(2)
     >>> kept.put("a", 1), kept.put("b", 2), kept.get("a"), kept.put("c", 3)
     (1, 2, 1, 3)
     >>> kept.get("a"), kept.get("b")

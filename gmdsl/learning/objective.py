@@ -27,6 +27,7 @@ class Batch(Mapping[str, Any]):
         arrays: by name.
         index: numbers of the rows among all data; None where the batch holds all of them.
 
+    >>> import jax.numpy as jnp
     >>> batch = Batch({"x": jnp.arange(3.0)})
     >>> list(batch), batch["x"].shape, batch.index is None
     (['x'], (3,), True)
