@@ -30,7 +30,7 @@ def without_gaps(model: Model, scores: Arrays) -> tuple[Model, Arrays, dict[str,
             continue
         kept[name] = score[:, :, there]
         places = np.argwhere(there)
-        along = f"{name}_find_observed"
+        along = f"{name}_observed"
         axes = [*dims.get(name, ()), *(f"dim_{i}" for i in range(len(dims.get(name, ())), there.ndim))]
         for axis, label in enumerate(axes[: there.ndim]):
             names = np.asarray(coords.get(label, range(there.shape[axis])))

@@ -59,7 +59,7 @@ PARTED = gm.NUTS(metric=gm.adapt.CrossChain(gm.adapt.DenseMetric()))
         (gm.ChEESHMC(), 64, 63, {}, "vmap"),  # not worth a program
         (gm.ChEESHMC(), 128, 31, {}, "vmap"),
         (gm.ChEESHMC(), 67, 64, {}, "vmap"),  # a prime number of chains
-        (gm.ChEESHMC(), 64, 64, {"devices": True}, "vmap"),
+        (gm.ChEESHMC(), 64, 64, {"mesh": True}, "vmap"),
         (gm.ChEESHMC(), 64, 64, {"asked": "vmap"}, "vmap"),
         (PARTED, 64, 64, {}, "vmap, then map"),
         (PARTED, 4, 64, {}, "vmap"),
