@@ -15,10 +15,10 @@ from gmdsl.spaces.unnamed import IntegerSupport, Support
 from gmdsl.spaces.vectors import Ordered, Simplex
 
 
-def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
+def space_of(constraint: Any, shape: tuple[int, ...], *, moving: bool = False) -> Space:
     """The space of values of `shape` that satisfy a NumPyro constraint.
 
-    Bounds that are tracers give a `Support` whose bounds move.
+    Bounds that are tracers, or said to be `moving`, give a `Support` whose bounds move.
     """
     from numpyro.distributions import biject_to, constraints
 
@@ -44,7 +44,7 @@ def space_of(constraint: Any, shape: tuple[int, ...]) -> Space:
     if len(shape) == 2 and base is constraints.positive_definite:
         return PositiveDefinite(shape[0])
     leaves = jax.tree.leaves(base)
-    moving = any(isinstance(leaf, Tracer) for leaf in leaves)
+    moving = moving or any(isinstance(leaf, Tracer) for leaf in leaves)
     if not moving and all(np.ndim(leaf) == 0 for leaf in leaves):
         if type(base) in (type(constraints.unit_interval), constraints.interval):
             return Interval(float(base.lower_bound), float(base.upper_bound), *shape)

@@ -7,10 +7,12 @@ mistake that shapes can show is reported here, with the name of the node.
 
 import contextlib
 import sys
+import traceback
 import warnings
 from collections.abc import Generator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,12 +89,36 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     given = _describe(call, known)
+    _check_repeated(name, call, known)
     if out.shape != ():
         raise SpecError(f"{name}: an energy is one number, but it gave shape {out.shape} for {given}. Add .sum().")
     if not jnp.issubdtype(out.dtype, jnp.floating):
         raise SpecError(
             f"{name}: an energy is a real number, but it gave dtype {out.dtype} for {given}. Return a float."
         )
+
+
+def _check_repeated(name: str, call: Call, known: Abstract) -> None:
+    """Refuses a plain function that is another one each time it is called, because it draws random numbers.
+
+    Raises:
+        SpecError: two calls give two programs.
+    """
+    if isinstance(call.function, eqx.Module):
+        return
+    shapes = {v: known[v] for v in call.variables if _is_shape(known[v])}
+    numbers = {v: known[v] for v in call.variables if v not in shapes}
+    first, second = (jax.make_jaxpr(lambda values: call({**numbers, **values}))(shapes) for _ in range(2))
+    same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(*map(_constants, (first, second))))
+    if not same or str(first) != str(second):
+        raise SpecError(
+            f"{name}: two calls of its function are two different densities, so it draws random numbers or changes"
+            " something outside. Draw them once and pass them as data (gm.data)."
+        )
+
+
+def _constants(program: Any) -> list[np.ndarray]:
+    return [np.asarray(c) for c in program.consts if not jax.dtypes.issubdtype(c.dtype, jax.dtypes.prng_key)]
 
 
 def evaluated(name: str, run: Any, call: Any, known: Abstract) -> Any:
@@ -105,16 +131,30 @@ def evaluated(name: str, run: Any, call: Any, known: Abstract) -> Any:
         raise
     except jax.errors.JAXTypeError as error:
         text = str(error).split("\n")[0]
+        fix = "Use jnp.where or lax.cond instead of Python branches"
+        if isinstance(error, jax.errors.TracerArrayConversionError):
+            fix = "Use jax.numpy instead of NumPy (jnp.exp, not np.exp)"
         raise SpecError(
             f"{name}: it needs the value of a traced array ({text}), but only shapes are known when a model is built."
-            " Use jnp.where or lax.cond instead of Python branches."
+            f" {fix}."
         ) from error
     except Exception as error:
+        if _is_in_numpyro_statement(error):
+            raise SpecError(
+                f"{name}: there is a numpyro statement inside its function. Return the distribution instead, as in"
+                " lambda mu: dist.Normal(mu, 1.0), or pass a whole NumPyro model to gm.from_numpyro_model."
+            ) from error
         text = f"{type(error).__name__}: {error}" if not isinstance(error, TypeError | ValueError) else str(error)
         text = text.split("\n")[0].rstrip(".")
         raise SpecError(
             f"{name}: its function failed for {_describe(call, known)}: {text}. Check it and the shapes it gets."
         ) from error
+
+
+def _is_in_numpyro_statement(error: Exception) -> bool:
+    """Whether an error comes out of `numpyro.sample`, or another statement that wants a handler around it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == "numpyro.primitives" for frame, _ in frames)
 
 
 def _is_shape(value: Any) -> bool:

@@ -1,4 +1,7 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
+import numpyro
 import numpyro.distributions as dist
 import pytest
 from numpyro.distributions import constraints
@@ -56,3 +59,22 @@ def test_data_are_checked_where_they_are_handed_on_as_they_are():
         else:
             with pytest.raises(gm.SpecError, match=r"x: Normal\(scale=-2.0 at \(1,\)\), but .* Positive"):
                 probe_numbers("x", call_by_name(make), known, data)
+
+
+def test_an_energy_that_draws_random_numbers_is_refused():
+    for function in (lambda x: (x - np.random.normal()) ** 2, lambda x: (x - np.random.normal(size=3)).sum() ** 2):
+        with pytest.raises(gm.SpecError, match="two calls of its function are two different densities"):
+            gm.energy(function, x=gm.Real())
+    centre = np.arange(3.0)
+    drawn = lambda x: ((x - jax.random.normal(jax.random.key(0), (3,)) - jnp.asarray([1.0, 2.0, 3.0])) ** 2).sum()  # noqa: E731
+    assert gm.energy(drawn, x=gm.Real(3)).free == ("x",)
+    assert gm.energy(lambda x, c: ((x - c) ** 2).sum(), x=gm.Real(3), c=gm.data(centre)).free == ("x",)
+
+
+def test_numpy_functions_and_numpyro_statements_are_named():
+    with pytest.raises(gm.SpecError, match=r"Use jax.numpy instead of NumPy \(jnp.exp, not np.exp\)"):
+        gm.joint(mu=dist.Normal(0.0, 1.0), y=lambda mu: dist.Normal(np.exp(mu), 1.0))
+    with pytest.raises(gm.SpecError, match="Use jnp.where or lax.cond"):
+        gm.joint(mu=dist.Normal(0.0, 1.0), y=lambda mu: dist.Normal(mu if mu > 0 else 0.0, 1.0))
+    with pytest.raises(gm.SpecError, match=r"y: there is a numpyro statement .* gm.from_numpyro_model"):
+        gm.joint(mu=dist.Normal(0.0, 1.0), y=lambda mu: numpyro.sample("y", dist.Normal(mu, 1.0)))

@@ -1,0 +1,139 @@
+"""All sample sites of a NumPyro model as one factor."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.core.errors import SpecError
+from gmdsl.graph.conditional import Conditional
+from gmdsl.graph.factor import Values
+from gmdsl.interop.numpyro_trace import TracedModel, is_in_control_flow, log_prob, value_of
+from gmdsl.spaces.bijections import from_support, to_support
+
+
+class NumPyroProgram(Conditional):
+    """All sample sites of a NumPyro model as one factor.
+
+    Attributes:
+        traced: the model function and its arguments.
+        sites: pairs (site, variable), in the order of execution.
+        label: the name of the model function.
+        proper: whether every term belongs to a variable and integrates to one.
+        redrawn: whether observed sites can be drawn anew: not where the function reads the observed values elsewhere.
+        frozen: pairs (argument, variable): observed values that the function reads as a NumPy array; other ones have
+            no density.
+    """
+
+    traced: TracedModel
+    sites: tuple[tuple[str, str], ...] = eqx.field(static=True)
+    label: str = eqx.field(static=True)
+    proper: bool = eqx.field(static=True, default=True)
+    redrawn: bool = eqx.field(static=True, default=True)
+    frozen: tuple[tuple[str, str], ...] = eqx.field(static=True, default=())
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}({', '.join(self.children)})"
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return tuple(variable for _, variable in self.traced.read if variable not in self.children)
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        return tuple(variable for _, variable in self.sites)
+
+    @property
+    def normalized(self) -> bool:
+        return self.proper
+
+    @property
+    def drawable(self) -> bool:
+        return self.proper and self.redrawn
+
+    def log_density(self, values: Values) -> Float[Array, ""]:
+        return self.decode(values, {})[1]
+
+    def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
+        if shape:
+            keys = jax.random.split(key, shape[0])
+            return jax.vmap(lambda k: self.draw(k, values, shape[1:]))(keys)
+        found = self.traced.run(values, self.known(values), key, redraw=True)
+        return {variable: found[site]["value"] for site, variable in self.sites}
+
+    def pointwise(self, values: Values) -> dict[str, Array]:
+        found = self.traced.run(values, self.known(values))
+        return {v: log_prob(found[site], total=False) for site, v in self.sites}
+
+    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
+        names, made = dict(self.sites), {}
+        self._refuse_free_arguments(free)
+
+        def decide(message: Any) -> Any:
+            variable = names.get(message["name"], "")
+            if variable not in free:
+                return value_of(message, values, variable)
+            value, jacobian = to_support(message["fn"].support, value_of(message, free, variable))
+            if "_scan_current_index" not in message["infer"]:
+                made[variable] = value, jacobian
+            return value
+
+        found = self.traced.run(values, decide)
+        for site, variable in self.sites:
+            if variable in free and is_in_control_flow(found[site]):
+                made[variable] = to_support(found[site]["fn"].support, free[variable])
+        terms = [jacobian for _, jacobian in made.values() if jacobian is not None]
+        terms += [log_prob(site, total=True) for site in found.values() if site["type"] == "sample"]
+        total = sum(terms, jnp.zeros(()))
+        return {variable: value for variable, (value, _) in made.items()}, self._thawed(values, total)
+
+    def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
+        found = self.traced.run(values, self.known(values))
+        return {v: from_support(found[s]["fn"].support, values[v]) for s, v in self.sites if v in children}
+
+    def rename(self, names: Mapping[str, str]) -> "NumPyroProgram":
+        sites = tuple((site, names.get(variable, variable)) for site, variable in self.sites)
+        taken = sorted(set(names) & set(self.parents))
+        if taken:
+            raise SpecError(f"rename({taken[0]}=...): {taken[0]} is an argument of {self.label}. Rename it there.")
+        pairs = lambda found: tuple((argument, names.get(v, v)) for argument, v in found)  # noqa: E731
+        traced = TracedModel(self.traced.function, self.traced.arguments, pairs(self.traced.read))
+        return NumPyroProgram(traced, sites, self.label, self.proper, self.redrawn, pairs(self.frozen))
+
+    def known(self, values: Values) -> Callable[[Any], Any]:
+        """Gives each site the value of its variable."""
+        names = dict(self.sites)
+        return lambda message: value_of(message, values, names.get(message["name"], ""))
+
+    def _refuse_free_arguments(self, free: Values) -> None:
+        """Observed values that the function reads elsewhere, too, cannot be free."""
+        tied = [variable for _, variable in (*self.traced.read, *self.frozen) if variable in free]
+        if tied and not self.redrawn:
+            raise SpecError(
+                f"{self.label}: {tied[0]} cannot be free, because its observed values are read in other places, too."
+                " Observe it, or declare the model with None for it."
+            )
+
+    def _thawed(self, values: Values, total: Any) -> Any:
+        """NaN where observed values are not those that the function has read."""
+        for argument, variable in self.frozen:
+            if variable in values:
+                same = jnp.array_equal(values[variable], jnp.asarray(self.traced.arguments[argument]()), equal_nan=True)
+                total = jnp.where(same, total, jnp.nan)
+        return total
+
+
+class DeterministicSite(eqx.Module):
+    """The value of a deterministic site, given the data and the sample sites it may depend on."""
+
+    program: NumPyroProgram
+    site: str = eqx.field(static=True)
+    reads: tuple[str, ...] = eqx.field(static=True)
+
+    def __call__(self, *values: Any) -> Any:
+        known = dict(zip(self.reads, values, strict=True))
+        return self.program.traced.run(known, self.program.known(known))[self.site]["value"]

@@ -1,0 +1,99 @@
+"""One execution of a NumPyro model function, with values put in by NumPyro's own handlers."""
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.graph.factor import Values
+
+type Decide = Callable[[Any], Any]
+
+
+class TracedModel(eqx.Module):
+    """A NumPyro model function with its arguments by name.
+
+    Attributes:
+        function: the model function.
+        arguments: values of the arguments; a `Constant` is one that the function reads as a plain Python object.
+        read: pairs (argument, variable): arguments that are looked up among the values where these have them.
+    """
+
+    function: Function
+    arguments: dict[str, Any]
+    read: tuple[tuple[str, str], ...] = eqx.field(static=True)
+
+    def run(self, values: Values, decide: Decide, key: jax.Array | None = None, *, redraw: bool = False) -> Any:
+        """The sites of one execution, by name.
+
+        Args:
+            values: where arguments are looked up.
+            decide: gives the value of a site from its message, or None to leave it alone.
+            key: for sites that are drawn; without one, a fixed key.
+            redraw: whether observed sites are drawn anew.
+        """
+        from numpyro import handlers
+
+        put, seed = handlers.substitute(substitute_fn=decide), jax.random.key(0) if key is None else key
+        with handlers.block(), handlers.trace() as sites, put, handlers.seed(rng_seed=seed), _redraw(redraw):
+            self.call(values)
+        return sites
+
+    def call(self, values: Values) -> Any:
+        """Calls the function; its statements speak to whatever handlers there are."""
+        found = {name: values[variable] for name, variable in self.read if variable in values}
+        arguments = {**{name: plain(value) for name, value in self.arguments.items()}, **found}
+        bound = inspect.BoundArguments(inspect.signature(self.function.function), OrderedDict(arguments))
+        return self.function.function(*bound.args, **bound.kwargs)
+
+
+def plain(value: Any) -> Any:
+    """The object inside a `Constant`."""
+    return value() if isinstance(value, Constant) else value
+
+
+def value_of(message: Any, values: Mapping[str, Any], variable: str) -> Any:
+    """The value of a variable for a site; in a scan, that of the step that runs."""
+    value = values.get(variable)
+    step = message["infer"].get("_scan_current_index") if message["type"] == "sample" else None
+    return value if value is None or step is None else jnp.asarray(value)[step]
+
+
+def is_in_control_flow(site: Any) -> bool:
+    """Whether a site of an execution lies inside a scan or a branch; its value is then that of all steps."""
+    return bool(site.get("_control_flow_done", False))
+
+
+def log_prob(site: Any, *, total: bool) -> Any:
+    """The term of a site, with its scale."""
+    value = site["fn"].log_prob(site["value"])
+    scale = site.get("scale")
+    value = value if scale is None else scale * value
+    return jnp.sum(value) if total else value
+
+
+def _redraw(anew: bool) -> Any:
+    """The handler that forgets what was observed, inside scans and branches as well."""
+    from numpyro import handlers
+
+    class Forget(handlers.uncondition):
+        def process_message(self, msg: Any) -> None:
+            if anew and msg["type"] == "control_flow":
+                msg["args"] = tuple(_forgetful(a) if callable(a) else a for a in msg["args"])
+            elif anew and not msg.get("_control_flow_done", False):
+                super().process_message(msg)
+
+    return Forget()
+
+
+def _forgetful(body: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any) -> Any:
+        with _redraw(True):
+            return body(*args)
+
+    return run
