@@ -120,6 +120,7 @@ class Density:
             SpecError: a name that is neither data nor observed, or another shape.
         """
         from gmdsl.models.operators.condition import checked, checked_observation
+        from gmdsl.models.probe.indices import check_indices
 
         data, observed = dict(self.model.data), dict(self.model.observed)
         for name, value in {**(values or {}), **named}.items():
@@ -132,7 +133,9 @@ class Density:
                 data[name] = _same_shape(operation, name, fresh, data[name])
             else:
                 raise unknown_name(operation, name, [*data, *observed], "data and observed values")
-        return Density(dataclasses.replace(self.model, data=data, observed=observed))
+        model = dataclasses.replace(self.model, data=data, observed=observed)
+        check_indices("with_data(...)", model, {**(values or {}), **named})
+        return Density(model)
 
     def __repr__(self) -> str:
         return f"Density\n{explain(self)}"

@@ -22,6 +22,7 @@ from gmdsl.interop.numpyro_program import DeterministicSite, NumPyroProgram
 from gmdsl.interop.numpyro_sites import Sites
 from gmdsl.interop.numpyro_trace import TracedModel
 from gmdsl.models.model import Model
+from gmdsl.models.probe.indices import check_indices
 from gmdsl.spaces.space import Real, Space
 
 
@@ -71,13 +72,15 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
             factors.append(
                 Deterministic(name, Call(DeterministicSite(program, name, reads), tuple(("", n) for n in reads)))
             )
-    return Model(
+    built = Model(
         factors=tuple(factors),
         declared=tuple(spaces.items()),
         observed={n: as_numbers(f"{label}: {n}", value) for n, value in sites.observed.items()},
         data=data,
         dims=sites.dims({*spaces, *data, *RESERVED}),
     )
+    check_indices(f"from_numpyro_model({label})", built, data)
+    return built
 
 
 def _bind_submodules() -> None:

@@ -16,6 +16,7 @@ from gmdsl.graph.factor import Energy
 from gmdsl.graph.names import check_name
 from gmdsl.models.declare.calls import Fixed, call_of
 from gmdsl.models.model import Model
+from gmdsl.models.probe.indices import check_indices
 from gmdsl.models.probe.shapes import probe_energy
 from gmdsl.spaces.space import Space, abstract
 
@@ -84,7 +85,7 @@ def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any
             f" Name an argument {unused[0]}, or leave the variable out."
         )
     probe_energy(label, call, {**fixed.known(), **{n: abstract(s) for n, s in spaces.items()}})
-    return Model(
+    model = Model(
         factors=(Energy(call, label, sign),),
         declared=tuple(spaces.items()),
         data=fixed.data,
@@ -92,6 +93,8 @@ def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any
         inputs=tuple(fixed.inputs.items()),
         constants=tuple(fixed.constants.items()),
     )
+    check_indices(f"{verb}(...)", model, fixed.data)
+    return model
 
 
 class _Bundle(eqx.Module):

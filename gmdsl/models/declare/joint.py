@@ -15,6 +15,7 @@ from gmdsl.graph.order import ordered
 from gmdsl.models.declare.calls import Fixed, call_of, check_known, warn_of_captured
 from gmdsl.models.declare.scan import Series
 from gmdsl.models.model import Model
+from gmdsl.models.probe.indices import check_indices
 from gmdsl.models.probe.shapes import probe_node, probe_numbers
 from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.space import Space, abstract
@@ -76,7 +77,7 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
         factors.append(Distributed(name, call, proper) if random else Deterministic(name, call))
     rank = {name: i for i, name in enumerate(calls)}
     factors.sort(key=lambda factor: rank[factor.children[0]])
-    return Model(
+    model = Model(
         factors=tuple(factors),
         declared=tuple((name, spaces[name]) for name in calls),
         data=fixed.data,
@@ -88,6 +89,8 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
         ),
         coords=_checked_coords(coords),
     )
+    check_indices("joint(...)", model, fixed.data)
+    return model
 
 
 def _node_call(node: str, value: Any, names: list[str]) -> Call | SeriesSteps:

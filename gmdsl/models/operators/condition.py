@@ -17,6 +17,7 @@ from gmdsl.exact.missing import missing_factor
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ancestors
 from gmdsl.models.operators.missing import check_gaps, with_gaps
+from gmdsl.models.probe.indices import check_indices
 from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.space import Real, Space, dtype_of
 
@@ -38,9 +39,11 @@ def condition[M: FactorGraph](model: M, values: Mapping[str, Any], missing: Any 
             observed[name] = checked_observation(operation, model, name, value)
         else:
             observed[name] = checked(operation, name, spaces[name], value)
-    return dataclasses.replace(
+    model = dataclasses.replace(
         model, observed=observed, data=data, inputs=tuple(inputs.items()), bound=tuple(bound.items())
     )
+    check_indices(f"condition({', '.join(f'{name}=...' for name in values)})", model, values)
+    return model
 
 
 def checked_observation(operation: str, model: FactorGraph, name: str, value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.models.operators.condition import checked
+from gmdsl.models.probe.indices import check_indices
 
 
 def do[M: FactorGraph](model: M, values: Mapping[str, Any]) -> M:
@@ -34,4 +35,5 @@ def do[M: FactorGraph](model: M, values: Mapping[str, Any]) -> M:
             bound=(*model.bound, (name, model.spaces[name])),
             narrowed=tuple(other for other in model.narrowed if other != name),
         )
+        check_indices(operation, model, [name])
     return model

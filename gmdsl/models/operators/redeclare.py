@@ -20,6 +20,7 @@ from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.factors.wrapped import innermost, unwrapped, with_innermost
 from gmdsl.graph.order import ordered
 from gmdsl.models.operators.condition import checked_observation
+from gmdsl.models.probe.indices import check_indices
 from gmdsl.models.probe.shapes import probe_energy, probe_node
 from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.discrete import Integer, Spin
@@ -63,7 +64,9 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
         for name, value in values.items()
         if name in spaces
     }
-    return dataclasses.replace(model, observed=observed)
+    model = dataclasses.replace(model, observed=observed)
+    check_indices(f"{operation}(data=...)", model, values)
+    return model
 
 
 def _probe_again(

@@ -1,0 +1,69 @@
+"""Checking integers that are data where they are indices: labels from one, and labels of groups that are not there."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from gmdsl.core.errors import SpecError
+from gmdsl.core.jaxprs.lookups import Lookup, lookups
+from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor_graph import FactorGraph, shapes_of
+
+
+def check_indices(operation: str, model: FactorGraph, names: Iterable[str]) -> None:
+    """Refuses integers among data and observed values that point outside of the axis they are an index of.
+
+    Args:
+        operation: what the user called, for messages.
+        model: the model that holds the integers.
+        names: those that are new.
+
+    Raises:
+        SpecError: names the node, the integers, the index and the size of the axis.
+    """
+    given = {**model.data, **model.observed}
+    integers = {name: value for name, value in given.items() if _is_index(value)}
+    fresh = set(names) & integers.keys()
+    if not fresh:
+        return
+    shapes = shapes_of(model)
+    for factor in model.factors:
+        if fresh & set(factor.parents):
+            known = {name: jnp.asarray(integers[name]) for name in factor.parents if name in integers}
+            for lookup in _lookups(factor, shapes, known):
+                if not lookup.fits and fresh & set(lookup.names):
+                    raise SpecError(f"{operation}: {_describe(factor, lookup)}")
+
+
+def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> list[Lookup]:
+    read = {name: shapes[name] for name in (*factor.parents, *factor.children) if name in shapes and name not in known}
+    arrays = {name: shape for name, shape in read.items() if isinstance(shape, jax.ShapeDtypeStruct)}
+    numbers = {name: value for name, value in read.items() if name not in arrays}
+
+    def run(values: dict[str, Any]) -> Any:
+        if isinstance(factor, Deterministic):
+            return factor.evaluate({**numbers, **values})
+        return factor.log_density({**numbers, **values})
+
+    return lookups(run, arrays, known)
+
+
+def _describe(factor: Factor, lookup: Lookup) -> str:
+    listed, most = " and ".join(lookup.names), lookup.size - 1
+    where = factor.children[0] if len(factor.children) == 1 else factor.name
+    if lookup.low < 0:
+        return (
+            f"{listed} gives the index {lookup.low} in {where}, which counts from the end. The elements are 0 to"
+            f" {most}; -1 is often how a table writes a missing label. Leave those rows out, or give them a group."
+        )
+    hint = " Are the labels counted from 1? Subtract 1." if lookup.low == 1 and lookup.high == lookup.size else ""
+    fix = hint or " Declare as many elements as there are labels, or number the labels from 0 without gaps."
+    return f"{listed} gives the index {lookup.high} in {where}, where the elements are 0 to {most}.{fix}"
+
+
+def _is_index(value: Any) -> bool:
+    return not isinstance(value, Tracer) and np.asarray(value).dtype.kind in "iu" and np.size(value) > 0
