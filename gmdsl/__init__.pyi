@@ -8,6 +8,7 @@ from .compiler.integrals.quadrature import Quadrature as Quadrature
 from .core.errors import CaptureWarning as CaptureWarning
 from .core.errors import FitError as FitError
 from .core.errors import NaNWarning as NaNWarning
+from .core.errors import PrecisionWarning as PrecisionWarning
 from .core.errors import RankWarning as RankWarning
 from .core.errors import SpecError as SpecError
 from .core.errors import StartError as StartError

@@ -37,6 +37,10 @@ class NaNWarning(UserWarning):
     """The log-density was NaN at some proposals, which were rejected: the target is cut there."""
 
 
+class PrecisionWarning(UserWarning):
+    """Numbers that differ become equal in the precision of the model."""
+
+
 class RankWarning(UserWarning):
     """A function broadcasts arrays of different rank without saying so."""
 

@@ -28,6 +28,7 @@ from gmdsl.diagnose.checks.stein import stein
 from gmdsl.diagnose.checks.weights import weights
 from gmdsl.diagnose.examined import Examined
 from gmdsl.diagnose.lint_rules.improper import improper
+from gmdsl.diagnose.lint_rules.observations import observations
 from gmdsl.diagnose.positions import positions
 from gmdsl.diagnose.report import Finding, Report, report
 from gmdsl.diffusion.noised import Noised
@@ -105,6 +106,14 @@ def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: b
     if not isinstance(model, Model):
         raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
     density = Density(model)
+    said = [found for found in (observations(model),) if found.status != "ok"]
+    return said + _with_density(tree, moving, model, density, reference, broken=broken)
+
+
+def _with_density(
+    tree: Any, moving: Any, model: Model, density: Density, reference: Any, *, broken: bool
+) -> list[Finding]:
+    """What the density can tell."""
     if any(density.spaces[name].discrete for name in density.free):
         return [_not_examined("Stein identity", "a variable is discrete", "Sum it out: model.marginalize(...).")]
     at, proper = positions(tree, density), improper(model)

@@ -14,13 +14,14 @@ from gmdsl.diagnose.lint_rules.capture import capture
 from gmdsl.diagnose.lint_rules.derivative import derivative
 from gmdsl.diagnose.lint_rules.discrete import discrete
 from gmdsl.diagnose.lint_rules.improper import improper
+from gmdsl.diagnose.lint_rules.observations import observations
 from gmdsl.diagnose.lint_rules.precision import precision
 from gmdsl.diagnose.lint_rules.start import start
 from gmdsl.diagnose.lint_rules.unused import unused
 from gmdsl.diagnose.report import Finding, Report, report
 from gmdsl.models.model import Model
 
-READ = (unused, broadcasting, capture, discrete)
+READ = (unused, broadcasting, capture, observations, discrete)
 EVALUATED = (start, improper, derivative, precision)
 
 

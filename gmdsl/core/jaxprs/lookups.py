@@ -116,7 +116,7 @@ def _index_slots(step: Operation, tape: Tape) -> list[tuple[int, list[int]]]:
     params = step.equation.params
     if step.name == "gather":
         axes = params["dimension_numbers"].start_index_map
-        if params.get("fill_value") is not None:  # the author says what stands for elements that are not there
+        if _is_chosen(params.get("fill_value")):  # the author says what stands for elements that are not there
             return []
         return [(step.reads[1], [shape[axis] - params["slice_sizes"][axis] + 1 for axis in axes])]
     if step.name.startswith("scatter"):
@@ -128,6 +128,13 @@ def _index_slots(step: Operation, tape: Tape) -> list[tuple[int, list[int]]]:
         sizes = [size - part + 1 for size, part in zip(shape, params["slice_sizes"], strict=True)]
         return [(slot, [size]) for slot, size in zip(step.reads[1:], sizes, strict=True)]
     return []
+
+
+def _is_chosen(fill: Any) -> bool:
+    """Whether a value for elements out of range is not one of JAX's own (NaN, the smallest integer)."""
+    if fill is None or np.isnan(fill):
+        return False
+    return not (isinstance(fill, int | np.integer) and int(fill) in (-(2**31), -(2**63), 2**32 - 1, 2**64 - 1))
 
 
 def _mode(step: Operation) -> str:

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.graph.factor import Call, Deterministic, Factor
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import SeriesSteps
-from gmdsl.graph.names import RESERVED
 from gmdsl.graph.order import ordered
 from gmdsl.models.declare.calls import Fixed, call_of, check_known, warn_of_captured
+from gmdsl.models.declare.coords import checked_coords, checked_dims
 from gmdsl.models.declare.scan import Series
 from gmdsl.models.model import Model
 from gmdsl.models.probe.indices import check_indices
@@ -75,6 +73,8 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
         if not random and isinstance(call.function, Constant):
             raise SpecError(f"{name}: a constant array is not a node. Wrap it, {name}=gm.data(...).")
         factors.append(Distributed(name, call, proper) if random else Deterministic(name, call))
+    shapes = {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}
+    named = checked_dims(dims, coords, shapes)
     rank = {name: i for i, name in enumerate(calls)}
     factors.sort(key=lambda factor: rank[factor.children[0]])
     model = Model(
@@ -84,10 +84,8 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
         params=fixed.params,
         inputs=tuple(fixed.inputs.items()),
         constants=tuple(fixed.constants.items()),
-        dims=_checked_dims(
-            dims, coords, {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}
-        ),
-        coords=_checked_coords(coords),
+        dims=named,
+        coords=checked_coords(coords, named, shapes),
     )
     check_indices("joint(...)", model, fixed.data)
     return model
@@ -100,28 +98,3 @@ def _node_call(node: str, value: Any, names: list[str]) -> Call | SeriesSteps:
     warn_of_captured(node, value.captured())
     check_known("joint", node, value.steps.variables, names)
     return value.steps
-
-
-def _checked_dims(dims: Any, coords: Any, shapes: dict[str, tuple[int, ...]]) -> tuple[tuple[str, Any], ...]:
-    for name, labels in (dims or {}).items():
-        clash = [label for label in labels if label in shapes or label in RESERVED]
-        if clash and not isinstance(labels, str):
-            raise SpecError(
-                f"joint(dims=...): the dimension {clash[0]!r} of {name} has the name of a variable. Rename it."
-            )
-        if name not in shapes:
-            raise unknown_name(f"joint(dims={{{name!r}: ...}})", name, shapes)
-        shape = shapes[name]
-        if isinstance(labels, str) or len(labels) > len(shape):
-            raise SpecError(f"joint(dims=...): {name} has shape {shape}, dims {labels!r}. Name one dimension per axis.")
-        for size, label in zip(shape, labels, strict=False):
-            if label in (coords or {}) and len(coords[label]) != size:
-                raise SpecError(
-                    f"joint(coords=...): {label} has {len(coords[label])} labels, but that axis of {name} has {size}."
-                    " Give one label per element."
-                )
-    return tuple((name, tuple(labels)) for name, labels in (dims or {}).items())
-
-
-def _checked_coords(coords: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, tuple(np.asarray(labels).tolist())) for name, labels in (coords or {}).items())

@@ -81,7 +81,7 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
     """
     with jax.numpy_rank_promotion("warn"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        out = evaluated(name, lambda values: jnp.asarray(call(values)), call, known)
+        program, out = evaluated(name, lambda values: jnp.asarray(call(values)), call, known, _program_and_shape)
     for warning in caught:
         if "rank promotion" in str(warning.message):
             text = str(warning.message).split(" Set the ")[0].strip()
@@ -89,7 +89,7 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     given = _describe(call, known)
-    _check_repeated(name, call, known)
+    _check_repeated(name, call, known, program)
     if out.shape != ():
         raise SpecError(f"{name}: an energy is one number, but it gave shape {out.shape} for {given}. Add .sum().")
     if not jnp.issubdtype(out.dtype, jnp.floating):
@@ -98,17 +98,19 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
         )
 
 
-def _check_repeated(name: str, call: Call, known: Abstract) -> None:
+def _program_and_shape(run: Any, shapes: Abstract) -> Any:
+    return jax.make_jaxpr(run, return_shape=True)(shapes)
+
+
+def _check_repeated(name: str, call: Call, known: Abstract, first: Any) -> None:
     """Refuses a plain function that is another one each time it is called, because it draws random numbers.
 
     Raises:
-        SpecError: two calls give two programs.
+        SpecError: a second call gives another program than the first.
     """
     if isinstance(call.function, eqx.Module):
         return
-    shapes = {v: known[v] for v in call.variables if _is_shape(known[v])}
-    numbers = {v: known[v] for v in call.variables if v not in shapes}
-    first, second = (jax.make_jaxpr(lambda values: call({**numbers, **values}))(shapes) for _ in range(2))
+    second, _ = evaluated(name, lambda values: jnp.asarray(call(values)), call, known, _program_and_shape)
     pairs = zip(_constants(first), _constants(second), strict=False)
     same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
     if not same or str(first) != str(second):
@@ -122,12 +124,12 @@ def _constants(program: Any) -> list[np.ndarray]:
     return [np.asarray(c) for c in program.consts if not jax.dtypes.issubdtype(c.dtype, jax.dtypes.prng_key)]
 
 
-def evaluated(name: str, run: Any, call: Any, known: Abstract) -> Any:
+def evaluated(name: str, run: Any, call: Any, known: Abstract, trace: Any = jax.eval_shape) -> Any:
     """What `run(values)` gives on the shapes that a call reads, with errors that name the node."""
     shapes = {v: known[v] for v in call.variables if _is_shape(known[v])}
     numbers = {v: known[v] for v in call.variables if v not in shapes}
     try:
-        return jax.eval_shape(lambda values: run({**numbers, **values}), shapes)
+        return trace(lambda values: run({**numbers, **values}), shapes)
     except SpecError:
         raise
     except jax.errors.JAXTypeError as error:

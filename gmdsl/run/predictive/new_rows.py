@@ -14,6 +14,7 @@ from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.order import reads_of
+from gmdsl.models.declare.coords import labels_of
 from gmdsl.models.model import Model
 from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.results.tree import as_tree, attributes
@@ -98,5 +99,5 @@ def _coords(fresh: Model, model: Model, given: Mapping[str, Any]) -> tuple[tuple
                 " Give one label per element."
             )
     kept = {label: labels for label, labels in model.coords if len(labels) == sizes.get(label, len(labels))}
-    new = {label: tuple(np.asarray(values).tolist()) for label, values in given.items()}
+    new = {label: labels_of(f"predict(coords={{{label!r}: ...}})", values) for label, values in given.items()}
     return tuple({**kept, **new}.items())

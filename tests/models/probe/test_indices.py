@@ -1,0 +1,80 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+
+import gmdsl as gm
+
+
+def normals(size):
+    return dist.Normal(0.0, 1.0).expand([size])
+
+
+def grouped(labels, size=4):
+    return gm.joint(g=gm.data(labels), a=normals(size), y=lambda g, a: dist.Normal(a[g], 1.0))
+
+
+ONE = r"g gives the index 4 in y, where the elements are 0 to 3. Are the labels counted from 1\? Subtract 1."
+
+
+def test_labels_from_one_are_refused_where_they_are_declared():
+    with pytest.raises(gm.SpecError, match=ONE):
+        grouped([1, 2, 3, 4])
+    with pytest.raises(gm.SpecError, match=r"the index -1 in y, which counts from the end"):
+        grouped([0, 1, -1, 3])
+    assert grouped([0, 1, 2, 3]).free == ("a", "y")
+    shifted = gm.joint(g=gm.data([1, 2]), a=normals(2), y=lambda g, a: dist.Normal(a[g - 1], 1.0))
+    assert shifted.free == ("a", "y")
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda g: gm.joint(g=g, a=normals(2), mu=lambda g, a: a[g], y=lambda mu: dist.Normal(mu, 1.0)),
+        lambda g: gm.joint(g=g, a=normals(2), y=lambda g, a: dist.Normal(jax.ops.segment_sum(a, g, 2), 1.0)),
+        lambda g: gm.energy(lambda a, g: (a[g] ** 2).sum(), a=gm.Real(2), g=g),
+        lambda g: gm.joint(
+            g=g,
+            a=normals(2),
+            y=gm.scan(lambda y, g, a: dist.Normal(y + a[g], 1.0), first=dist.Normal(0.0, 1.0), each="g"),
+        ),
+        lambda g: gm.joint(
+            g=g,
+            a=normals(2),
+            y=lambda g, a: dist.MixtureSameFamily(dist.Categorical(jnp.ones(2) / 2), dist.Normal(a[g], 1.0)),
+        ),
+    ],
+)
+def test_every_kind_of_factor_is_looked_at(declare):
+    declare(gm.data([0, 1]))
+    with pytest.raises(gm.SpecError, match="gives the index 2"):
+        declare(gm.data([1, 2]))
+
+
+def test_new_data_and_observations_are_looked_at():
+    model = grouped([0, 1, 2, 3]).condition(y=np.zeros(4))
+    with pytest.raises(gm.SpecError, match=r"with_data\(...\): " + ONE):
+        gm.compile(model).with_data(g=[1, 2, 3, 4])
+    tree = gm.sample(model, gm.NUTS(), draws=10, warmup=10, progress=False)
+    with pytest.raises(gm.SpecError, match=r"predict\(data=...\): g gives the index 4"):
+        gm.predict(tree, model, data={"g": [0, 4]})
+    assert gm.predict(tree, model, data={"g": [0, 3]})["predictions"]["y"].shape == (4, 10, 2)
+    counts = gm.joint(z=dist.Poisson(3.0).expand([2]), a=normals(4), y=lambda z, a: dist.Normal(a[z], 1.0))
+    with pytest.raises(gm.SpecError, match=r"condition\(z=...\): z gives the index 7"):
+        counts.condition(z=[1, 7])
+    with pytest.raises(gm.SpecError, match=r"do\(z=...\): z gives the index 7"):
+        counts.do(z=[1, 7])
+    labels = gm.joint(g=gm.input(gm.Categorical(5, 2)), a=normals(4), y=lambda g, a: dist.Normal(a[g], 1.0))
+    with pytest.raises(gm.SpecError, match=r"condition\(g=...\): g gives the index 4"):
+        labels.condition(g=[1, 4])
+
+
+def test_numpyro_models_are_looked_at():
+    def model(group, y):
+        a = numpyro.sample("a", normals(3))
+        numpyro.sample("y", dist.Normal(a[group], 1.0), obs=y)
+
+    with pytest.raises(gm.SpecError, match="group gives the index 3"):
+        gm.from_numpyro_model(model, jnp.array([1, 2, 3]), np.zeros(3))
