@@ -121,6 +121,7 @@ class Density:
         """
         from gmdsl.models.operators.condition import checked, checked_observation
         from gmdsl.models.probe.indices import check_indices
+        from gmdsl.models.probe.shapes import check_numbers
 
         data, observed = dict(self.model.data), dict(self.model.observed)
         for name, value in {**(values or {}), **named}.items():
@@ -134,6 +135,7 @@ class Density:
             else:
                 raise unknown_name(operation, name, [*data, *observed], "data and observed values")
         model = dataclasses.replace(self.model, data=data, observed=observed)
+        check_numbers(model, {**(values or {}), **named})
         check_indices("with_data(...)", model, {**(values or {}), **named})
         return Density(model)
 

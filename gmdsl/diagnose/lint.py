@@ -13,6 +13,7 @@ from gmdsl.diagnose.lint_rules.broadcasting import broadcasting
 from gmdsl.diagnose.lint_rules.capture import capture
 from gmdsl.diagnose.lint_rules.derivative import derivative
 from gmdsl.diagnose.lint_rules.discrete import discrete
+from gmdsl.diagnose.lint_rules.domains import domains
 from gmdsl.diagnose.lint_rules.improper import improper
 from gmdsl.diagnose.lint_rules.observations import observations
 from gmdsl.diagnose.lint_rules.precision import precision
@@ -22,7 +23,7 @@ from gmdsl.diagnose.report import Finding, Report, report
 from gmdsl.models.model import Model
 
 READ = (unused, broadcasting, capture, observations, discrete)
-EVALUATED = (start, improper, derivative, precision)
+EVALUATED = (start, domains, improper, derivative, precision)
 
 
 def lint(model: Model) -> Report:

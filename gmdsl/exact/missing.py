@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.numerics import safe_logsumexp
+from gmdsl.distributions.domain import in_domain
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
 from gmdsl.graph.conditional import Conditional
@@ -53,7 +54,10 @@ class Missing(Wrapped):
     def pointwise(self, values: Values) -> dict[str, Array]:
         child = self.children[0]
         if isinstance(self.base, Distributed):
-            return {child: observed_log_prob(self.base.distribution(values), values[child])}
+            distribution = self.base.distribution(values)
+            terms = observed_log_prob(distribution, values[child])
+            inside = in_domain(distribution, self.base.guarded)
+            return {child: jnp.where(inside, terms, -jnp.inf) if self.base.guarded else terms}
         form = factor_form(self.base, values)
         if form is None:
             raise SpecError(f"{self.name}: it is no Gaussian here, so the gaps in {child} cannot be integrated out.")

@@ -3,6 +3,8 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
@@ -23,7 +25,37 @@ def draw(model: FactorGraph, key: Array, shape: tuple[int, ...] = ()) -> dict[st
     one = _one_draw(model)
     for size in reversed(shape):
         one = _repeated(one, size)
-    return one(key)
+    found = one(key)
+    check_domains("sample(...)", model, found, len(shape))
+    return found
+
+
+def check_domains(operation: str, model: FactorGraph, values: Values, axes: int) -> None:
+    """Refuses draws that have no density, because a parameter has left its constraint on the way.
+
+    Args:
+        operation: what the user called, for messages.
+        model: the model that was drawn from.
+        values: draws of all its variables; nothing is said of traced ones.
+        axes: how many leading axes number the draws.
+    """
+    guarded = [factor for factor in model.factors if factor.limited]
+    if not guarded or any(isinstance(value, Tracer) for value in jax.tree.leaves(values)):
+        return
+
+    def outside(values: Values) -> list[Any]:
+        return [factor.log_density({**known(model), **values}) == -jnp.inf for factor in guarded]
+
+    for _ in range(axes):
+        outside = jax.vmap(outside)
+    for factor, lost in zip(guarded, outside(dict(values)), strict=True):
+        share = float(jnp.mean(lost)) if lost.size else 0.0
+        if share > 0.0:
+            raise SpecError(
+                f"{operation}: {' and '.join(factor.limited)} of {factor.children[0]} is outside of its constraint at"
+                f" {100 * share:.3g} % of the draws, where the density is zero. Map it inside, as by jnp.exp or"
+                " jax.nn.sigmoid, bound its parents, or draw by gm.sample."
+            )
 
 
 @full_precision

@@ -100,6 +100,11 @@ class Factor(eqx.Module):
         """The same wrapper around another factor; of a factor that wraps none, the other one."""
         return inner
 
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Names of parameters that may leave their constraint, where the density is zero."""
+        return () if self.inner is None else self.inner.limited
+
     @abc.abstractmethod
     def rename(self, names: Mapping[str, str]) -> "Factor":
         """The same factor over renamed variables."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.distributions.domain import log_prob
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Values
 from gmdsl.spaces.bijections import from_support, to_support
@@ -23,11 +24,13 @@ class Distributed(Conditional):
         child: the variable.
         call: makes the distribution from the parents.
         proper: False when the distribution is declared improper.
+        guarded: parameters that the parents may put outside of their constraint, where the density is zero.
     """
 
     child: str = eqx.field(static=True)
     call: Call
     proper: bool = eqx.field(static=True, default=True)
+    guarded: tuple[str, ...] = eqx.field(static=True, default=())
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -41,26 +44,34 @@ class Distributed(Conditional):
     def normalized(self) -> bool:
         return self.proper
 
+    @property
+    def limited(self) -> tuple[str, ...]:
+        return self.guarded
+
     def distribution(self, values: Values) -> Any:
         """The NumPyro distribution at given parents."""
         return self.call(values)
 
+    def log_prob(self, distribution: Any, value: Any) -> Any:
+        """The log-density of a value element by element, -inf where a parameter is outside of its constraint."""
+        return log_prob(distribution, value, self.guarded)
+
     def log_density(self, values: Values) -> Float[Array, ""]:
-        return jnp.sum(self.distribution(values).log_prob(values[self.child]))
+        return jnp.sum(self.log_prob(self.distribution(values), values[self.child]))
 
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         return {self.child: self.distribution(values).sample(key, shape)}
 
     def pointwise(self, values: Values) -> dict[str, Array]:
-        return {self.child: self.distribution(values).log_prob(values[self.child])}
+        return {self.child: self.log_prob(self.distribution(values), values[self.child])}
 
     def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
         distribution = self.distribution(values)
         if self.child not in free:
-            return {}, jnp.sum(distribution.log_prob(values[self.child]))
+            return {}, jnp.sum(self.log_prob(distribution, values[self.child]))
         _refuse_atoms(self, distribution)
         value, jacobian = to_support(distribution.support, free[self.child])
-        density = jnp.sum(distribution.log_prob(value))
+        density = jnp.sum(self.log_prob(distribution, value))
         return {self.child: value}, density if jacobian is None else density + jacobian
 
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
@@ -69,7 +80,7 @@ class Distributed(Conditional):
         return {self.child: from_support(self.distribution(values).support, values[self.child])}
 
     def rename(self, names: Mapping[str, str]) -> "Distributed":
-        return Distributed(names.get(self.child, self.child), self.call.rename(names), self.proper)
+        return Distributed(names.get(self.child, self.child), self.call.rename(names), self.proper, self.guarded)
 
 
 def _refuse_atoms(factor: Distributed, distribution: Any) -> None:

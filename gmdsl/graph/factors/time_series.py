@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.random.repeat import repeated
+from gmdsl.distributions.domain import log_prob
 from gmdsl.graph.factor import Call, Values
 from gmdsl.graph.factors.declared import Declared
 from gmdsl.spaces.layout import Layout
@@ -86,6 +87,7 @@ class Scan(Declared):
         space: where the path lives.
         length: how many values it has.
         proper: False when the distribution of a value is declared improper.
+        guarded: parameters that may leave their constraint, where the density is zero.
     """
 
     child: str = eqx.field(static=True)
@@ -93,6 +95,7 @@ class Scan(Declared):
     space: Space
     length: int = eqx.field(static=True)
     proper: bool = eqx.field(static=True, default=True)
+    guarded: tuple[str, ...] = eqx.field(static=True, default=())
 
     @property
     def layout(self) -> Layout:
@@ -106,20 +109,25 @@ class Scan(Declared):
     def normalized(self) -> bool:
         return self.proper
 
+    @property
+    def limited(self) -> tuple[str, ...]:
+        return self.guarded
+
     def log_density(self, values: Values) -> Float[Array, ""]:
         return jnp.sum(self.pointwise(values)[self.child])
 
     def pointwise(self, values: Values) -> dict[str, Array]:
         """The log-density of each value given the past; time is the first axis."""
         path = jnp.asarray(values[self.child])
-        first = self.steps.start(values).log_prob(path[0])[None]
+        first = log_prob(self.steps.start(values), path[0], self.guarded)[None]
         if self.length == 1:
             return {self.child: first}
         inputs = (path[:-1], path[1:], self.steps.rows(values))
         if self.steps.carry is None:
 
             def term(previous: Array, value: Array, rows: Values) -> Array:
-                return self.steps.following(previous, None, values, rows)[1].log_prob(value)
+                _, distribution = self.steps.following(previous, None, values, rows)
+                return log_prob(distribution, value, self.guarded)
 
             rest = jax.vmap(term)(*inputs)
         else:
@@ -127,7 +135,7 @@ class Scan(Declared):
             def advance(carry: Any, now: Any) -> tuple[Any, Array]:
                 previous, value, rows = now
                 carry, distribution = self.steps.following(previous, carry, values, rows)
-                return carry, distribution.log_prob(value)
+                return carry, log_prob(distribution, value, self.guarded)
 
             _, rest = jax.lax.scan(advance, self.steps.start_carry(values), inputs)
         return {self.child: jnp.concatenate([first, rest])}

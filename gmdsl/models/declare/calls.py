@@ -40,6 +40,10 @@ class Fixed:
             return False
         return True
 
+    def spaces(self) -> dict[str, Space]:
+        """Spaces of parameters and inputs."""
+        return {**{name: param.space for name, param in self.params.items()}, **self.inputs}
+
     def known(self) -> dict[str, Any]:
         shapes = {n: jax.ShapeDtypeStruct(np.shape(v), canonical(v)) for n, v in self.data.items()}
         shapes |= {n: abstract(p.space) for n, p in self.params.items()}

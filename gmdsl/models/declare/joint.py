@@ -13,6 +13,7 @@ from gmdsl.models.declare.calls import Fixed, call_of, check_known, warn_of_capt
 from gmdsl.models.declare.coords import checked_coords, checked_dims
 from gmdsl.models.declare.scan import Series
 from gmdsl.models.model import Model
+from gmdsl.models.probe.domains import unproved
 from gmdsl.models.probe.indices import check_indices
 from gmdsl.models.probe.shapes import probe_node, probe_numbers
 from gmdsl.models.probe.time_series import probe_series
@@ -63,7 +64,7 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
         name = draft.children[0]
         call = calls[name]
         if isinstance(call, SeriesSteps):
-            path = probe_series(name, call, known)
+            path = probe_series(name, call, known, {**spaces, **fixed.spaces()}, fixed.data)
             spaces[name], known[name] = path.space, abstract(path.space)
             factors.append(path)
             continue
@@ -72,7 +73,11 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
         spaces[name], known[name] = space, abstract(space)
         if not random and isinstance(call.function, Constant):
             raise SpecError(f"{name}: a constant array is not a node. Wrap it, {name}=gm.data(...).")
-        factors.append(Distributed(name, call, proper) if random else Deterministic(name, call))
+        if random:
+            limits = {**spaces, **fixed.spaces()}
+            factors.append(Distributed(name, call, proper, unproved(call, known, limits, fixed.data)))
+        else:
+            factors.append(Deterministic(name, call))
     shapes = {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}
     named = checked_dims(dims, coords, shapes)
     rank = {name: i for i, name in enumerate(calls)}

@@ -21,7 +21,7 @@ from gmdsl.graph.factors.wrapped import innermost, unwrapped, with_innermost
 from gmdsl.graph.order import ordered
 from gmdsl.models.operators.condition import checked_observation
 from gmdsl.models.probe.indices import check_indices
-from gmdsl.models.probe.shapes import probe_energy, probe_node
+from gmdsl.models.probe.shapes import check_numbers, probe_energy, probe_node
 from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.from_constraint import space_of
@@ -65,6 +65,7 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
         if name in spaces
     }
     model = dataclasses.replace(model, observed=observed)
+    check_numbers(model, values)
     check_indices(f"{operation}(data=...)", model, values)
     return model
 
@@ -74,7 +75,7 @@ def _probe_again(
 ) -> Factor:
     """A factor at the new shapes; the spaces of its children are added."""
     if isinstance(factor, Scan):
-        factor = probe_series(factor.child, factor.steps, dict(known))
+        factor = probe_series(factor.child, factor.steps, dict(known), {**model.spaces, **spaces}, model.data)
         spaces[factor.child] = factor.space
         return factor
     if isinstance(factor, Distributed | Deterministic):

@@ -9,7 +9,7 @@ import contextlib
 import sys
 import traceback
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -21,7 +21,7 @@ from jax.core import Tracer
 from gmdsl.core.errors import RankWarning, SpecError
 from gmdsl.distributions.recognise import is_distribution, is_improper
 from gmdsl.graph.factor import Call
-from gmdsl.graph.factor_graph import Abstract
+from gmdsl.graph.factor_graph import Abstract, FactorGraph, shapes_of
 from gmdsl.spaces.space import Real, Space, dtype_of
 
 
@@ -71,6 +71,19 @@ def probe_numbers(name: str, call: Any, known: Abstract, data: Abstract) -> None
         except SpecError as error:
             if error.__cause__ is None:  # what else fails on numbers is the function's own business
                 raise
+
+
+def check_numbers(model: FactorGraph, names: Iterable[str]) -> None:
+    """Checks data that a node hands to its distribution, after some of them have changed.
+
+    Raises:
+        SpecError: a number outside the constraint of its parameter.
+    """
+    fresh, shapes = set(names) & model.data.keys(), shapes_of(model)
+    for factor in model.factors:
+        call = getattr(factor, "call", None)
+        if call is not None and factor.children and fresh & set(factor.parents):
+            probe_numbers(factor.children[0], call, shapes, model.data)
 
 
 def probe_energy(name: str, call: Call, known: Abstract) -> None:

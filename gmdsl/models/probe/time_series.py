@@ -11,18 +11,23 @@ from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call
 from gmdsl.graph.factor_graph import Abstract
 from gmdsl.graph.factors.time_series import CARRY, PREVIOUS, Scan, SeriesSteps
+from gmdsl.models.probe.domains import unproved
 from gmdsl.models.probe.shapes import evaluated, probe_node
 from gmdsl.spaces.from_constraint import space_of
 from gmdsl.spaces.space import Space, abstract
 
 
-def probe_series(name: str, steps: SeriesSteps, known: Abstract) -> Scan:
+def probe_series(
+    name: str, steps: SeriesSteps, known: Abstract, spaces: Mapping[str, Space], data: Mapping[str, Any]
+) -> Scan:
     """The factor of a path.
 
     Args:
         name: the path.
         steps: its calls.
         known: shapes of everything that is read.
+        spaces: of the variables, parameters and inputs.
+        data: arrays that are read.
 
     Raises:
         SpecError: rows that do not fit, values that differ in shape or support along the path.
@@ -47,7 +52,9 @@ def probe_series(name: str, steps: SeriesSteps, known: Abstract) -> Scan:
             f"{name}: the bounds of its values ({one.title}) move. Give every value of a path one fixed support."
         )
     space = _path_space(name, call, rows, length, one)
-    return Scan(name, steps, space, length, proper and still)
+    within = {**spaces, PREVIOUS: one}
+    first, following = (unproved(each, rows, within, data) for each in (steps.first, call))
+    return Scan(name, steps, space, length, proper and still, tuple(dict.fromkeys((*first, *following))))
 
 
 class _Second:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.graph.ancestral import check_domains
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.order import reads_of
 from gmdsl.models.declare.coords import labels_of
@@ -42,6 +43,7 @@ def predictions(
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
     kept = {name: value for name, value in free.items() if name not in resample}
     values = completed(Interned.of(fresh), (), keys, kept, False)
+    check_domains("predict(data=...)", fresh, values, 1)
     names = [name for name, _ in fresh.declared if name in {*drawn, *resample, *fresh.deterministic}]
     found = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in names}
     rows = {name: np.array(value) for name, value in {**fresh.data, **fresh.observed}.items()}

@@ -13,6 +13,7 @@ import numpy as np
 
 from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
+from gmdsl.graph.ancestral import check_domains
 from gmdsl.models.model import Model
 from gmdsl.results.tree import as_tree, attributes, constants
 from gmdsl.run.predictive.new_rows import predictions
@@ -44,6 +45,7 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
         raise SpecError(f"sample_prior(...): {offer.reasons['drawable']}.")
     keys = jax.random.split(jax.random.key(seed), draws)
     values = completed(Interned.of(model), tuple(model.observed), keys, {}, False)
+    check_domains("sample_prior(...)", model, values, 1)
     values = {name: np.asarray(value)[None] for name, value in values.items()}
     prior = {name: values[name] for name, _ in model.declared if name not in model.observed}
     predictive = {name: values[name] for name in model.observed}
@@ -104,5 +106,6 @@ def predict(
     free, shape = posterior_points("predict", tree, model)
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
     values = completed(Interned.of(model), observed, keys, free, True)
+    check_domains("predict(...)", model, values, 1)
     drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
     return with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))
