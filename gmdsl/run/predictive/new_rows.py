@@ -19,32 +19,44 @@ from gmdsl.models.declare.coords import labels_of
 from gmdsl.models.model import Model
 from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.results.tree import as_tree, attributes
+from gmdsl.run.predictive.extended import check_extended, check_independent, joined
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
 
 
 def predictions(
-    tree: Any, model: Model, data: Mapping[str, Any], coords: Mapping[str, Any], resample: tuple[str, ...], seed: int
+    tree: Any,
+    model: Model,
+    data: Mapping[str, Any],
+    coords: Mapping[str, Any],
+    resample: tuple[str, ...],
+    seed: int,
+    extend: tuple[str, ...] = (),
 ) -> Any:
     """The tree with predictions at new data; see `gm.predict`."""
     fresh = redeclared("predict", model, data)
     _check_resampled(fresh, model, resample)
+    check_extended(fresh, model, extend)
     drawn = tuple(name for name in model.observed if name not in data)
     check_drawn("predict", fresh, (*drawn, *resample))
     free, shape = posterior_points("predict", tree, model)
-    _check_upstream(fresh, model, tuple(name for name in model.free if name not in resample))
+    _check_upstream(fresh, model, tuple(name for name in model.free if name not in (*resample, *extend)))
+    check_independent(fresh, model, (*drawn, *resample))
     for name in free:
-        if name not in resample and fresh.spaces[name].shape != model.spaces[name].shape:
+        if name not in (*resample, *extend) and fresh.spaces[name].shape != model.spaces[name].shape:
             raise SpecError(
                 f"predict(data=...): {name} has shape {fresh.spaces[name].shape} at the new data, but its draws have"
-                f" {model.spaces[name].shape}. Keep that size, or draw it anew from its conditional by"
-                f" resample=[{name!r}]."
+                f" {model.spaces[name].shape}. Keep that size, draw all of it anew by resample=[{name!r}], or what was"
+                f" not there by extend=[{name!r}]."
             )
     fresh = dataclasses.replace(fresh, coords=_coords(fresh, model, coords))
     keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
-    kept = {name: value for name, value in free.items() if name not in resample}
+    kept = {name: value for name, value in free.items() if name not in (*resample, *extend)}
+    if extend:
+        anew = completed(Interned.of(fresh), (), keys, kept, False)
+        kept |= {name: joined(free[name], anew[name]) for name in extend}
     values = completed(Interned.of(fresh), (), keys, kept, False)
     check_domains("predict(data=...)", fresh, values, 1)
-    names = [name for name, _ in fresh.declared if name in {*drawn, *resample, *fresh.deterministic}]
+    names = [name for name, _ in fresh.declared if name in {*drawn, *resample, *extend, *fresh.deterministic}]
     found = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in names}
     rows = {name: np.array(value) for name, value in {**fresh.data, **fresh.observed}.items()}
     groups = {"predictions": found, "predictions_constant_data": rows}
@@ -64,7 +76,8 @@ def _check_upstream(fresh: Model, model: Model, kept: tuple[str, ...]) -> None:
             if through:
                 raise SpecError(
                     f"predict(data=...): {name} depends on {through[0]}, which changes, so its draws belong to the old"
-                    f" rows. Draw it anew from its conditional by resample=[{name!r}]."
+                    f" rows. Draw it anew from its conditional by resample=[{name!r}], or only what was not there by"
+                    f" extend=[{name!r}]."
                 )
 
 

@@ -60,6 +60,7 @@ def predict(
     data: Mapping[str, Any] | None = None,
     coords: Mapping[str, Any] | None = None,
     resample: Sequence[str] = (),
+    extend: Sequence[str] = (),
     seed: int = 0,
 ) -> Any:
     """Adds posterior predictive draws to a tree: each observed variable drawn anew given each draw.
@@ -77,6 +78,8 @@ def predict(
         coords: labels of the dimensions whose size has changed; by default 0, 1, ...
         resample: free variables to draw anew from their conditionals instead of taking their draws, as the effects of
             new groups.
+        extend: free variables with more elements at the new data: the draws of the elements that were there are kept,
+            the others are drawn from their conditional, each on its own. For known and new groups side by side.
         seed: the same seed gives the same draws.
 
     Returns:
@@ -97,8 +100,8 @@ def predict(
     """
     if not model.observed:
         raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
-    if data is not None or resample:
-        return predictions(tree, model, data or {}, coords or {}, tuple(resample), seed)
+    if data is not None or resample or extend:
+        return predictions(tree, model, data or {}, coords or {}, tuple(resample), seed, tuple(extend))
     if coords:
         raise SpecError("predict(coords=...): without new data the dimensions keep their labels. Pass data= as well.")
     observed = tuple(model.observed)

@@ -1,0 +1,106 @@
+"""Elements that are new at other rows: which can be drawn alone, and which depend on those that were there."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.graph.factor_graph import shapes_of
+from gmdsl.graph.factors.distributed import Distributed
+from gmdsl.graph.factors.time_series import Scan
+from gmdsl.graph.order import reads_of
+from gmdsl.models.model import Model
+
+
+def check_extended(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
+    """Refuses variables whose old draws and new elements cannot stand side by side.
+
+    Args:
+        fresh: the model at the new data.
+        model: the model that was sampled.
+        names: the variables with more elements.
+
+    Raises:
+        SpecError: a variable that is not free, has no more elements or fewer, whose elements depend on each other, or
+            whose law reads other data at the old elements.
+    """
+    for name in names:
+        operation = f"predict(extend=[{name!r}])"
+        if name not in model.free:
+            raise unknown_name(operation, name, model.free, "free variables")
+        old, new = model.spaces[name].shape, fresh.spaces[name].shape
+        grown = [axis for axis, (before, after) in enumerate(zip(old, new, strict=True)) if before != after]
+        if len(grown) != 1 or new[grown[0]] < old[grown[0]]:
+            raise SpecError(
+                f"{operation}: it has shape {new} at the new data and {old} in the draws. Its size along one axis has"
+                " to grow, as where its distribution is expanded by the size of some data."
+            )
+        maker = next(factor for factor in fresh.factors if name in factor.children)
+        if not isinstance(maker, Distributed) or grown[0] >= _batch_rank(fresh, maker):
+            raise SpecError(
+                f"{operation}: its elements depend on each other along that axis, so new ones cannot be drawn alone."
+                f" Draw all of it anew by resample=[{name!r}]."
+            )
+        _check_data(operation, fresh, model, maker, old[grown[0]])
+
+
+def check_independent(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
+    """Refuses variables whose new elements depend on old ones, as those of a Gaussian process do.
+
+    Args:
+        fresh: the model at the new data.
+        model: the model that was sampled.
+        names: the variables that are drawn anew.
+
+    Raises:
+        SpecError: names the variable and the way out.
+    """
+    changed = tuple(n for n, value in fresh.data.items() if not np.array_equal(value, model.data[n]))
+    reads = reads_of(model, changed)
+    for name in names:
+        maker = next((factor for factor in fresh.factors if name in factor.children), None)
+        old, new = model.spaces[name].shape, fresh.spaces[name].shape
+        if isinstance(maker, Distributed):
+            axes = range(_batch_rank(fresh, maker), len(new))
+            rows = [np.shape(fresh.data[n])[:1] for n in changed if reads_of(model, (n,)) & set(maker.parents)]
+            together = any(old[axis] != new[axis] or (new[axis],) in rows for axis in axes)
+        else:
+            together = isinstance(maker, Scan) and (old != new or bool(reads & set(maker.parents)))
+        if together:
+            raise SpecError(
+                f"predict(data=...): the elements of {name} depend on each other, so those at the new rows depend on"
+                " what was observed at the old ones, which would be ignored. Declare the model with old and new rows"
+                f' together, observe {name} with NaN at the new ones, .condition(..., missing="marginalise"), and'
+                " gm.predict imputes them given the others."
+            )
+
+
+def joined(old: np.ndarray, anew: Any) -> np.ndarray:
+    """Draws of a larger variable: the old elements come first on the axis that has grown."""
+    found = np.array(anew)
+    found[tuple(slice(size) for size in old.shape)] = old
+    return found
+
+
+def _batch_rank(fresh: Model, maker: Distributed) -> int:
+    """How many axes of a variable number independent elements."""
+    found = []
+    known = shapes_of(fresh)
+    shapes = {v: known[v] for v in maker.parents if isinstance(known[v], jax.ShapeDtypeStruct)}
+    numbers = {v: known[v] for v in maker.parents if v not in shapes}
+    jax.eval_shape(lambda values: found.append(len(maker.distribution({**numbers, **values}).batch_shape)), shapes)
+    return found[0]
+
+
+def _check_data(operation: str, fresh: Model, model: Model, maker: Distributed, size: int) -> None:
+    """Refuses data above a variable that differ where its old elements are."""
+    changed = [name for name, value in fresh.data.items() if not np.array_equal(value, model.data[name])]
+    for name in changed:
+        if set(maker.parents) & reads_of(model, (name,)) and not (
+            name in maker.parents and np.array_equal(fresh.data[name][:size], model.data[name][:size])
+        ):
+            raise SpecError(
+                f"{operation}: its law reads {name}, whose first {size} rows are others now. Keep these rows, and add"
+                " the new ones behind them."
+            )
