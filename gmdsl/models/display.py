@@ -6,6 +6,7 @@ from typing import Any
 
 from gmdsl.graph.as_networkx import as_networkx
 from gmdsl.graph.factor_graph import FactorGraph
+from gmdsl.models.formula import formula
 
 type Rows = list[tuple[str, ...]]
 
@@ -15,11 +16,17 @@ FACTORS = ("factor", "kind", "offers")
 
 def text(model: FactorGraph) -> str:
     """The factors, then each name with where it lives and what it is."""
-    lines = [factor.name for factor in model.factors]
+    laws = [(factor.name, formula(model, factor)) for factor in model.factors]
+    width = max((len(name) for name, law in laws if law), default=0)
+    lines = [f"{name:<{width}}  {law}".rstrip() for name, law in laws]
+    axes = dict(model.dims)
     for name, space in model.declared:
         role = "observed" if name in model.observed else "computed" if name in model.deterministic else "free"
-        lines.append(f"  {name}: {space.title}, {role}")
-    lines += [f"  {name}: data {getattr(value, 'shape', ())}" for name, value in model.data.items()]
+        along = f", {' x '.join(axes[name])}" if name in axes else ""
+        lines.append(f"  {name}: {space.title}, {role}{along}")
+    for name, value in model.data.items():
+        along = f", {' x '.join(axes[name])}" if name in axes else ""
+        lines.append(f"  {name}: data {getattr(value, 'shape', ())}{along}")
     lines += [f"  {name}: {value}" for name, value in model.constants]
     lines += [f"  {name}: parameter in {p.space.title}" for name, p in model.params.items()]
     lines += [f"  {name}: input in {space.title}" for name, space in model.inputs]
@@ -28,9 +35,15 @@ def text(model: FactorGraph) -> str:
 
 def rows(model: FactorGraph) -> tuple[Rows, Rows]:
     """The rows of the tables of variables and of factors."""
-    nodes = as_networkx(model).nodes(data=True)
-    variables: Rows = [(n, a["role"], a["space"]) for n, a in nodes if a["kind"] == "variable"]
-    factors: Rows = [(a["label"], a["role"], a["capability"]) for _, a in nodes if a["kind"] == "factor"]
+    nodes, axes = as_networkx(model).nodes(data=True), dict(model.dims)
+    along = {name: f", {' x '.join(labels)}" for name, labels in axes.items()}
+    held = [(name, a) for name, a in nodes if a["kind"] == "variable"]
+    variables: Rows = [(name, a["role"], f"{a['space']}{along.get(name, '')}") for name, a in held]
+    laws = [formula(model, factor) for factor in model.factors]
+    kinds = [a for _, a in nodes if a["kind"] == "factor"]
+    factors: Rows = [
+        (f"{a['label']}  {law}".rstrip(), a["role"], a["capability"]) for a, law in zip(kinds, laws, strict=True)
+    ]
     return variables, factors
 
 

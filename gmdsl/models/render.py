@@ -9,6 +9,8 @@ import pathlib
 from typing import Any
 
 from gmdsl.core.errors import SpecError
+from gmdsl.graph.order import unique_names
+from gmdsl.models.formula import formula, sizes
 from gmdsl.models.model import Model
 
 RADIUS = 0.33  # of a variable; the unit is the distance of two generations
@@ -37,7 +39,7 @@ def render(model: Model, path: Any = None) -> str:
       f0["energy(x)"]
       v0 --- f0
     """
-    graph = model.graph
+    graph = _with_laws(model)
     text = _mermaid(graph)
     if path is None:
         return text
@@ -49,6 +51,16 @@ def render(model: Model, path: Any = None) -> str:
     else:
         raise SpecError(f"render({str(path)!r}): suffix {path.suffix!r}. Use .svg, .png, .pdf, .mmd or .md.")
     return text
+
+
+def _with_laws(model: Model) -> Any:
+    """The graph with the law of each conditional as its label, and the sizes of variables beside their names."""
+    graph = model.graph
+    for factor, node in zip(model.factors, unique_names(model.factors), strict=True):
+        graph.nodes[node]["label"] = formula(model, factor) or graph.nodes[node]["label"]
+    for name in model.spaces:
+        graph.nodes[name]["label"] += sizes(model, name)
+    return graph
 
 
 def _mermaid(graph: Any) -> str:

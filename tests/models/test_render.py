@@ -7,6 +7,8 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.graph.order import unique_names
+from gmdsl.models.formula import formula
 from gmdsl.models.render import picture, positions
 
 
@@ -25,8 +27,10 @@ def test_mermaid_text_has_every_node_and_arrow(model):
     graph = model.graph
     assert text.splitlines()[0] == "graph TD"
     assert sum("-->" in line or "---" in line for line in text.splitlines()) == graph.number_of_edges()
-    for node in graph:
-        assert f'"{node}"' in text
+    for node, attributes in graph.nodes(data=True):
+        factor = dict(zip(unique_names(model.factors), model.factors, strict=True)).get(node)
+        label = node if factor is None else formula(model, factor) or attributes["label"]
+        assert f'"{label}' in text
     assert "fill:#b8cfe5" in text
 
 
