@@ -34,6 +34,7 @@ from gmdsl.diagnose.report import Finding, Report, report
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
+from gmdsl.results.arguments import tree_and_model
 
 CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whatever their model
     lambda run: sampler_stats.divergences(run.stats),
@@ -67,6 +68,7 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     >>> report.status, report["Stein identity"].status, report["mode audit"].status
     ('ok', 'ok', 'ok')
     """
+    tree, model = tree_and_model(tree, model)
     if hasattr(tree, "log_weight") and hasattr(tree, "log_z"):
         return report([_constant_of(tree)])
     if not hasattr(tree, "children") or not {"posterior", "warmup_posterior"} & set(tree.children):

@@ -12,6 +12,7 @@ from gmdsl.diffusion.noised import Noised
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factors.weighted import Weighted
 from gmdsl.models.model import Model
+from gmdsl.results.arguments import is_tree, tree_and_model
 from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.predictive.gaps import without_gaps
 from gmdsl.run.predictive.points import posterior_points, with_group
@@ -61,8 +62,14 @@ def log_likelihood(
     >>> round(float(gm.log_likelihood(family, 1.0)), 3)
     -1.419
     """
+    data, model = tree_and_model(data, model)
     if isinstance(model, Noised):
         return flow_log_likelihood(model, data, rtol=rtol, atol=atol, prior=prior, probes=probes, seed=seed)
+    if not is_tree(data) or not isinstance(model, Model):
+        raise SpecError(
+            f"log_likelihood(...): a model and a tree are needed, not {type(model).__name__} and {type(data).__name__}."
+            " Pass the model and the result of gm.sample on it."
+        )
     return _of_draws(model, data)
 
 

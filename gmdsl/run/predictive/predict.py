@@ -15,6 +15,7 @@ from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.ancestral import check_domains
 from gmdsl.models.model import Model
+from gmdsl.results.arguments import is_tree, tree_and_model
 from gmdsl.results.tree import as_tree, attributes, constants
 from gmdsl.run.predictive.new_rows import predictions
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, refuse_energies, with_group
@@ -98,6 +99,12 @@ def predict(
     >>> gm.predict(tree, model, data={"x": [2.0, 3.0, 4.0]})["predictions"]["y"].shape
     (1, 20, 3)
     """
+    tree, model = tree_and_model(tree, model)
+    if not is_tree(tree) or not isinstance(model, Model):
+        raise SpecError(
+            f"predict(...): a model and a tree are needed, not {type(tree).__name__} and {type(model).__name__}."
+            " Pass the result of gm.sample and the model it came from."
+        )
     if not model.observed:
         raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
     if data is not None or resample or extend:
