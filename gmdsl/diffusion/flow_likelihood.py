@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.core.random.keys import seed_key
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
@@ -46,7 +47,7 @@ def flow_log_likelihood(
     tolerance = (jnp.asarray(rtol, float), jnp.asarray(atol, float))
     size = min(BLOCK, len(x))
     padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % size, axis=0)])
-    keys = jax.random.split(jax.random.key(seed), len(padded))
+    keys = jax.random.split(seed_key("log_likelihood", seed), len(padded))
     found = [
         np.asarray(_block(skeleton, probes, arrays, tolerance, keys[i : i + size], padded[i : i + size]))
         for i in range(0, len(padded), size)

@@ -9,6 +9,7 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import NaNWarning, SpecError
+from gmdsl.core.random.keys import checked_seed
 from gmdsl.core.runtime.garbage import uncollected
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.sampler import Sampler
@@ -86,7 +87,8 @@ def sample(
     >>> gm.sample(bowl, gm.NUTS(), chains=2, draws=50, warmup=50, progress=False)["posterior"]["x"].shape
     (2, 50, 2)
     """
-    asked = Asked(chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh)
+    counts = [int(value) if isinstance(value, np.integer) else value for value in (chains, draws, warmup, seed, thin)]
+    asked = Asked(*counts[:4], init, counts[4], progress, chain_mode, cores, store, checkpoint_every, mesh)
     tree = _sampled(model, sampler, asked)
     return _add_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
 
@@ -213,5 +215,4 @@ def _check_counts(*counts: tuple[str, Any, int], seed: Any) -> None:
     for name, value, least in counts:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise SpecError(f"sample({name}={value!r}): a whole number of at least {least} is needed.")
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise SpecError(f"sample(seed={seed!r}): a whole number from 0 on is needed, such as seed=0.")
+    checked_seed("sample", seed)

@@ -14,6 +14,7 @@ import numpy as np
 from gmdsl.core.errors import FitError, SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.core.random.keys import seed_key
 from gmdsl.core.random.subset import subset
 from gmdsl.diffusion.noised import Noised
 from gmdsl.learning.learnable import learnable
@@ -67,7 +68,7 @@ def train(
     trainer: Trainer, moving: Any, still: Any, data: Data, others: Any, steps: int, seed: int, bar: Progress
 ) -> Fit:
     """Blocks of steps until done, interrupted, or not finite."""
-    key = jax.random.key(seed)
+    key = seed_key("fit", seed)
     carry = _start(trainer, still, data, key, moving)
     blocks: list[Any] = []
     held: list[tuple[int, float]] = []

@@ -1,4 +1,5 @@
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
@@ -23,3 +24,13 @@ def test_a_tree_of_draws_alone_has_no_stats_and_is_read_as_it_is(tree):
     run = Examined(DataTree.from_dict({"/posterior": tree["posterior"].to_dataset()}))
     assert len(run.stats) == 0
     assert run.moving.equals(run.posterior)
+
+
+def test_angles_are_seen_as_directions(tmp_path):
+    model = gm.joint(x=dist.VonMises(2.0, 2.0), y=dist.Normal(0.0, 1.0))
+    settings = {"draws": 50, "warmup": 50, "progress": False}
+    for given in ({}, {"store": tmp_path / "run.zarr"}):
+        run = Examined(gm.sample(model, gm.NUTS(), **settings, **given))
+        assert set(run.moving.data_vars) == {"cos x", "sin x", "y"}
+        np.testing.assert_allclose(run.moving["sin x"], np.sin(run.posterior["x"]), rtol=1e-6)
+    assert gm.check(run.tree, model)["R-hat"].evidence.split("(")[-1] != "x)"

@@ -6,13 +6,46 @@ is the key of the chain with i added to its second word. Folding i in would cost
 generator in each step, half of what the noise of a chain in two dimensions costs.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
+from gmdsl.core.errors import SpecError
+
 _IMPLEMENTATION = "threefry2x32"
 _CHAINS = 1  # tells the stream of the keys from that of the starts
+
+
+def checked_seed(operation: str, seed: Any) -> int:
+    """A seed as a plain number.
+
+    Raises:
+        SpecError: no whole number from 0 to 2^63 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**63:
+        raise SpecError(f"{operation}(seed={seed!r}): a whole number from 0 on is needed, such as seed=0.")
+    return int(seed)
+
+
+def seed_key(operation: str, seed: Any) -> Array:
+    """The random key of a seed; seeds of more than 32 bits have keys of their own in single precision, too.
+
+    >>> import jax
+    >>> bool((seed_key("predict", 7) == jax.random.key(7)).all())
+    True
+    >>> bool((seed_key("predict", 2**32) == jax.random.key(0)).all())
+    False
+    """
+    high, low = divmod(checked_seed(operation, seed), 2**32)
+    return as_keys(jnp.asarray([high, low], np.uint32))
+
+
+def row_seed(seed: int, row: int) -> int:
+    """A seed for one row of data, other than those of other rows and of other seeds."""
+    return int(np.random.SeedSequence([seed, row]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def chain_keys(seed: int, chains: range) -> Array:

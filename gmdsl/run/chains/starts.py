@@ -10,7 +10,7 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError, StartError, unknown_name
-from gmdsl.core.random.keys import chain_words
+from gmdsl.core.random.keys import chain_words, seed_key
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.order import ancestors, unique_names
 from gmdsl.inference.generator import Generator
@@ -51,7 +51,7 @@ def given_starts(density: Density, init: Any, chains: int, seed: int) -> np.ndar
 
         return generated_starts(density.model, init, chains, seed)
     if isinstance(init, Model):
-        values = jax.tree.map(np.asarray, init.sample(jax.random.key(seed), chains))
+        values = jax.tree.map(np.asarray, init.sample(seed_key("sample", seed), chains))
     elif isinstance(init, Mapping) and not hasattr(init, "children"):
         values = init
     else:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.core.random.keys import seed_key
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.generator import Generator, Prepared
 from gmdsl.results.estimate import LogZ, estimate
@@ -69,7 +70,7 @@ class Made(NamedTuple):
 
 def generate(generator: Generator, target: Any, *, draws: int, seed: int, progress: bool) -> Made:
     """So many draws, or as many as the generator has; in blocks, and those that were made when Ctrl-C comes."""
-    key_prepare, key_draw = jax.random.split(jax.random.key(seed))
+    key_prepare, key_draw = jax.random.split(seed_key("sample", seed))
     parts: list[Any] = []
     with Progress(type(generator).__name__, 0, draws, 1, show=progress) as bar:
         ready = generator.prepare(key_prepare, target, bar.note)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.random.keys import checked_seed, row_seed
 from gmdsl.inference.path import Path, PathSampler
 from gmdsl.learning.guide import as_guide
 from gmdsl.models.model import Model
@@ -71,8 +72,9 @@ def log_marginal(
         raise SpecError(
             f"log_marginal(...): the lengths differ, {lengths}. Give one datum, or one row per datum to each."
         )
+    seed = checked_seed("log_marginal", seed)
     rows = range(len(data[many[0]]))
-    return [_one(model, {n: v[i] for n, v in data.items()}, proposal, method, seed + i) for i in rows]
+    return [_one(model, {n: v[i] for n, v in data.items()}, proposal, method, row_seed(seed, i)) for i in rows]
 
 
 def _one(model: Model, datum: Mapping[str, Any], proposal: Model | None, method: PathSampler, seed: int) -> LogZ:

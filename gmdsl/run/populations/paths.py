@@ -9,6 +9,7 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.pytrees.function import Constant
+from gmdsl.core.random.keys import seed_key
 from gmdsl.inference.path import Path, PathSampler, Population
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
@@ -35,7 +36,7 @@ def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
 
 def run_population(operation: str, path: Any, sampler: Any, seed: int) -> Population:
     """Runs a path sampler, compiled once per structure."""
-    return _run_compiled(Constant(sampler), jax.random.key(seed), flat_target(operation, path, sampler))
+    return _run_compiled(Constant(sampler), seed_key(operation, seed), flat_target(operation, path, sampler))
 
 
 def log_z_of(population: Population, method: str) -> LogZ:

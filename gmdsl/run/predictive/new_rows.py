@@ -12,6 +12,7 @@ import numpy as np
 
 from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.core.random.keys import seed_key
 from gmdsl.graph.ancestral import check_domains
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.order import reads_of
@@ -49,7 +50,7 @@ def predictions(
                 f" not there by extend=[{name!r}]."
             )
     fresh = dataclasses.replace(fresh, coords=_coords(fresh, model, coords))
-    keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
+    keys = jax.random.split(seed_key("predict", seed), shape[0] * shape[1])
     kept = {name: value for name, value in free.items() if name not in (*resample, *extend)}
     if extend:
         anew = completed(Interned.of(fresh), (), keys, kept, False)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
+from gmdsl.core.random.keys import seed_key
 from gmdsl.graph.ancestral import check_domains
 from gmdsl.models.model import Model
 from gmdsl.results.arguments import is_tree, tree_and_model
@@ -44,7 +45,7 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     offer = dataclasses.replace(model, observed={}).capabilities()
     if not offer.drawable:
         raise SpecError(f"sample_prior(...): {offer.reasons['drawable']}.")
-    keys = jax.random.split(jax.random.key(seed), draws)
+    keys = jax.random.split(seed_key("sample_prior", seed), draws)
     values = completed(Interned.of(model), tuple(model.observed), keys, {}, False)
     check_domains("sample_prior(...)", model, values, 1)
     values = {name: np.asarray(value)[None] for name, value in values.items()}
@@ -114,7 +115,7 @@ def predict(
     observed = tuple(model.observed)
     check_drawn("predict", model, observed)
     free, shape = posterior_points("predict", tree, model)
-    keys = jax.random.split(jax.random.key(seed), shape[0] * shape[1])
+    keys = jax.random.split(seed_key("predict", seed), shape[0] * shape[1])
     values = completed(Interned.of(model), observed, keys, free, True)
     check_domains("predict(...)", model, values, 1)
     drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}

@@ -1,8 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from gmdsl.core.random.keys import chain_keys, step_key
+import gmdsl as gm
+from gmdsl.core.random.keys import chain_keys, row_seed, seed_key, step_key
 
 
 def words(keys):
@@ -39,3 +41,22 @@ def test_the_generator_is_threefry_whatever_jax_is_set_to():
         assert str(jax.random.key_impl(step_key(keys[0], jnp.int32(3)))) == "threefry2x32"
     finally:
         jax.config.update("jax_default_prng_impl", "threefry2x32")
+
+
+def test_seeds_of_more_than_32_bits_have_keys_of_their_own():
+    assert np.array_equal(words(seed_key("fit", 7)), words(jax.random.key(7)))
+    every = [tuple(words(seed_key("fit", seed))) for seed in (0, 1, 2**32 - 1, 2**32, 2**32 + 1, 2**63 - 1)]
+    assert len(set(every)) == len(every)
+    assert np.array_equal(words(seed_key("fit", np.int64(7))), words(jax.random.key(7)))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.0, True, "0", None])
+def test_other_seeds_are_refused_by_the_verb(seed):
+    with pytest.raises(gm.SpecError, match=r"fit\(seed=.*\): a whole number from 0 on is needed"):
+        seed_key("fit", seed)
+
+
+def test_rows_of_data_have_seeds_of_their_own():
+    seeds = [row_seed(seed, row) for seed in range(50) for row in range(50)]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)
