@@ -64,7 +64,7 @@ def test_small_numbers_are_widened():
 def test_what_does_not_fit_in_single_precision_is_refused(x64):
     jax.config.update("jax_enable_x64", False)
     try:
-        with pytest.raises(gm.SpecError, match=r"3000000000 does not fit into an integer of 32 bits. Enable double"):
+        with pytest.raises(gm.SpecError, match=r"values up to 3000000000 do not fit int32. Enable x64"):
             as_numbers("data(...)", [3_000_000_000])
         with pytest.raises(gm.SpecError, match=r"1e\+300 does not fit into single precision"):
             as_numbers("data(...)", [1e300])
@@ -73,6 +73,7 @@ def test_what_does_not_fit_in_single_precision_is_refused(x64):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             as_numbers("data(...)", np.random.default_rng(0).normal(size=100_000))
+            as_numbers("data(...)", np.linspace(-1.0, 1.0, 20))  # the same numbers up to rounding on both sides of zero
     finally:
         jax.config.update("jax_enable_x64", True)
     assert as_numbers("data(...)", [3_000_000_000])[0] == 3_000_000_000
