@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from gmdsl.compiler.integrals.integrands import NoIntegralError
 from gmdsl.compiler.integrals.log_normalizer import integrated
 from gmdsl.compiler.integrals.quadrature import MOST_DIMENSIONS, Quadrature, integrals
 from gmdsl.core.errors import SpecError, check_positive, unknown_name
@@ -117,6 +118,8 @@ def expectation(
         return counted
     try:
         return _by_quadrature(model, function, *probed, method or Quadrature())
+    except NoIntegralError as error:
+        raise SpecError(f"expectation(...): {error}") from None
     except SpecError as error:
         if method is not None or not model.capabilities().drawable:
             raise SpecError(f"expectation(...): {error} Or draw: expectation(model, function, gm.NUTS()).") from None
@@ -124,11 +127,8 @@ def expectation(
 
 
 def _by_sum(model: Model, function: Any) -> Expectation:
-    def named(values: Mapping[str, Any]) -> Any:
-        return function(completed(model, values))
-
     with jax.enable_x64(True):
-        value = np.asarray(expectation_of(model, named))
+        value = np.asarray(expectation_of(model, function))
     account = "; ".join((*accounts(model), f"sum over {', '.join(model.free)}"))
     return Expectation(value, 1e-14 * (1.0 + np.abs(value)), account)
 
