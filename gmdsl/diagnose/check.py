@@ -79,7 +79,10 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     if "approximation" in tree.children:
         found += approximation(tree)
     elif "particles" in tree.children:
-        found += [weights(tree["particles"]["log_weight"].values, tree.attrs.get("weights_outgrown", "")), sampler_stats.bias(tree["posterior"])]
+        found += [
+            weights(tree["particles"]["log_weight"].values, tree.attrs.get("weights_outgrown", "")),
+            sampler_stats.bias(tree["posterior"]),
+        ]
     else:
         found += _chains(run, broken=_is_broken(found))
     return report([*found, *_with_model(tree, moving, model, reference, broken=_is_broken(found))])

@@ -5,7 +5,7 @@ tail like $|x|^{-1-a}$ falls like $e^{-a |u|}$ there. What does not fall has no 
 ended at the last place that can be evaluated leaves out a tail of its value there over a, which is part of the error.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ from jaxtyping import Array
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.integrals.integrands import Frame, Integrands, NoIntegralError
 from gmdsl.core.errors import SpecError
+from gmdsl.spaces.elementwise import Interval
+from gmdsl.spaces.space import Real
 
 STARTS = 64  # of the search for modes
 DEPTH = 42.0  # nats below the top, from where on nothing counts
@@ -22,6 +24,8 @@ ENDED = 60.0  # nats below the top, from where on no tail is looked at
 FARTHEST = 345.0  # log of the largest |x| looked at; its square is a double
 CORRELATED = 0.2  # largest correlation that is left as it is
 OVERFLOW = 70.0  # log of |x|, from where on a density of zero may be an overflow
+SATURATED = 3.4  # the same where x is mapped to a support
+MAPPED = (690.0, 33.0)  # |x| up to which exp is exact, and x up to which 1 minus the logistic function is
 PAD = 1.0  # of u about a mode, at most; what is wider the look sees
 SCAN = {1: 4097, 2: 257, 3: 65}  # nodes per dimension of the look for the mass
 BEND = 6.0  # nodes of the look are denser in the middle, by sinh of it
@@ -62,8 +66,10 @@ def find_region(integrands: Integrands) -> Region:
     frame = Frame(center, factor, np.full(dim, -reach), np.full(dim, reach), np.asarray(0.0))
     index = np.indices([len(nodes)] * dim).reshape(dim, -1).T
     logs, valid = integrands.look(frame, nodes[index])
+    trusted = _find_trusted(target, center + np.sinh(nodes[index]) @ factor.T)
+    logs, valid = np.where(trusted, logs, -np.inf), valid & trusted
     top = max(top + np.linalg.slogdet(factor)[1], logs[:, 0].max())
-    tails = _measure_tails(nodes, index, logs, valid, float(np.log(np.abs(factor).max())), ", ".join(target.free))
+    tails = _measure_tails(nodes, index, logs, valid, _log_limit(target, factor), ", ".join(target.free))
     inverse = np.linalg.inv(factor)
     places = np.arcsinh((modes - center) @ inverse.T)
     widths = np.array([np.sqrt(np.diag(inverse @ spread @ inverse.T)) for spread in spreads]) / np.cosh(places)
@@ -89,8 +95,25 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(values)
 
 
+def _find_trusted(target: FlatTarget, x: np.ndarray) -> np.ndarray:
+    """Where maps to supports have not run into their ends, as a column; beyond, values repeat the last one."""
+    trusted = np.ones(len(x), bool)
+    for slot in target.slots:
+        if type(slot.space) is not Real:
+            mine = x[:, slot.start : slot.stop]
+            most = MAPPED[1] if isinstance(slot.space, Interval) else MAPPED[0]
+            trusted &= ((mine > -MAPPED[0]) & (mine < most)).all(axis=1)
+    return trusted[:, None]
+
+
+def _log_limit(target: FlatTarget, factor: np.ndarray) -> float:
+    """The logarithm of sinh u up to which a density of zero is the end of a support, and no overflow."""
+    real = all(type(target.spaces[name]) is Real for name in target.free)
+    return (OVERFLOW if real else SATURATED) - float(np.log(np.abs(factor).max()))
+
+
 def _measure_tails(
-    nodes: np.ndarray, index: np.ndarray, logs: np.ndarray, valid: np.ndarray, scale: float, names: str
+    nodes: np.ndarray, index: np.ndarray, logs: np.ndarray, valid: np.ndarray, limit: float, names: str
 ) -> np.ndarray:
     """The logarithm of what each integrand has beyond the last node that can be evaluated, all sides together."""
     half, dim = len(nodes) // 2, index.shape[1]
@@ -106,19 +129,19 @@ def _measure_tails(
     for number in range(logs.shape[1]):
         top = largest[:, :, number].max()
         for height, known in zip(largest[:, :, number], seen[:, :, number], strict=True):
-            tail = _extrapolate(nodes[half:], height, known, top, scale)
+            tail = _extrapolate(nodes[half:], height, known, top, limit)
             if tail > top + 5.0:
                 raise _no_integral(number, names)
             tails[number] = np.logaddexp(tails[number], tail)
     return tails
 
 
-def _extrapolate(r: np.ndarray, height: np.ndarray, known: np.ndarray, top: float, scale: float) -> float:
+def _extrapolate(r: np.ndarray, height: np.ndarray, known: np.ndarray, top: float, limit: float) -> float:
     """The logarithm of the tail along one side: the value at its end over the rate at which it falls there."""
     finite = np.flatnonzero(np.isfinite(height))
     if not finite.size or height[last := finite[-1]] < top - ENDED:
         return -np.inf
-    if last < len(r) - 1 and known[last + 1] and r[last] + scale < OVERFLOW:
+    if 0 < last < len(r) - 1 and known[last + 1] and r[last] + np.log1p(-np.exp(-2.0 * r[last])) - np.log(2.0) < limit:
         return -np.inf  # the support ends here
     before = max(0, np.searchsorted(r, 0.95 * r[last]) - 1)
     near, far = height[max(0, before - 2) : before + 1].max(), height[max(before + 1, last - 2) : last + 1].max()

@@ -20,7 +20,7 @@ from jaxtyping import Array
 
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.integrals.frame import Region
-from gmdsl.compiler.integrals.integrands import Frame, Integrands, point
+from gmdsl.compiler.integrals.integrands import Frame, Integrands, Sums, point
 from gmdsl.core.pytrees.function import Function
 
 MOST = {2: 2**11, 3: 2**8}  # nodes per dimension
@@ -35,28 +35,27 @@ ERRORS = 3.5  # standard errors beyond which lattice and grids contradict each o
 QUANTILE = 1.1  # half the Student-t quantile of 97.5 % at 15 degrees of freedom
 
 
-def integrate_box(
-    integrands: Integrands, region: Region, rtol: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """The integral of each integrand, that of its size, its error, and the logarithm of the unit of them all."""
+def integrate_box(integrands: Integrands, region: Region, rtol: float) -> Sums:
+    """The integral of each integrand over the box of a region of two or three dimensions, with its error."""
     grid = _refine(integrands, region, rtol)
     lattice = _average_lattice(integrands, region.frame, POINTS[0])
-    smooth = (grid[2] <= 1e3 * rtol * grid[1]).all()
+    smooth = bool((grid.error <= 1e3 * rtol * grid.size).all())
     if smooth and not _contradict(grid, lattice).any():
-        return (*grid, float(region.frame.top))
+        return grid
     lattice = _average_lattice(integrands, region.frame, POINTS[1])
-    grid = (grid[0], grid[1], np.maximum(grid[2], np.abs(grid[0] - lattice[0]) * ~smooth))
-    better = _contradict(grid, lattice) | (lattice[2] < grid[2])
-    return (*(np.where(better, b, a) for a, b in zip(grid, lattice, strict=True)), float(region.frame.top))
+    if not smooth:
+        grid = grid._replace(error=np.maximum(grid.error, np.abs(grid.value - lattice.value)))
+    better = _contradict(grid, lattice) | (lattice.error < grid.error)
+    return Sums(*(np.where(better, lattice[i], grid[i]) for i in range(3)), grid.top)
 
 
-def _contradict(grid: tuple[np.ndarray, ...], lattice: tuple[np.ndarray, ...]) -> np.ndarray:
+def _contradict(grid: Sums, lattice: Sums) -> np.ndarray:
     """Where the lattice tells that the grids miss something."""
-    far = np.abs(grid[0] - lattice[0]) > ERRORS * lattice[2] + grid[2]
-    return far | (grid[1] < 0.5 * lattice[1]) & (lattice[2] < lattice[1])
+    far = np.abs(grid.value - lattice.value) > ERRORS * lattice.error + grid.error
+    return far | (grid.size < 0.5 * lattice.size) & (lattice.error < lattice.size)
 
 
-def _refine(integrands: Integrands, region: Region, rtol: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _refine(integrands: Integrands, region: Region, rtol: float) -> Sums:
     """Integrals, those of sizes, and errors, on the finest pair of grids that was needed.
 
     Where nodes run out before two grids agree, the integrand is rough, and the gaps between grids are random: the
@@ -70,9 +69,9 @@ def _refine(integrands: Integrands, region: Region, rtol: float) -> tuple[np.nda
         gaps.append(np.abs(first[0] - second[0]))
         mean, size = (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
         if (gaps[-1] <= rtol * size.max()).all() and len(gaps) > 1:
-            return mean, size, gaps[-1]
+            return Sums(mean, size, gaps[-1], float(frame.top))
         if nodes >= most:
-            return mean, size, np.max(gaps[-3:], axis=0)
+            return Sums(mean, size, np.max(gaps[-3:], axis=0), float(frame.top))
         nodes = min(2 * nodes, most)
 
 
@@ -81,10 +80,10 @@ def _sum_grid(integrands: Integrands, frame: Frame, nodes: int, shift: Any) -> t
     shift = np.broadcast_to(shift, (max(dim, 3),))[:dim]
     step = (frame.high - frame.low) / (nodes - 1)
     sums = _sum(integrands.function, integrands.target, frame, jnp.asarray(nodes), jnp.asarray(shift), None)
-    return tuple(np.asarray(s) * np.prod(step) for s in sums)  # ty: ignore[invalid-return-type]
+    return np.asarray(sums[0]) * np.prod(step), np.asarray(sums[1]) * np.prod(step)
 
 
-def _average_lattice(integrands: Integrands, frame: Frame, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _average_lattice(integrands: Integrands, frame: Frame, points: int) -> Sums:
     """Means over random shifts, those of sizes, and errors that cover as two standard errors of a normal do."""
     dim, rng = integrands.target.dim, np.random.default_rng(0)
     volume, rows = np.prod(frame.high - frame.low), []
@@ -95,7 +94,7 @@ def _average_lattice(integrands: Integrands, frame: Frame, points: int) -> tuple
     means = np.array([row[0] for row in rows]) * volume / points
     sizes = np.array([row[1] for row in rows]) * volume / points
     error = QUANTILE * means.std(axis=0, ddof=1) / np.sqrt(SHIFTS)
-    return means.mean(axis=0), sizes.mean(axis=0), error
+    return Sums(means.mean(axis=0), sizes.mean(axis=0), error, float(frame.top))
 
 
 @functools.partial(jax.jit, static_argnums=0)

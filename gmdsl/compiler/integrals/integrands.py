@@ -37,6 +37,15 @@ class Frame(NamedTuple):
     top: Any
 
 
+class Sums(NamedTuple):
+    """Integrals of all integrands, in units of exp(top): their values, those of their sizes, and errors."""
+
+    value: np.ndarray
+    size: np.ndarray
+    error: np.ndarray
+    top: float
+
+
 class Integrands:
     """The density of u, and each function times it.
 
@@ -65,7 +74,7 @@ class Integrands:
         return logs, signs
 
     def look(self, frame: Frame, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The logarithms, and whether each is a number; in more than one dimension all functions are one, the largest."""
+        """The logarithms, and whether each is a number; beyond one dimension all functions are one, the largest."""
         logs, signs = [], []
         for start in range(0, len(u), 16 * CHUNK):
             log, sign = self.values(frame, u[start : start + 16 * CHUNK])

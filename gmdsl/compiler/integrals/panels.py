@@ -1,20 +1,21 @@
 r"""Integrals along one line: Gauss-Kronrod rules on panels, which are halved where the integrands bend.
 
 The error of a panel is the larger of two. One is the gap between the rules of 10 and 21 nodes. The other comes from
-points that no rule has used, spread over the line and over its mass: there the polynomial through the 21 nodes is
-compared with the integrand. A spike between the nodes, or a function that is zero at all of them, is seen by the second.
+points that no rule has used, spread over the line and over its mass: there the polynomial through the 21 nodes
+is compared with the integrand. It sees a spike between nodes, and a function that is zero at all of them.
 
 Reference:
     Piessens, de Doncker-Kapenga, Ueberhuber and Kahaner, *QUADPACK*, 1983; Laurie, *Calculation of Gauss-Kronrod
     quadrature rules*, 1997.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from gmdsl.compiler.integrals.frame import Region
-from gmdsl.compiler.integrals.integrands import Integrands
+from gmdsl.compiler.integrals.integrands import Integrands, NoIntegralError, Sums
 
 PROBES = 2**16  # points that no rule uses
 FIRST = 16  # panels to begin with, at least
@@ -24,6 +25,7 @@ ROUNDS = 80
 NOISE = 1e-6  # share of the whole below which an error that halving does not lower is noise
 STUCK = 3  # halvings in a row that did not lower it
 NARROWEST = 1e-14  # of a panel, in units of the line
+SINGULAR = 1e-3  # share of an integral that the narrowest panels may hold
 
 # abscissae of the 21-point Kronrod rule, its weights, and the weights of the 10-point Gauss rule at every second
 _X = np.array([0.995657163025808080735527280689003, 0.973906528517171720077964012084452,
@@ -37,8 +39,9 @@ _K = np.array([0.011694638867371874278064396062192, 0.03255816230796472747881897
                0.123491976262065851077958109585166, 0.134709217311473325928054001771707,
                0.142775938577060080797094273138717, 0.147739104901338491374841515972068,
                0.149445554002916905664936468389821])  # fmt: skip
-_G = np.array([0.066671344308688137593568809893332, 0.149451349150580593145863396957, 0.219086362515982043995534934228163,
-               0.269266719309996355091226921569469, 0.295524224714752870173815619188769])  # fmt: skip
+_G = np.array([0.066671344308688137593568809893332, 0.149451349150580593145863396957,
+               0.219086362515982043995534934228163, 0.269266719309996355091226921569469,
+               0.295524224714752870173815619188769])  # fmt: skip
 NODES = np.concatenate([-_X[:-1], _X[::-1]])
 KRONROD = np.concatenate([_K[:-1], _K[::-1]])
 GAUSS = np.zeros(21)
@@ -62,6 +65,9 @@ class Panels(NamedTuple):
         return Panels(*(array[chosen] for array in self))
 
 
+type Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], Panels]
+
+
 class Probes(NamedTuple):
     """Points that no rule uses, in order, and the integrands there."""
 
@@ -69,10 +75,12 @@ class Probes(NamedTuple):
     values: np.ndarray
 
 
-def integrate_line(
-    integrands: Integrands, region: Region, rtol: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """The integral of each integrand, that of its size, its error, and the logarithm of the unit of them all."""
+def integrate_line(integrands: Integrands, region: Region, rtol: float) -> Sums:
+    """The integral of each integrand over the box of a region of one dimension, with its error.
+
+    Raises:
+        NoIntegralError: an integrand grows without end near a point.
+    """
     probes, top = _probe(integrands, region)
     frame = region.frame._replace(top=np.asarray(top))
 
@@ -93,7 +101,21 @@ def integrate_line(
         if not chosen.size or len(panels.low) + chosen.size > MOST:
             break
         panels = _halve(panels, chosen, measure)
-    return (*(np.sum(array, axis=0) for array in (panels.integral, panels.size, panels.error)), top)
+    _check_singular(panels, integrands, edges[-1] - edges[0])
+    return Sums(panels.integral.sum(axis=0), panels.size.sum(axis=0), panels.error.sum(axis=0), top)
+
+
+def _check_singular(panels: Panels, integrands: Integrands, length: float) -> None:
+    """Raises where an integral is still not done in a panel that cannot be halved."""
+    narrow = panels.high - panels.low < 100 * NARROWEST * length
+    share = np.where(narrow[:, None], np.maximum(panels.error, panels.size), 0.0).sum(axis=0)
+    heavy = np.flatnonzero(share > SINGULAR * panels.size.sum(axis=0))
+    if heavy.size:
+        what = "the integral of the density" if heavy[0] == 0 else "the mean of the function"
+        raise NoIntegralError(
+            f"quadrature over {', '.join(integrands.target.free)}: {what} does not seem to exist: it grows without end"
+            " near a point, or is too sharp there to be told. Change the variable, or take a function that is bounded."
+        )
 
 
 def _probe(integrands: Integrands, region: Region) -> tuple[Probes, float]:
@@ -160,13 +182,11 @@ def _choose(panels: Panels, rtol: float, length: float) -> np.ndarray:
     return chosen[-AT_ONCE:]
 
 
-def _halve(panels: Panels, chosen: np.ndarray, measure: object) -> Panels:
+def _halve(panels: Panels, chosen: np.ndarray, measure: Measure) -> Panels:
     """The panels with some of them in two halves each."""
     old = panels.at(chosen)
     middle = (old.low + old.high) / 2
-    new = measure(  # ty: ignore[call-non-callable]
-        np.concatenate([old.low, middle]), np.concatenate([middle, old.high]), np.tile(old.stuck, 2)
-    )
+    new = measure(np.concatenate([old.low, middle]), np.concatenate([middle, old.high]), np.tile(old.stuck, 2))
     both = new.error[: len(chosen)] + new.error[len(chosen) :]
     worse = (both > 0.7 * old.error).any(axis=1)
     new = new._replace(stuck=np.where(np.tile(worse, 2), new.stuck + 1, 0))

@@ -1,4 +1,4 @@
-"""Weighted draws: how many count, and whether the weights have a variance; the verdict of `gmdsl.results.reliability`."""
+"""Weighted draws: how many count, whether the weights have a variance; by `gmdsl.results.reliability`."""
 
 import numpy as np
 

@@ -28,9 +28,7 @@ def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
         "draws_asked": position.shape[1],
         "sampling_time": time.perf_counter() - start,
     }
-    drawn = WeightedDraws(
-        constrained(Density(path.reference), position), {}, found, attributes=attrs
-    )
+    drawn = WeightedDraws(constrained(Density(path.reference), position), {}, found, attributes=attrs)
     return weighted_tree(path.target, drawn, seed)
 
 
