@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from gmdsl.compiler.flat_target import FlatTarget
-from gmdsl.compiler.integrals.integrands import Frame, Integrands, NoIntegralError
+from gmdsl.compiler.integrals.integrands import Coordinates, Integrands, NoIntegralError
 from gmdsl.core.errors import SpecError
 from gmdsl.spaces.elementwise import Interval
 from gmdsl.spaces.space import Real
@@ -42,7 +42,7 @@ class Region(NamedTuple):
         scan: the nodes of the look along one dimension, and the logarithms of the integrands there.
     """
 
-    frame: Frame
+    frame: Coordinates
     places: np.ndarray
     widths: np.ndarray
     tails: np.ndarray
@@ -63,7 +63,7 @@ def find_region(integrands: Integrands) -> Region:
     factor, center = _root(covariance), (modes.min(axis=0) + modes.max(axis=0)) / 2
     reach = FARTHEST - max(0.0, float(np.log(np.abs(factor).max())))
     nodes = reach * np.sinh(BEND * np.linspace(-1, 1, SCAN[dim])) / np.sinh(BEND)
-    frame = Frame(center, factor, np.full(dim, -reach), np.full(dim, reach), np.asarray(0.0))
+    frame = Coordinates(center, factor, np.full(dim, -reach), np.full(dim, reach), np.asarray(0.0))
     index = np.indices([len(nodes)] * dim).reshape(dim, -1).T
     logs, valid = integrands.look(frame, nodes[index])
     trusted = _find_trusted(target, center + np.sinh(nodes[index]) @ factor.T)
@@ -79,7 +79,7 @@ def find_region(integrands: Integrands) -> Region:
     if held.size:
         low = np.minimum(low, nodes[np.maximum(held.min(axis=0) - 1, 0)])
         high = np.maximum(high, nodes[np.minimum(held.max(axis=0) + 1, len(nodes) - 1)])
-    frame = Frame(center, factor, np.maximum(low, -reach), np.minimum(high, reach), np.asarray(top))
+    frame = Coordinates(center, factor, np.maximum(low, -reach), np.minimum(high, reach), np.asarray(top))
     return Region(frame, places, widths, np.exp(tails - top), (nodes, logs))
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Array
 
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.integrals.frame import Region
-from gmdsl.compiler.integrals.integrands import Frame, Integrands, Sums, point
+from gmdsl.compiler.integrals.integrands import Coordinates, Integrands, Sums, point
 from gmdsl.core.pytrees.function import Function
 
 MOST = {2: 2**11, 3: 2**8}  # nodes per dimension
@@ -75,7 +75,7 @@ def _refine(integrands: Integrands, region: Region, rtol: float) -> Sums:
         nodes = min(2 * nodes, most)
 
 
-def _sum_grid(integrands: Integrands, frame: Frame, nodes: int, shift: Any) -> tuple[np.ndarray, np.ndarray]:
+def _sum_grid(integrands: Integrands, frame: Coordinates, nodes: int, shift: Any) -> tuple[np.ndarray, np.ndarray]:
     dim = integrands.target.dim
     shift = np.broadcast_to(shift, (max(dim, 3),))[:dim]
     step = (frame.high - frame.low) / (nodes - 1)
@@ -83,7 +83,7 @@ def _sum_grid(integrands: Integrands, frame: Frame, nodes: int, shift: Any) -> t
     return np.asarray(sums[0]) * np.prod(step), np.asarray(sums[1]) * np.prod(step)
 
 
-def _average_lattice(integrands: Integrands, frame: Frame, points: int) -> Sums:
+def _average_lattice(integrands: Integrands, frame: Coordinates, points: int) -> Sums:
     """Means over random shifts, those of sizes, and errors that cover as two standard errors of a normal do."""
     dim, rng = integrands.target.dim, np.random.default_rng(0)
     volume, rows = np.prod(frame.high - frame.low), []
@@ -99,7 +99,7 @@ def _average_lattice(integrands: Integrands, frame: Frame, points: int) -> Sums:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _sum(
-    function: Function | None, target: FlatTarget, frame: Frame, nodes: Array, shift: Array, lattice: Array | None
+    function: Function | None, target: FlatTarget, frame: Coordinates, nodes: Array, shift: Array, lattice: Array | None
 ) -> tuple[Array, Array]:
     """The sums of all integrands and of their sizes, over a shifted grid, or a shifted lattice of so many points."""
     dim = frame.low.shape[0]

@@ -23,7 +23,7 @@ class NoIntegralError(SpecError):
     """The integral does not seem to exist; no other method can find it either."""
 
 
-class Frame(NamedTuple):
+class Coordinates(NamedTuple):
     """The coordinates: x = center + factor sinh(u), with u in the box from low to high.
 
     Attributes:
@@ -63,7 +63,7 @@ class Integrands:
             x = jax.ShapeDtypeStruct((target.dim,), jnp.zeros(0).dtype)
             self.count = 1 + int(np.prod(jax.eval_shape(lambda x: jnp.asarray(function(target.named(x))), x).shape))
 
-    def values(self, frame: Frame, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def values(self, frame: Coordinates, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The logarithms of the sizes and the signs at points u of shape (n, dim); each of shape (n, count)."""
         logs, signs = np.empty((len(u), self.count)), np.empty((len(u), self.count))
         for start in range(0, len(u), CHUNK):
@@ -73,7 +73,7 @@ class Integrands:
             logs[start : start + CHUNK], signs[start : start + CHUNK] = (np.asarray(f)[: len(some)] for f in found)
         return logs, signs
 
-    def look(self, frame: Frame, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def look(self, frame: Coordinates, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The logarithms, and whether each is a number; beyond one dimension all functions are one, the largest."""
         logs, signs = [], []
         for start in range(0, len(u), 16 * CHUNK):
@@ -87,7 +87,7 @@ class Integrands:
         return np.where(valid, log, -np.inf), valid
 
 
-def point(target: FlatTarget, frame: Frame, u: Array) -> tuple[Array, Array]:
+def point(target: FlatTarget, frame: Coordinates, u: Array) -> tuple[Array, Array]:
     """The logarithm of the density of u, and x."""
     x = frame.center + frame.factor @ jnp.sinh(u)
     far = jnp.abs(u)  # log cosh u, where cosh u would overflow
@@ -96,7 +96,7 @@ def point(target: FlatTarget, frame: Frame, u: Array) -> tuple[Array, Array]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _evaluate(function: Function | None, target: FlatTarget, frame: Frame, u: Array) -> tuple[Array, Array]:
+def _evaluate(function: Function | None, target: FlatTarget, frame: Coordinates, u: Array) -> tuple[Array, Array]:
     """Logarithms of sizes and signs of all integrands at points; the sign is NaN where there is no number."""
 
     def one(u: Array) -> tuple[Array, Array]:

@@ -6,10 +6,10 @@ from scipy import stats
 
 import gmdsl as gm
 from gmdsl.compiler.flat_target import FlatTarget
-from gmdsl.compiler.integrals.integrands import Frame, Integrands
+from gmdsl.compiler.integrals.integrands import Coordinates, Integrands
 from gmdsl.core.pytrees.function import Function
 
-LINE = Frame(np.zeros(1), np.eye(1), np.full(1, -3.0), np.full(1, 3.0), np.asarray(0.0))
+LINE = Coordinates(np.zeros(1), np.eye(1), np.full(1, -3.0), np.full(1, 3.0), np.asarray(0.0))
 
 
 def test_sizes_are_logarithms_far_beyond_the_range_of_doubles():
