@@ -17,6 +17,7 @@ LEAST_SHARE = 0.05
 LEAST = 100
 HEAVY = 0.6  # k above which no number of draws is enough; PSIS allows 0.7, where the stated error covers too seldom
 EQUAL = 1e-4  # nats within which weights are equal; single precision tells no less
+PSIS = 0.7  # the limit in the literature, named where k is above it, too
 FEW = 25  # draws that a tail is fitted to, at least
 
 ADVICE = "Take more temperatures, longer moves, or a closer reference."
@@ -59,7 +60,7 @@ def judge(log_weight: np.ndarray, outgrown: str = "") -> Verdict:
     k, limit = pareto_k(log_weight), min(HEAVY, 1.0 - 1.0 / np.log10(max(total, FEW)))
     evidence = f"{size:.0f} of {total} particles count, "
     evidence += _tell_tail(log_weight, k)
-    evidence += f", above {limit:.2f}: a few more particles may change all" if k > limit else ""
+    evidence += f", above {PSIS if k > PSIS else limit:.3g}: a few more particles may change all" if k > limit else ""
     if outgrown:
         evidence += f"; the target has heavier tails than the reference along {outgrown}: the error does not cover"
         return Verdict("suspect", evidence, WIDER)

@@ -65,7 +65,7 @@ EVIDENCES = {
     "narrower": (lambda: (one(dist.Normal(0.0, 0.7).expand([10])), 0.0), one(NORMAL.expand([10])), IMPORTANCE),
     "skewed": (lambda: (one(dist.Gumbel(0.0, 1.0)), 0.0), one(dist.StudentT(2.0, 0.0, 2.0)), IMPORTANCE),
     "wells": (double_well, one(dist.Normal(0.0, 2.0)), ANNEALED),
-    "away": (lambda: (one(dist.Normal(4.0, 0.5).expand([3])), 0.0), one(WIDE.expand([3])), ANNEALED),
+    "away": (lambda: (one(dist.Normal(1.0, 1.5).expand([2])), 0.0), one(WIDE.expand([2])), ANNEALED),
     "correlated": (
         lambda: (gm.energy(lambda x: 0.5 * x @ x + 0.9 * x[0] * x[1], x=gm.Real(2)), np.log(2 * np.pi / np.sqrt(0.19))),
         one(WIDE.expand([2])), ANNEALED),

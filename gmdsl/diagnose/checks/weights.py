@@ -3,7 +3,9 @@
 import numpy as np
 
 from gmdsl.diagnose.report import Finding
-from gmdsl.results.reliability import judge
+from gmdsl.results.reliability import judge, pareto_k
+
+__all__ = ["pareto_k", "weights"]
 
 
 def weights(log_weight: np.ndarray, outgrown: str = "") -> Finding:

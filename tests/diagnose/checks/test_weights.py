@@ -33,7 +33,7 @@ def test_heavy_weights_are_suspect_although_many_count():
     log_weight = np.log(np.random.default_rng(0).pareto(1.15, size=4000) + 1.0)
     found = weights(log_weight)
     assert found.status == "suspect"
-    assert "above 0.60" in found.evidence
+    assert "above 0.7" in found.evidence
 
 
 def test_light_weights_are_rarely_suspect():
