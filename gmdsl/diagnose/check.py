@@ -82,7 +82,10 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     if "approximation" in tree.children:
         found += approximation(tree)
     elif "particles" in tree.children:
-        found += [weights(tree["particles"]["log_weight"].values), sampler_stats.bias(tree["posterior"])]
+        found += [
+            weights(tree["particles"]["log_weight"].values, tree.attrs.get("weights_outgrown", "")),
+            sampler_stats.bias(tree["posterior"]),
+        ]
     else:
         found += _chains(run, broken=_is_broken(found))
     return report([*found, *_with_model(tree, moving, model, reference, broken=_is_broken(found))])
@@ -138,4 +141,4 @@ def _is_broken(found: list[Finding | None]) -> bool:
 
 def _constant_of(result: Any) -> Finding:
     """The weights behind an estimate of a log normalising constant."""
-    return weights(result.log_weight)
+    return weights(result.log_weight, result.outgrown)

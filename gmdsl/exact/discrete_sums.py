@@ -14,11 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.function import Function
 from gmdsl.exact.choose import rule_for
 from gmdsl.exact.elimination.eliminate import log_sum_exp
 from gmdsl.exact.rule import Rule
 from gmdsl.exact.rules.enumeration import MOST_STATES
-from gmdsl.graph.evaluate import log_density
+from gmdsl.graph.evaluate import completed, log_density
 from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.spaces.space import Space, abstract
 from gmdsl.spaces.states import joint_states
@@ -49,7 +50,7 @@ def expectation_of(model: FactorGraph, function: Callable[[Mapping[str, Array]],
 
     Args:
         model: as in `log_sum`; it need not be normalised.
-        function: from a dict of the free variables to an array (or number) of any shape.
+        function: from a dict of all named values to an array (or number) of any shape.
 
     Raises:
         SpecError: as `log_sum`; or the function joins too many variables at once.
@@ -59,36 +60,38 @@ def expectation_of(model: FactorGraph, function: Callable[[Mapping[str, Array]],
     >>> bool(jnp.allclose(expectation_of(ring, lambda v: v["s"][0] * v["s"][1]), jnp.tanh(0.5), rtol=1e-5))
     True
     """
-    operation = "expectation_of(...)"
-    spaces = _check(operation, model)
+    _check("expectation_of(...)", model)
+    return _expectation(model, repr(model.constants), Function(function))
+
+
+@eqx.filter_jit
+def _expectation(model: FactorGraph, types: str, function: Function) -> Array:
+    """The expectation, compiled once per structure of the model and per function; `types` as in `_log_sum`."""
+    del types
+    spaces = {name: model.spaces[name] for name in model.free}
+    states = joint_states(spaces, MOST_STATES)
 
     def value(state: Mapping[str, Array]) -> Array:
-        return jnp.asarray(function(state), float)
+        return jnp.asarray(function(completed(model, state)), float)
 
-    @jax.jit
-    def run(values: dict[str, Any]) -> Array:
-        values = {**values, **dict(model.constants)}
-        states = joint_states(spaces, MOST_STATES)
-        if states is not None:
-            density = jax.vmap(lambda state: log_density(model, {**values, **state}))(states)
-            return _mean(jax.nn.softmax(density), jax.vmap(value)(states))
+    if states is not None:
+        density = jax.vmap(lambda state: log_density(model, {**known(model), **state}))(states)
+        return _mean(jax.nn.softmax(density), jax.vmap(value)(states))
 
-        def tilted(tilt: Array) -> Array:
-            def exponent(state: dict[str, Array]) -> Array:
-                return log_density(model, {**values, **state}) + jnp.sum(tilt * value(state))
+    def tilted(tilt: Array) -> Array:
+        def exponent(state: dict[str, Array]) -> Array:
+            return log_density(model, {**known(model), **state}) + jnp.sum(tilt * value(state))
 
-            found = log_sum_exp(exponent, spaces)
-            if isinstance(found, str):
-                raise SpecError(
-                    f"{operation}: too many states to list, and variable elimination does not apply ({found})."
-                    " Take a function of fewer variables at once, or estimate it by gm.sample."
-                )
-            return found
+        found = log_sum_exp(exponent, spaces)
+        if isinstance(found, str):
+            raise SpecError(
+                f"expectation_of(...): too many states to list, and variable elimination does not apply ({found})."
+                " Take a function of fewer variables at once, or estimate it by gm.sample."
+            )
+        return found
 
-        point = {name: abstract(space) for name, space in spaces.items()}
-        return jax.grad(tilted)(jnp.zeros(jax.eval_shape(value, point).shape))
-
-    return run({name: value for name, value in known(model).items() if name not in dict(model.constants)})
+    point = {name: abstract(space) for name, space in spaces.items()}
+    return jax.grad(tilted)(jnp.zeros(jax.eval_shape(value, point).shape))
 
 
 @eqx.filter_jit

@@ -57,6 +57,7 @@ def weighted_tree(model: Any, drawn: WeightedDraws, seed: int) -> Any:
                 " target, or train longer."
             )
         attrs |= {"log_z": z.log_z, "log_z_standard_error": z.standard_error, "weight_ess": z.ess}
+        attrs |= {"weights_outgrown": z.outgrown} if z.outgrown else {}
         dtype = next(iter(drawn.values.values())).dtype
         groups["particles"] = {
             **drawn.values,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from gmdsl.compiler.integrals.integrands import NoIntegralError
 from gmdsl.compiler.integrals.log_normalizer import integrated
 from gmdsl.compiler.integrals.quadrature import MOST_DIMENSIONS, Quadrature, integrals
 from gmdsl.core.errors import SpecError, check_positive, unknown_name
@@ -25,13 +26,18 @@ from gmdsl.graph.factor import Deterministic
 from gmdsl.graph.factor_graph import known
 from gmdsl.graph.factors.histogram import grid_of, histogram_in
 from gmdsl.graph.order import ancestors
+from gmdsl.inference.weights import normalized_weights
 from gmdsl.models.model import Model
+from gmdsl.results.reliability import HEAVY, judge, pareto_k
 from gmdsl.run.sample import sample
 from gmdsl.spaces.space import abstract
 from gmdsl.spaces.states import joint_states
 
 NODES = 5  # in each cell of a counted density: exact for polynomials of degree 9
 MOST_POINTS = 2**20
+NO_MEAN = 0.85  # shape of a tail from draws; the mean is infinite from 1 on, and the estimate has an error of 0.1
+FAR_APART = 1.05  # R-hat
+MOST_TAILS = 100  # elements of a function whose tails are looked at
 MOST_STATES = 64  # of discrete variables that the function reads, one integral for each
 
 
@@ -42,7 +48,7 @@ class Expectation:
     Attributes:
         value: the mean, in the shape of the function's result.
         error: its standard error (Monte Carlo) or numerical error, in the same shape.
-        method: how it came about.
+        method: how it came about, and "suspect" with the reason where the error may not cover.
     """
 
     value: np.ndarray
@@ -89,7 +95,7 @@ def expectation(
         The value, its error, and how it came about.
 
     Raises:
-        SpecError: nothing above works; the message says what does.
+        SpecError: the mean does not seem to exist, or nothing above works; the message says what does.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> model = gm.joint(a=dist.Normal(1.0, 2.0), b=lambda a: dist.Normal(a, 1.0))
@@ -117,6 +123,8 @@ def expectation(
         return counted
     try:
         return _by_quadrature(model, function, *probed, method or Quadrature())
+    except NoIntegralError as error:
+        raise SpecError(f"expectation(...): {error}") from None
     except SpecError as error:
         if method is not None or not model.capabilities().drawable:
             raise SpecError(f"expectation(...): {error} Or draw: expectation(model, function, gm.NUTS()).") from None
@@ -124,11 +132,8 @@ def expectation(
 
 
 def _by_sum(model: Model, function: Any) -> Expectation:
-    def named(values: Mapping[str, Any]) -> Any:
-        return function(completed(model, values))
-
     with jax.enable_x64(True):
-        value = np.asarray(expectation_of(model, named))
+        value = np.asarray(expectation_of(model, function))
     account = "; ".join((*accounts(model), f"sum over {', '.join(model.free)}"))
     return Expectation(value, 1e-14 * (1.0 + np.abs(value)), account)
 
@@ -238,8 +243,9 @@ def _by_draws(model: Model, function: Any, draws: int, seed: int) -> Expectation
     values = model.sample(jax.random.key(seed), draws)
     fixed = known(model)
     found = np.asarray(jax.vmap(lambda v: jnp.asarray(function({**fixed, **v}), float))(values), float)
-    error = found.std(axis=0, ddof=1) / np.sqrt(draws)
-    return Expectation(found.mean(axis=0), error, f"{draws} independent draws")
+    account = f"{draws} independent draws{_doubts(found)}"
+    error = np.hypot(found.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else np.inf, _rare_error(found))
+    return Expectation(found.mean(axis=0), error, account)
 
 
 def _of_tree(tree: Any, function: Any) -> Expectation:
@@ -253,12 +259,51 @@ def _of_tree(tree: Any, function: Any) -> Expectation:
     draws = {n: np.asarray(v.transpose(*leading, ...)) for n, v in group.data_vars.items() if n != "log_weight"}
     found = np.asarray(jax.vmap(jax.vmap(lambda v: jnp.asarray(function(v), float)))(draws), float)
     if weighted:
-        weight = np.exp(log_weight := group["log_weight"].values.ravel() - group["log_weight"].values.max())
-        weight, flat = weight / weight.sum(), found.reshape(log_weight.size, *found.shape[2:])
-        mean = np.tensordot(weight, flat, axes=1)
-        error = np.sqrt(np.tensordot(weight**2, (flat - mean) ** 2, axes=1))
-        return Expectation(mean, error, f"{weight.size} weighted particles")
+        return _of_particles(tree, group["log_weight"].values.ravel(), found.reshape(-1, *found.shape[2:]))
     axes = [f"axis_{i}" for i in range(found.ndim - 2)]
     data = xarray.Dataset({"f": (("chain", "draw", *axes), found)})
-    error = np.asarray(arviz_stats.mcse(data, method="mean")["f"])
-    return Expectation(found.mean(axis=(0, 1)), error, f"{found.shape[0]} chains of {found.shape[1]} draws")
+    flat = found.reshape(-1, *found.shape[2:])
+    error = np.hypot(np.nan_to_num(np.asarray(arviz_stats.mcse(data, method="mean")["f"])), _rare_error(flat))
+    account = f"{found.shape[0]} chains of {found.shape[1]} draws{_doubts(flat)}"
+    rhat = np.nanmax(np.append(np.asarray(arviz_stats.rhat(data)["f"], float).ravel(), 1.0)) if flat.size > 16 else 1.0
+    if rhat > FAR_APART:
+        account += f"; suspect: the chains disagree, R-hat {rhat:.2f}, and the error does not cover"
+    return Expectation(found.mean(axis=(0, 1)), error, account)
+
+
+def _of_particles(tree: Any, log_weight: np.ndarray, found: np.ndarray) -> Expectation:
+    """The weighted mean; its account says where the weights cannot be trusted."""
+    weight = normalized_weights(log_weight.astype(float))
+    mean = np.tensordot(weight, found, axes=1)
+    error = np.sqrt(np.tensordot(weight**2, (found - mean) ** 2, axes=1)) / np.sqrt(max(1e-12, 1.0 - weight.max()))
+    verdict = judge(log_weight, tree.attrs.get("weights_outgrown", ""))
+    account = f"{weight.size} weighted particles" + ("" if verdict.status == "ok" else f"; suspect: {verdict.evidence}")
+    return Expectation(mean, error, account)
+
+
+def _rare_error(found: np.ndarray) -> np.ndarray:
+    """What values that no draw has shown may add: of events of probability 3 in n one draw in twenty runs sees none."""
+    low, high = found.min(axis=0), found.max(axis=0)
+    indicator = (found == found.astype(bool)).all(axis=0)
+    return 1.5 / len(found) * np.where(indicator, 1.0, high - low)
+
+
+def _doubts(found: np.ndarray) -> str:
+    """Words on the tail of a function's values, for its account; empty where the standard error can be trusted.
+
+    Raises:
+        SpecError: the tail is so heavy that the mean does not seem to exist.
+    """
+    flat = np.abs(found - np.median(found, axis=0)).reshape(len(found), -1)
+    if not np.isfinite(flat).all():
+        raise SpecError("expectation(...): the function is not finite at some draws, so that it has no mean there.")
+    with np.errstate(divide="ignore"):
+        shapes = [pareto_k(np.log(column)) for column in flat.T[:MOST_TAILS]]
+    k = float(np.nanmax(np.append(shapes, -np.inf)))
+    if k > NO_MEAN:
+        raise SpecError(
+            f"expectation(...): the mean of the function does not seem to exist, or no number of draws tells it: its"
+            f" values have a tail of shape {k:.2f}, and from 1 on there is no mean. Take a function that grows less,"
+            " such as a quantile or jnp.clip of it."
+        )
+    return f"; suspect: its values have a tail of shape {k:.2f}, and the error may not cover" if k > HEAVY else ""

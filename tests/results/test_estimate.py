@@ -47,3 +47,11 @@ def test_few_particles_that_count_are_suspect():
 def test_one_draw_gives_an_estimate():
     found = estimate(np.array([0.5]), "")
     assert found.log_z == pytest.approx(0.5)
+
+
+def test_the_error_of_few_groups_is_that_of_student():
+    """Two of it hold the truth in 95 % of the cases, though eight weights give a poor estimate of their spread."""
+    rng = np.random.default_rng(4)
+    found = [estimate(rng.normal(-0.02, 0.2, 8), "") for _ in range(2000)]
+    inside = np.mean([abs(f.log_z) < 2.0 * f.standard_error for f in found])
+    assert 0.94 < inside < 0.98

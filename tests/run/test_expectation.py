@@ -103,3 +103,48 @@ def test_wrong_names_and_hopeless_models_say_what_to_do():
         gm.expectation(ring, lambda v: v["x"], gm.MonteCarlo())
     with pytest.raises(gm.SpecError, match="a function of the named values"):
         gm.expectation(ring, "x")
+
+
+def test_a_mean_that_does_not_exist_is_refused_in_words():
+    heavy = gm.joint(x=dist.Cauchy(0.0, 1.0))
+    for model in (heavy, gm.joint(x=dist.Cauchy(0.0, 1.0).expand([2])), gm.joint(x=dist.Cauchy(0.0, 1.0).expand([7]))):
+        with pytest.raises(gm.SpecError, match="does not seem to exist"):
+            gm.expectation(model, lambda v: jnp.abs(jnp.ravel(v["x"])[0]))
+    with pytest.raises(gm.SpecError, match="does not seem to exist"):
+        gm.expectation(heavy, lambda v: jnp.abs(v["x"]), gm.MonteCarlo(20_000))
+
+
+def test_a_second_moment_of_a_heavy_tail_and_its_siblings():
+    second = gm.expectation(gm.joint(x=dist.StudentT(2.1, 0.0, 1.0)), lambda v: jnp.stack([v["x"] ** 2, v["x"]]))
+    assert (np.abs(second.value - [21.0, 0.0]) < second.error).all()
+    assert second.error[0] < 1e-6
+    labelled = gm.joint(k=dist.Bernoulli(0.7), x=lambda k: dist.StudentT(2.1, 0.0, 1.0 + k))
+    mixed = gm.expectation(labelled, lambda v: v["x"] ** 2 * v["k"])
+    assert abs(mixed.value - 0.7 * 4 * 21.0) < 2 * mixed.error + 1e-5  # 0.7 in single precision
+
+
+def test_a_rare_event_that_no_draw_has_shown_has_an_error():
+    found = gm.expectation(gm.joint(x=dist.Normal(0.0, 1.0).expand([7])), lambda v: v["x"][0] > 4.5)
+    assert found.value == 0.0
+    assert 3.4e-6 < 2 * found.error < 1e-3
+
+
+def test_draws_that_cannot_be_trusted_are_called_suspect():
+    wells = gm.energy(lambda x: -jnp.logaddexp(-0.5 * (x - 9.0) ** 2, -0.5 * (x + 9.0) ** 2), x=gm.Real())
+    apart = gm.expectation(wells, lambda v: v["x"], gm.NUTS(), seed=3, draws=200, warmup=200)
+    assert "suspect: the chains disagree" in apart.method
+    path = gm.temper(gm.joint(x=dist.Normal(0.0, 3.0)), gm.joint(x=dist.Normal(0.0, 1.0)))
+    weighted = gm.expectation(gm.sample(path, gm.ImportanceSampling(2000)), lambda v: v["x"] ** 2)
+    assert "suspect" in weighted.method
+    assert "heavier tails" in weighted.method
+
+
+def test_a_discrete_expectation_compiles_once_for_models_of_one_structure(compilations):
+    def ring(coupling):
+        return gm.energy(lambda s, J: -J * jnp.sum(s * jnp.roll(s, 1)), s=gm.Spin(30), J=gm.data(coupling))
+
+    gm.expectation(ring(0.2), lambda v: v["s"][0] * v["s"][1])
+    before = len(compilations)
+    found = gm.expectation(ring(0.5), lambda v: v["s"][0] * v["s"][1])
+    assert len(compilations) == before
+    np.testing.assert_allclose(found.value, np.tanh(0.5), rtol=1e-6)

@@ -28,17 +28,18 @@ from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
-from gmdsl.diagnose.checks.weights import HEAVY, pareto_k
 from gmdsl.diagnose.positions import Positions, coordinates
 from gmdsl.diagnose.report import Finding, percent
 from gmdsl.inference.weights import effective_size_on_host, normalized_weights
 from gmdsl.models.model import Model
 from gmdsl.paths.ais import AIS
 from gmdsl.paths.temper import temper
+from gmdsl.results.reliability import pareto_k
 from gmdsl.samplers.mala import MALA
 
 PARTICLES = 1000
 TEMPERATURES = (50, 300)  # a short run; a longer one where its weights collapse
+HEAVY = 0.7  # Pareto k of the weights
 LEAST = 50.0  # particles that must count
 DRAWS = 2000  # draws that distances are taken to
 BEYOND = 0.01  # share of held-out draws farther than the yardstick

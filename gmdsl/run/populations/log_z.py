@@ -10,7 +10,7 @@ from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path
 from gmdsl.results.estimate import LogZ
 from gmdsl.run.populations.generators import generate
-from gmdsl.run.populations.paths import log_z_of, run_population
+from gmdsl.run.populations.paths import run_population
 from gmdsl.run.targets import flat_target
 
 
@@ -31,8 +31,10 @@ class Agreement:
         return float(max(gaps, default=0.0))
 
     def __str__(self) -> str:
-        lines = [f"{'method':<40}{'log Z':>10}{'se':>9}{'ESS':>9}"]
-        lines += [f"{r.method[:38]:<40}{r.log_z:>10.3f}{r.standard_error:>9.3f}{r.ess:>9.0f}" for r in self.rows]
+        lines = [f"{'method':<40}{'log Z':>10}{'se':>9}{'ESS':>9}  status"]
+        lines += [
+            f"{r.method[:38]:<40}{r.log_z:>10.3f}{r.standard_error:>9.3f}{r.ess:>9.0f}  {r.status}" for r in self.rows
+        ]
         return "\n".join([*lines, f"largest gap: {self.worst:.1f} standard errors"])
 
 
@@ -66,4 +68,4 @@ def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> Any:
         if "log_weight" not in made.stats:
             raise SpecError(f"log_z(..., {type(sampler).__name__}()): its draws carry no weights; Z stays unknown.")
         return made.log_z(type(sampler).__name__)
-    return log_z_of(run_population("log_z", path, sampler, seed), repr(sampler))
+    return run_population("log_z", path, sampler, seed)[1]

@@ -14,13 +14,14 @@ from gmdsl.inference.path import Path, PathSampler, Population
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
 from gmdsl.results.weighted_tree import WeightedDraws, weighted_tree
+from gmdsl.run.populations.tails import outgrown
 from gmdsl.run.targets import flat_target
 
 
 def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
     """The tree of a path sampler: resampled draws in `posterior`, weighted ones in `particles`."""
     start = time.perf_counter()
-    population = run_population("sample", path, sampler, seed)
+    population, found = run_population("sample", path, sampler, seed)
     position = np.asarray(population.position)[None]
     attrs = {
         "sampler": type(sampler).__name__,
@@ -28,21 +29,17 @@ def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
         "draws_asked": position.shape[1],
         "sampling_time": time.perf_counter() - start,
     }
-    drawn = WeightedDraws(
-        constrained(Density(path.reference), position), {}, log_z_of(population, repr(sampler)), attributes=attrs
-    )
+    drawn = WeightedDraws(constrained(Density(path.reference), position), {}, found, attributes=attrs)
     return weighted_tree(path.target, drawn, seed)
 
 
-def run_population(operation: str, path: Any, sampler: Any, seed: int) -> Population:
-    """Runs a path sampler, compiled once per structure."""
-    return _run_compiled(Constant(sampler), seed_key(operation, seed), flat_target(operation, path, sampler))
-
-
-def log_z_of(population: Population, method: str) -> LogZ:
-    """The estimate of log Z that a population gives."""
+def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[Population, LogZ]:
+    """Runs a path sampler, compiled once per structure; its particles, and the estimate of log Z that they give."""
+    target = flat_target(operation, path, sampler)
+    population = _run_compiled(Constant(sampler), seed_key(operation, seed), target)
     curve = {"betas": np.asarray(population.betas), "log_z": np.asarray(population.curve)}
-    return estimate(np.asarray(population.log_weight, float), method, curve)
+    log_weight = np.asarray(population.log_weight, float)
+    return population, estimate(log_weight, repr(sampler), curve, outgrown(target, population))
 
 
 @functools.partial(jax.jit, static_argnums=0)

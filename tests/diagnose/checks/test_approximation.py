@@ -1,6 +1,8 @@
 import numpy as np
+import numpyro.distributions as dist
 import xarray
 
+import gmdsl as gm
 from gmdsl.diagnose.checks.approximation import approximation
 
 
@@ -46,3 +48,17 @@ def test_starts_that_ended_elsewhere_are_counted_with_the_gap():
 
 def test_a_point_has_no_weights():
     assert findings(tree())["weights"].evidence == "not examined: a point has no weights"
+
+
+def test_what_stands_in_posterior_is_judged_and_not_what_weights_could_make_of_it():
+    model = gm.joint(g=dist.Gamma(0.5, 1.0))
+    for seed in range(4):
+        report = gm.check(gm.sample(model, gm.Laplace(), draws=4000, seed=seed, progress=False))
+        assert report["moments"].status == report.status == "suspect"
+        assert report["moments"].evidence.startswith("mean of g 1.")
+
+
+def test_a_normal_that_fits_is_not_suspect():
+    model = gm.joint(g=dist.Gamma(50.0, 1.0))
+    report = gm.check(gm.sample(model, gm.Laplace(), draws=2000, progress=False))
+    assert report["moments"].status == report.status == "ok"
