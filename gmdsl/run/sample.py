@@ -21,6 +21,7 @@ from gmdsl.run.chains.setup import RunPlan
 from gmdsl.run.in_memory import alone, run_together
 from gmdsl.run.parallel.mesh import check_mesh, spans
 from gmdsl.run.parallel.placement import Place, place
+from gmdsl.run.storage.layout import local_path
 from gmdsl.run.targets import chain_density
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def sample(
     (2, 50, 2)
     """
     asked = Asked(chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh)
+    if store is not None:
+        local_path("sample", store)
     tree = _sampled(model, sampler, asked)
     return _add_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
 

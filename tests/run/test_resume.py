@@ -58,11 +58,10 @@ def test_a_sampler_with_state_and_adapters_of_its_own_goes_on(tmp_path, monkeypa
 
 def test_what_was_written_after_the_last_state_is_taken_back(tmp_path, monkeypatch):
     stopped(monkeypatch, tmp_path / "run.zarr", 5, checkpoint_every=30)
-    zarr.open_group(tmp_path / "run.zarr", mode="r+")["posterior/tau"][:, 20:] = -1.0  # beyond what was committed, too
+    zarr.open_group(tmp_path / "run.zarr", mode="r+")["posterior/tau"][:, 30:] = -1.0  # as by a kill before the state
     stopped(monkeypatch, tmp_path / "run.zarr", 1, resumed, draws=170)
     values = zarr.open_group(tmp_path / "run.zarr", mode="r")["posterior/tau"][:]
-    assert (values[:, 20:30] == -1.0).all()  # committed before: not looked at again
-    assert (values[:, 30:60] > 0.0).all()
+    assert (values[:, :60] > 0.0).all()
     assert np.isnan(values[:, 60:]).all()
     assert values.shape == (2, 170)
 

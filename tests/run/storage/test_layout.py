@@ -4,7 +4,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.run.parallel.placement import Share
 from gmdsl.run.storage import checkpoint
-from gmdsl.run.storage.layout import SHARES, STATE, all_done, folder, lengthen, opened, shares
+from gmdsl.run.storage.layout import SHARES, STATE, all_done, checked, folder, lengthen, opened, shares
 from tests.run.storage.test_store import run
 
 
@@ -36,7 +36,7 @@ def test_room_for_more_draws_is_empty_and_what_was_there_stays(tmp_path):
     before = run(tmp_path / "run.zarr", draws=10, warmup=20)
     tau = before["posterior"]["tau"].values
     lengthen(tmp_path / "run.zarr", 14)
-    after = opened(tmp_path / "run.zarr", 34, 20)
+    after = opened(checked(tmp_path / "run.zarr"), 34, 20)
     assert after["posterior"].coords["draw"].values.tolist() == list(range(14))
     assert after["warmup_posterior"].sizes["draw"] == 20
     np.testing.assert_array_equal(after["posterior"]["tau"].values[:, :10], tau)
@@ -47,6 +47,6 @@ def test_room_for_more_draws_is_empty_and_what_was_there_stays(tmp_path):
 @pytest.mark.parametrize(("done", "warmup", "draws"), [(7, 7, 0), (20, 20, 0), (26, 20, 6), (30, 20, 10)])
 def test_draws_that_were_not_made_are_not_shown(tmp_path, done, warmup, draws):
     run(tmp_path / "run.zarr", draws=10, warmup=20)
-    tree = opened(tmp_path / "run.zarr", done, 20)
+    tree = opened(checked(tmp_path / "run.zarr"), done, 20)
     assert (tree["warmup_posterior"].sizes["draw"], tree["posterior"].sizes["draw"]) == (warmup, draws)
     assert "state" not in tree.variables
