@@ -10,6 +10,7 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.runtime.garbage import uncollected
+from gmdsl.core.runtime.interrupts import keeping
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import RARE
@@ -72,12 +73,13 @@ def sample(
 
     Returns:
         An `xarray.DataTree` in ArviZ's schema (`posterior`, `sample_stats`, `warmup_*`,
-        `unconstrained_posterior`, `observed_data`...). Ctrl-C returns what was drawn so far.
+        `unconstrained_posterior`, `observed_data`...). Ctrl-C returns what was drawn so far, `attrs["interrupted"]`
+            is 1 then; while the tree is made, the first Ctrl-C waits until it is there.
 
     Raises:
         SpecError: discrete variables, settings out of range, a sampler that breaks the contract.
         StartError: the log-density or its gradient is not finite at the starts.
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or a file of it was damaged meanwhile.
 
     Warns:
         NaNWarning: once, where the log-density was NaN at proposals; they were rejected.
@@ -90,8 +92,11 @@ def sample(
     asked = Asked(chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh)
     if store is not None:
         local_path("sample", store)
-    tree = _sampled(model, sampler, asked)
-    return _add_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
+    with keeping() as held:  # from the last draw on, Ctrl-C waits until the tree is made
+        tree = _sampled(model, sampler, asked)
+        if log_likelihood and isinstance(model, Model):
+            tree = _add_log_likelihood(model, tree)
+    return _note(tree, "interrupted", 1) if held.noted else tree
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ def _choose(model: Any, asked: Asked) -> tuple[Any, str]:
     return sampler, reason
 
 
-def _note(tree: Any, name: str, value: str) -> Any:
+def _note(tree: Any, name: str, value: str | int) -> Any:
     """The tree with one more attribute, also of its draws."""
     for node in (tree, tree["posterior"]) if "posterior" in tree.children else (tree,):
         node.attrs[name] = value

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import os
 import pathlib
 import uuid
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
 from gmdsl.core.errors import StoreError
-from gmdsl.run.storage.durable import flush, flush_folders
+from gmdsl.run.storage.durable import move
 from gmdsl.run.storage.manifest import AGAIN, METADATA, Manifest, digest_metadata, length
 
 
@@ -107,15 +106,9 @@ class CheckedStore(LocalStore):
 
     def flush(self) -> None:
         """Brings what waits to the disk, and then to its place."""
-        flush(self.waiting.values())
-        folders = set()
-        for key in list(self.waiting):
-            final = self.root / key
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.waiting[key], final)
-            del self.waiting[key]
-            folders.update(self.root / parent for parent in pathlib.PurePath(key).parents)
-        flush_folders(folders)
+        places = {path: self.root / key for key, path in self.waiting.items() if path.exists()}
+        move(places)
+        self.waiting = {}
 
     def check_all(self) -> None:
         """Looks at every file that never changes.

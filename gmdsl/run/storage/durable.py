@@ -4,7 +4,7 @@ import hashlib
 import os
 import pathlib
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 THREADS = 8  # that flush together: a file system writes several files at once about as fast as one
@@ -31,6 +31,25 @@ def write_file(path: pathlib.Path, content: bytes) -> None:
 def flush(paths: Iterable[pathlib.Path]) -> None:
     """Flushes files to the disk, several at once."""
     _each(_flush_file, paths)
+
+
+def move(places: Mapping[pathlib.Path, pathlib.Path]) -> None:
+    """Flushes files to the disk and gives each its final name, several at once; the renames are durable, too."""
+    folders = set()
+    for final in places.values():
+        folder = final.parent
+        while not folder.exists():
+            folders.add(folder)
+            folder = folder.parent
+        folders.add(folder)
+        final.parent.mkdir(parents=True, exist_ok=True)
+
+    def move_one(path: pathlib.Path) -> None:
+        _flush_file(path)
+        path.replace(places[path])
+
+    _each(move_one, places)
+    flush_folders(folders)
 
 
 def flush_folders(folders: Iterable[pathlib.Path]) -> None:
