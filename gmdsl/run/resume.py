@@ -166,6 +166,8 @@ def _run(
 ) -> Any:  # fmt: skip
     """Runs the shares of a store that fall to this process, one after the other, and opens the store as a tree."""
     cores = _share_of_cores(cores, place)
+    if not fresh:
+        checked(path, whole.plan.draws)  # before time is spent
     count, outcomes = shares(path), []
     for share in (Share(index, count) for index in range(place.index, count, place.count)):
         with locked(folder(path, share)):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import SpecError, StoreError
 from gmdsl.run.parallel.placement import Share
 from gmdsl.run.storage import checkpoint, manifest
 from gmdsl.run.storage.durable import write_file
@@ -78,22 +78,32 @@ def lengthen(path: pathlib.Path, draws: int) -> None:
     """Room for so many draws, also where a kill left some arrays with another length.
 
     Raises:
-        StoreError: a file is missing or damaged.
+        StoreError: a file is missing or damaged, or cannot be written.
     """
-    import zarr
-
     from gmdsl.run.storage.checked_store import CheckedStore
 
     store = CheckedStore(path, manifest.read(path / STATE), path / STATE)
-    for key in store.manifest.metadata:
-        content = store.get_sync(key).to_bytes()
-        if not key.startswith(manifest.WARMUP) and manifest.length(content) not in (None, draws):
-            write_file(path / key, manifest.resize(content, draws))
-    numbers = [name for name in store.manifest.draw_numbers if not name.startswith(manifest.WARMUP)]
+    try:
+        for key in store.manifest.metadata:
+            content = store.get_sync(key).to_bytes()
+            if not key.startswith(manifest.WARMUP) and manifest.length(content) not in (None, draws):
+                write_file(path / key, manifest.resize(content, draws))
+        _number_draws(store, draws)
+    except OSError as error:
+        raise StoreError(
+            f"resume({str(path)!r}): cannot write ({error.strerror or error}). The draws that were committed are safe."
+            " Make room, and call gm.resume again."
+        ) from error
+
+
+def _number_draws(store: Any, draws: int) -> None:
+    """Writes the numbers of the draws where they are not right."""
+    import zarr
+
     root: Any = zarr.open_group(store, mode="r+")
-    for name in numbers:
-        if not _counts(root[name], draws):
-            shutil.rmtree(path / name / "c", ignore_errors=True)
+    for name in store.manifest.draw_numbers:
+        if not name.startswith(manifest.WARMUP) and not _counts(root[name], draws):
+            shutil.rmtree(store.root / name / "c", ignore_errors=True)
             root[name][:] = np.arange(draws)
     store.flush()
 
