@@ -46,8 +46,8 @@ from gmdsl.run.storage.layout import (
     folder,
     lengthen,
     local_path,
-    opened,
     shares,
+    tree_of,
     unoccupied,
 )
 from gmdsl.run.storage.lock import locked
@@ -201,7 +201,7 @@ def _open_checked(path: pathlib.Path, plan: RunPlan, done: int, count: int) -> A
         state, chains = _newest(path, share), share.of(plan.chains)
         found = read_digests(arrays, slice(chains.start, chains.stop), state.done, plan.warmup)
         check_digests(arrays, found, state.facts["draws"])
-    return opened(files, done, plan.warmup)
+    return tree_of(files, done, plan.warmup)
 
 
 def _newest(path: pathlib.Path, share: Share) -> checkpoint.Commit:

@@ -138,7 +138,16 @@ def checked(path: pathlib.Path, draws: int | None = None) -> Any:
     return store
 
 
-def opened(store: Any, done: int, warmup: int) -> Any:
+def opened(path: Any, done: int, warmup: int) -> Any:
+    """The tree of the store at a path, after a look at the files that never change, as `tree_of` gives it.
+
+    Raises:
+        StoreError: a file is missing or damaged.
+    """
+    return tree_of(checked(pathlib.Path(path)), done, warmup)
+
+
+def tree_of(store: Any, done: int, warmup: int) -> Any:
     """The tree of a store, its arrays read from the disk when used; without the draws that were not made.
 
     Args:
