@@ -142,22 +142,30 @@ def resume(
         raise SpecError(f"resume({str(path)!r}): there is no run at that path. Start one by gm.sample(store=...).")
     state = _newest(path, Share(0, shares(path) or 1))
     plan = _plan(path, state.facts)
+    plan = dataclasses.replace(plan, draws=_draws_in_the_end(plan, draws, here))
+    check_mesh(mesh, plan.chains, here)
+    setup = prepared(chain_density(model, sampler), sampler, plan, local(mesh), cores=cores)
+    _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
+    if here.count == 1:
+        _lengthen_alone(path, plan.draws)
+    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
+
+
+def _draws_in_the_end(plan: RunPlan, draws: Any, here: Place) -> int:
     asked = plan.draws if draws is None else draws
     if not isinstance(asked, int) or asked < plan.draws:
         raise SpecError(f"resume(draws={draws!r}): the run has {plan.draws} draws; as many or more are possible.")
     if asked > plan.draws and here.count > 1:
         raise SpecError(f"resume(draws={draws!r}): {here.count} processes cannot lengthen a run. Do it in one process.")
-    check_mesh(mesh, plan.chains, here)
-    setup = prepared(
-        chain_density(model, sampler), sampler, dataclasses.replace(plan, draws=asked), local(mesh), cores=cores
-    )
-    _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
-    if here.count == 1:
-        with contextlib.ExitStack() as locks:
-            for index in range(shares(path)):
-                locks.enter_context(locked(folder(path, Share(index, shares(path)))))
-            lengthen(path, asked)
-    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
+    return asked
+
+
+def _lengthen_alone(path: pathlib.Path, draws: int) -> None:
+    """Room for so many draws, made while nobody else runs a share."""
+    with contextlib.ExitStack() as locks:
+        for share in (Share(index, shares(path)) for index in range(shares(path))):
+            locks.enter_context(locked(folder(path, share)))
+        lengthen(path, draws)
 
 
 def _run(

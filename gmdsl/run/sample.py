@@ -74,7 +74,7 @@ def sample(
     Returns:
         An `xarray.DataTree` in ArviZ's schema (`posterior`, `sample_stats`, `warmup_*`,
         `unconstrained_posterior`, `observed_data`...). Ctrl-C returns what was drawn so far, `attrs["interrupted"]`
-            is 1 then; while the tree is made, the first Ctrl-C waits until it is there.
+        is 1 then; while the tree is made, the first Ctrl-C waits until it is there.
 
     Raises:
         SpecError: discrete variables, settings out of range, a sampler that breaks the contract.
@@ -90,13 +90,7 @@ def sample(
     (2, 50, 2)
     """
     asked = Asked(chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh)
-    if store is not None:
-        local_path("sample", store)
-    with keeping() as held:  # from the last draw on, Ctrl-C waits until the tree is made
-        tree = _sampled(model, sampler, asked)
-        if log_likelihood and isinstance(model, Model):
-            tree = _add_log_likelihood(model, tree)
-    return _note(tree, "interrupted", 1) if held.noted else tree
+    return _to_the_end(model, sampler, asked, log_likelihood)
 
 
 @dataclass(frozen=True)
@@ -115,6 +109,17 @@ class Asked:
     store: Any
     checkpoint_every: int | None
     mesh: Any
+
+
+def _to_the_end(model: Any, sampler: Any, asked: Asked, log_likelihood: bool) -> Any:
+    """The tree; from the last draw on, Ctrl-C waits until it is made."""
+    if asked.store is not None:
+        local_path("sample", asked.store)
+    with keeping() as held:
+        tree = _sampled(model, sampler, asked)
+        if log_likelihood and isinstance(model, Model):
+            tree = _add_log_likelihood(model, tree)
+    return _note(tree, "interrupted", 1) if held.noted else tree
 
 
 def _sampled(model: Any, sampler: Any, asked: Asked) -> Any:
@@ -197,7 +202,7 @@ def _warn_of_nan(tree: Any) -> None:
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
             " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
             NaNWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

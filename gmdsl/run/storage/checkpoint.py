@@ -22,6 +22,7 @@ from gmdsl.run.storage.durable import DamagedError, seal, unseal, write_file
 
 KEPT = 2
 _MAGIC = b"gmdsl state 2\n"
+_LEFTOVER = re.compile(r"(.*\.)?[0-9a-f]{32}\.partial")
 _NAME = re.compile(r"[0-9]{12}\.state")
 
 
@@ -46,7 +47,8 @@ def write(folder: pathlib.Path, commit: Commit) -> None:
     for old in files(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     for leftover in folder.glob("*.partial"):
-        leftover.unlink(missing_ok=True)
+        if _LEFTOVER.fullmatch(leftover.name) and leftover.is_file():
+            leftover.unlink(missing_ok=True)
 
 
 def files(folder: pathlib.Path) -> list[pathlib.Path]:

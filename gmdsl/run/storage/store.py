@@ -86,6 +86,7 @@ class Store:
 
         Raises:
             SpecError: there is something at that path already.
+            StoreError: it cannot be written; nothing is left.
         """
         path = pathlib.Path(path)
         unoccupied(path)
@@ -95,7 +96,8 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.mkdir()
             held = create_arrays(partial, setup, carries, shares)
-            empty = {name: hashlib.sha256().hexdigest() for name in held.draws}
+            store.hashes = {name: hashlib.sha256() for name in held.draws}
+            empty = {name: digest.hexdigest() for name, digest in store.hashes.items()}
             for share in (Share(index, shares) for index in range(shares)):
                 chains = share.of(setup.plan.chains)
                 part = tuple(leaf[chains.start : chains.stop] for leaf in leaves)
