@@ -176,10 +176,11 @@ def _run(
     cores = _share_of_cores(cores, place)
     if not fresh:
         checked(path, whole.plan.draws)  # before time is spent
-    count, outcomes = shares(path), []
+    count, outcomes, known = shares(path), [], {}
     for share in (Share(index, count) for index in range(place.index, count, place.count)):
         with locked(folder(path, share)):
-            outcomes.append(_run_share(path, whole, share, sampler, every, progress, began, fresh, cores))
+            outcome, known[share] = _run_share(path, whole, share, sampler, every, progress, began, fresh, cores)
+            outcomes.append(outcome)
         if outcomes[-1].interrupted:
             break
     interrupted = any(outcome.interrupted for outcome in outcomes)
@@ -198,14 +199,20 @@ def _run(
     with contextlib.suppress(KeyboardInterrupt):
         while done == whole.total > described(path):
             time.sleep(WAIT)
-    return _open_checked(path, whole.plan, done, count)
+    return _open_checked(path, whole.plan, done, count, known)
 
 
-def _open_checked(path: pathlib.Path, plan: RunPlan, done: int, count: int) -> Any:
-    """The tree of a store, after a look whether the draws are those that the states of the shares vouch for."""
+def _open_checked(path: pathlib.Path, plan: RunPlan, done: int, count: int, known: dict[Share, frozenset[str]]) -> Any:
+    """The tree of a store, after a look whether the draws are those that the states of the shares vouch for.
+
+    `known` has, for shares that were checked and written in this call, the chunks that must be there: they are looked
+    at when they are read.
+    """
     files = checked(path, plan.draws)
-    arrays = arrays_of(files)
-    for share in (Share(index, count) for index in range(count)):
+    files.seen.update(*known.values())
+    others = [share for share in (Share(index, count) for index in range(count)) if not known.get(share)]
+    arrays = arrays_of(files) if others else {}
+    for share in others:
         state, chains = _newest(path, share), share.of(plan.chains)
         found = read_digests(arrays, slice(chains.start, chains.stop), state.done, plan.warmup)
         check_digests(arrays, found, state.facts["draws"])
@@ -239,21 +246,20 @@ def _plan(path: pathlib.Path, facts: dict[str, Any]) -> RunPlan:
 def _run_share(
     path: pathlib.Path, whole: Setup, share: Share, sampler: Sampler, every: int | None, progress: bool, began: float,
     fresh: bool, cores: int,
-) -> Outcome:  # fmt: skip
-    """Runs the chains of one share from their newest state to the end."""
+) -> tuple[Outcome, frozenset[str]]:  # fmt: skip
+    """Runs the chains of one share from their newest state to the end; the chunks that it checked and wrote."""
     mesh = whole.kernel.mesh
     setup = prepared(whole.density, sampler, whole.plan, mesh, share, cores)
     state = _newest(path, share)
     _same(path, state.facts, digests(setup.density.source, sampler, mesh))
     store = Store(path, setup, facts(setup, sampler), every)
     carries = spread(mesh, _restore(path, setup, state.arrays))
-    finished = state.done == setup.total  # then its draws are looked at once, when the tree is made
-    if not finished:
-        store.go_on(state, fresh)
+    if state.done == setup.total:  # then its draws are looked at when the tree is made
+        return advance(setup, carries, state.done, store.keep, progress, began, every), frozenset()
+    store.go_on(state, fresh)
     outcome = advance(setup, carries, state.done, store.keep, progress, began, every)
-    if not finished:
-        store.close()
-    return outcome
+    store.close()
+    return outcome, store.written
 
 
 def _share_of_cores(asked: int | None, place: Place) -> int:

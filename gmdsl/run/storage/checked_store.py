@@ -34,7 +34,7 @@ class CheckedStore(LocalStore):
     ):
         super().__init__(root, read_only=scratch is None)
         self.manifest, self.scratch, self.draws = manifest, scratch, draws
-        self.seen: set[str] = set()  # chunks of draws that were there
+        self.seen: set[str] = set()  # chunks of draws that were read or written, and must be there from then on
         self.waiting: dict[str, pathlib.Path] = {}
 
     def with_read_only(self, read_only: bool = False) -> Self:
@@ -77,6 +77,7 @@ class CheckedStore(LocalStore):
         path = self.scratch / f"{uuid.uuid4().hex}.partial"
         path.write_bytes(value.to_bytes())
         self.waiting[key] = path
+        self.seen.add(key)
 
     async def set(self, key: str, value: Any) -> None:
         """Likewise."""
@@ -167,6 +168,7 @@ class CheckedStore(LocalStore):
         return content
 
     def _forget(self, key: str) -> None:
+        self.seen.discard(key)
         path = self.waiting.pop(key, None)
         if path is not None:
             path.unlink(missing_ok=True)

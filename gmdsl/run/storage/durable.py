@@ -35,21 +35,21 @@ def flush(paths: Iterable[pathlib.Path]) -> None:
 
 def move(places: Mapping[pathlib.Path, pathlib.Path]) -> None:
     """Flushes files to the disk and gives each its final name, several at once; the renames are durable, too."""
-    folders = set()
+    new = set()
     for final in places.values():
         folder = final.parent
         while not folder.exists():
-            folders.add(folder)
             folder = folder.parent
-        folders.add(folder)
+            new.add(folder)
         final.parent.mkdir(parents=True, exist_ok=True)
 
     def move_one(path: pathlib.Path) -> None:
         _flush_file(path)
         path.replace(places[path])
+        flush_folder(places[path].parent)
 
     _each(move_one, places)
-    flush_folders(folders)
+    flush_folders(new)
 
 
 def flush_folders(folders: Iterable[pathlib.Path]) -> None:

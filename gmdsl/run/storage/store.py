@@ -197,6 +197,11 @@ class Store:
         self._files.flush()
 
     @property
+    def written(self) -> frozenset[str]:
+        """Chunks that were checked or written here, and must be there."""
+        return frozenset(self._files.seen)
+
+    @property
     def _chains(self) -> slice:
         """Rows of the arrays that are written here."""
         return slice(self.setup.chains.start, self.setup.chains.stop)

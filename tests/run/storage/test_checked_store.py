@@ -112,3 +112,15 @@ def test_parts_of_files_are_parts_of_what_was_checked(path, asked, part):
     assert found.to_bytes() == content[part]
     many = asyncio.run(opened(path).get_partial_values(default_buffer_prototype(), [("posterior/tau/c/0/0", asked)]))
     assert many[0].to_bytes() == content[part]
+
+
+def test_the_tree_of_a_run_that_was_just_made_is_checked_as_it_is_read(tmp_path):
+    path = tmp_path / "run.zarr"
+    tree = run(path, draws=20, warmup=12)
+    (path / "posterior/tau/c/0/0").unlink()
+    with pytest.raises(gm.StoreError, match=r"posterior/tau/c/0/0 is missing"):
+        tree["posterior"]["tau"].values  # noqa: B018
+    file = path / "posterior/theta/c/0/0/0"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(gm.StoreError, match=r"posterior/theta/c/0/0/0 is damaged"):
+        tree["posterior"]["theta"].values  # noqa: B018
