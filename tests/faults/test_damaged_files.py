@@ -158,7 +158,7 @@ def damage_stores(stores, tmp_path, count, seed):
 
 
 def test_a_damaged_store_is_an_error_or_the_same_bits(stores, tmp_path):
-    damage_stores(stores, tmp_path, 50, 0)
+    damage_stores(stores, tmp_path, 30, 0)
 
 
 @pytest.mark.slow
