@@ -5,6 +5,8 @@ import sys
 
 import gmdsl
 
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended, 128 + SIGINT
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code.
@@ -20,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SpecError as error:
         print(f"gmdsl: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("gmdsl: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -85,6 +85,9 @@ def demo(folder: Any = "gmdsl-demo", *, draws: int = 1000, warmup: int = 1000, p
 
     Returns:
         The folder.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended a run.
     """
     path = pathlib.Path(folder)
     path.mkdir(parents=True, exist_ok=True)
@@ -104,6 +107,8 @@ def _one(
 ) -> None:
     began = time.perf_counter()
     tree = sample(model, sampler, draws=draws, warmup=warmup, seed=0, progress=progress, log_likelihood=True)
+    if tree.attrs["interrupted"]:
+        raise KeyboardInterrupt("demo: interrupted, so the draws that were asked for are not there")
     tree = predict(tree, model)
     seconds = time.perf_counter() - began
     import arviz

@@ -26,7 +26,7 @@ class FitError(RuntimeError):
 
 
 class StoreError(RuntimeError):
-    """A run cannot be written to its store; what was committed is safe."""
+    """A store that cannot be written, where what was committed is safe, or a file of one that is damaged or missing."""
 
 
 class CaptureWarning(UserWarning):

@@ -6,11 +6,7 @@ of what was saved, its factors, and the path, shape, dtype and kind of every arr
 reads it anywhere. Functions and settings are code: they come from the thing handed to `load`.
 """
 
-import contextlib
-import json
 import os
-import uuid
-import zipfile
 from typing import Any
 
 import jax
@@ -21,9 +17,9 @@ from jax.core import Tracer
 from gmdsl.core.errors import SpecError
 from gmdsl.core.runtime.version import version
 from gmdsl.graph.factor import Factor
+from gmdsl.learning.archive import read_arrays, write_arrays
 
 FORMAT = 1  # of the file; raise it when a reader of the old one would misread the new one
-HEADER = "header"  # no path is called so: a path begins with a dot or a bracket
 WHOLE = "value"  # the path of a thing that is itself one array
 
 type Entry = dict[str, Any]
@@ -78,8 +74,7 @@ def save(path: str | os.PathLike[str], thing: Any) -> None:
         "factors": _factors(thing),
         "arrays": entries,
     }
-    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    _write(operation, os.path.realpath(path), {HEADER: text, **arrays})
+    write_arrays(operation, os.path.realpath(path), header, arrays)
 
 
 def load[T](path: str | os.PathLike[str], like: T) -> T:
@@ -239,48 +234,61 @@ def _type_name(thing: Any) -> str:
     return f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins.")
 
 
-def _write(operation: str, path: str, arrays: dict[str, np.ndarray]) -> None:
-    """Writes beside the file, then puts the whole in its place."""
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder):
-        raise SpecError(f"{operation}: there is no folder {folder}. Make it first.")
-    if os.path.isdir(path):
-        raise SpecError(f"{operation}: this is a folder. Name a file in it, such as {name}/weights.npz.")
-    draft = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with open(draft, "xb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(draft)
-
-
 def _read(operation: str, path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of a file, checked against each other."""
-    alien = SpecError(f"{operation}: not a file of gm.save, or one that was cut short. Pass what gm.save wrote.")
-    with open(path, "rb") as file:
-        try:
-            if not zipfile.is_zipfile(file):
-                raise alien
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                header = json.loads(archive[HEADER].tobytes())
-                if not isinstance(header, dict) or "format" not in header:
-                    raise alien
-                if header["format"] != FORMAT:
-                    raise SpecError(
-                        f"{operation}: it has format {header['format']}, written by gmdsl {header.get('gmdsl')}; this"
-                        f" gmdsl {version()} reads format {FORMAT}. Read it with the gmdsl that wrote it."
-                    )
-                arrays = {name: archive[name] for name in header["arrays"]}
-                for name, entry in header["arrays"].items():
-                    if entry["kind"] != "key" and arrays[name].shape != tuple(entry["shape"]):
-                        raise alien
-        except SpecError:
-            raise
-        except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
-            raise alien from error
+    alien = f"{operation}: not a file of gm.save, or one that was damaged or cut short. Pass what gm.save wrote."
+    try:
+        header, arrays = read_arrays(path)
+    except ValueError as error:
+        raise SpecError(alien) from error
+    if header.get("format", FORMAT) != FORMAT:
+        raise SpecError(
+            f"{operation}: it has format {header['format']}, written by gmdsl {header.get('gmdsl')}; this"
+            f" gmdsl {version()} reads format {FORMAT}. Read it with the gmdsl that wrote it."
+        )
+    if not _is_header(header) or set(header["arrays"]) != set(arrays):
+        raise SpecError(alien)
+    if not all(_fits(array, header["arrays"][name]) for name, array in arrays.items()):
+        raise SpecError(alien)
     return header, arrays
+
+
+def _is_header(header: dict[str, Any]) -> bool:
+    """Whether a header says all that one says."""
+    texts = header.get("factors")
+    arrays = header.get("arrays")
+    return (
+        "format" in header
+        and isinstance(header.get("type"), str)
+        and isinstance(header.get("x64"), bool)
+        and isinstance(texts, list)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(arrays, dict)
+        and all(map(_is_entry, arrays.values()))
+    )
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this is what a header says of an array."""
+    if not isinstance(entry, dict) or entry.get("kind") not in ("jax", "numpy", "scalar", "number", "key"):
+        return False
+    shape = entry.get("shape")
+    named = isinstance(entry.get("dtype"), str) and (entry["kind"] != "key" or isinstance(entry.get("impl"), str))
+    return named and isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+
+
+def _fits(array: np.ndarray, entry: Entry) -> bool:
+    """Whether an array is the one that its entry describes, so that it comes back as it was."""
+    shape, dtype = tuple(entry["shape"]), entry["dtype"]
+    try:
+        if entry["kind"] == "key":
+            like = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0, impl=entry["impl"])))
+            return (array.shape, array.dtype) == ((*shape, *like.shape), like.dtype)
+        if entry["kind"] == "number":
+            number = array.item() if array.shape == () else None
+            return type(number).__name__ == dtype and shape == ()
+        wanted = jnp.dtype(dtype)
+    except (TypeError, ValueError):  # no such kind of key, no such dtype
+        return False
+    stored = np.dtype(f"u{wanted.itemsize}") if _is_extended(wanted) else wanted
+    return array.shape == shape and array.dtype.newbyteorder("=") == stored

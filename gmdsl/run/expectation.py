@@ -19,6 +19,7 @@ from gmdsl.compiler.integrals.log_normalizer import integrated
 from gmdsl.compiler.integrals.quadrature import MOST_DIMENSIONS, Quadrature, integrals
 from gmdsl.core.errors import SpecError, check_positive, unknown_name
 from gmdsl.core.pytrees.function import Function
+from gmdsl.core.random.keys import seed_key
 from gmdsl.exact.discrete_sums import expectation_of
 from gmdsl.exact.marginal import accounts
 from gmdsl.graph.evaluate import completed, log_density
@@ -240,7 +241,7 @@ def _by_draws(model: Model, function: Any, draws: int, seed: int) -> Expectation
         raise SpecError(
             f"expectation(..., gm.MonteCarlo()): {offer.reasons['drawable']}. Give a sampler, such as gm.NUTS()."
         )
-    values = model.sample(jax.random.key(seed), draws)
+    values = model.sample(seed_key("expectation", seed), draws)
     fixed = known(model)
     found = np.asarray(jax.vmap(lambda v: jnp.asarray(function({**fixed, **v}), float))(values), float)
     account = f"{draws} independent draws{_doubts(found)}"

@@ -22,7 +22,7 @@ def alone() -> Place:
         warnings.warn(
             "sample(...): only runs with store= are shared among the processes of gmdsl launch; each of them makes this"
             " run whole.",
-            stacklevel=4,
+            stacklevel=5,
         )
     return ALONE
 

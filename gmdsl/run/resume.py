@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import SpecError, StoreError
 from gmdsl.core.pytrees.fields import named_numbers
 from gmdsl.inference.path import Path
 from gmdsl.inference.sampler import Sampler
@@ -35,10 +35,23 @@ from gmdsl.run.chains.loop import Outcome, Run, advance
 from gmdsl.run.chains.setup import RunPlan, Setup, ahead, prepared
 from gmdsl.run.chains.starts import starts
 from gmdsl.run.parallel.mesh import check_mesh, local, spread
-from gmdsl.run.parallel.placement import ALONE, Place, Share, place
-from gmdsl.run.storage import checkpoint
-from gmdsl.run.storage.layout import STATE, all_done, described, folder, lengthen, opened, shares, unoccupied
+from gmdsl.run.parallel.placement import ALONE, WHOLE, Place, Share, place
+from gmdsl.run.storage import checkpoint, manifest
+from gmdsl.run.storage.digests import arrays_of, check_digests, read_digests
+from gmdsl.run.storage.layout import (
+    STATE,
+    all_done,
+    checked,
+    described,
+    folder,
+    lengthen,
+    local_path,
+    shares,
+    tree_of,
+    unoccupied,
+)
 from gmdsl.run.storage.lock import locked
+from gmdsl.run.storage.manifest import identify
 from gmdsl.run.storage.store import Store
 from gmdsl.run.targets import chain_density
 from gmdsl.spaces.space import Real, dtype_of
@@ -60,7 +73,7 @@ def sample_stored(
     cores: int | None = None,
 ) -> Any:
     """Runs chains into a new store and opens it as a tree; under `gmdsl launch` a run that is there goes on."""
-    began, path = time.perf_counter(), pathlib.Path(path)
+    began, path = time.perf_counter(), local_path("sample", path)
     setup = prepared(density, sampler, plan, local(mesh), cores=_share_of_cores(cores, place))
     fresh = not (place.launched and shares(path))
     if fresh:
@@ -75,7 +88,7 @@ def sample_stored(
         while not shares(path):
             time.sleep(WAIT)
     else:
-        state = checkpoint.newest(folder(path, Share(0, shares(path))))
+        state = _newest(path, Share(0, shares(path)))
         _same(path, _settings(state.facts["plan"]), _settings(dataclasses.asdict(plan)))
     return _run(path, setup, sampler, every, place, progress, began, fresh, cores)
 
@@ -108,9 +121,10 @@ def resume(
         it equals that of the undisturbed run to the bit, also when the run was stopped during warm-up.
 
     Raises:
-        SpecError: there is no run at that path, or one of another model, sampler or version, or all its states are
-            damaged; another process is running it.
-        StoreError: the store cannot be written.
+        SpecError: there is no run at that path, or one of another model, sampler or version; another process is
+            running it; the path is a URL.
+        StoreError: the store cannot be written; a file of it is missing or damaged, or its draws are not those that
+            were committed: every file is compared with its checksum.
 
     Warns:
         UserWarning: the newest state is damaged, and the one before it is used.
@@ -123,24 +137,35 @@ def resume(
     >>> longer["posterior"]["x"].shape, bool((longer["posterior"]["x"][:, :50] == short["posterior"]["x"]).all())
     ((4, 80, 2), True)
     """
-    began, path, here = time.perf_counter(), pathlib.Path(store), place(mesh)
-    if not (path / STATE).is_dir():
+    began, path, here = time.perf_counter(), local_path("resume", store), place(mesh)
+    if not path.is_dir() or not any(path.iterdir()):
         raise SpecError(f"resume({str(path)!r}): there is no run at that path. Start one by gm.sample(store=...).")
-    state = checkpoint.newest(folder(path, Share(0, shares(path) or 1)))
-    plan = RunPlan(**state.facts["plan"])
+    state = _newest(path, Share(0, shares(path) or 1))
+    plan = _plan(path, state.facts)
+    plan = dataclasses.replace(plan, draws=_draws_in_the_end(plan, draws, here))
+    check_mesh(mesh, plan.chains, here)
+    setup = prepared(chain_density(model, sampler), sampler, plan, local(mesh), cores=cores)
+    _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
+    if here.count == 1:
+        _lengthen_alone(path, plan.draws)
+    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
+
+
+def _draws_in_the_end(plan: RunPlan, draws: Any, here: Place) -> int:
     asked = plan.draws if draws is None else draws
     if not isinstance(asked, int) or asked < plan.draws:
         raise SpecError(f"resume(draws={draws!r}): the run has {plan.draws} draws; as many or more are possible.")
     if asked > plan.draws and here.count > 1:
         raise SpecError(f"resume(draws={draws!r}): {here.count} processes cannot lengthen a run. Do it in one process.")
-    check_mesh(mesh, plan.chains, here)
-    setup = prepared(
-        chain_density(model, sampler), sampler, dataclasses.replace(plan, draws=asked), local(mesh), cores=cores
-    )
-    _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
-    if asked > plan.draws:
-        lengthen(path, asked)
-    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
+    return asked
+
+
+def _lengthen_alone(path: pathlib.Path, draws: int) -> None:
+    """Room for so many draws, made while nobody else runs a share."""
+    with contextlib.ExitStack() as locks:
+        for share in (Share(index, shares(path)) for index in range(shares(path))):
+            locks.enter_context(locked(folder(path, share)))
+        lengthen(path, draws)
 
 
 def _run(
@@ -149,10 +174,13 @@ def _run(
 ) -> Any:  # fmt: skip
     """Runs the shares of a store that fall to this process, one after the other, and opens the store as a tree."""
     cores = _share_of_cores(cores, place)
-    count, outcomes = shares(path), []
+    if not fresh:
+        checked(path, whole.plan.draws)  # before time is spent
+    count, outcomes, known = shares(path), [], {}
     for share in (Share(index, count) for index in range(place.index, count, place.count)):
         with locked(folder(path, share)):
-            outcomes.append(_run_share(path, whole, share, sampler, every, progress, began, fresh, cores))
+            outcome, known[share] = _run_share(path, whole, share, sampler, every, progress, began, fresh, cores)
+            outcomes.append(outcome)
         if outcomes[-1].interrupted:
             break
     interrupted = any(outcome.interrupted for outcome in outcomes)
@@ -165,32 +193,73 @@ def _run(
     if place.index == 0:
         times = {name: sum(outcome.times[name] for outcome in outcomes) for name in ("first_block", "total")}
         store = Store(path, whole, facts(whole, sampler), every)
+        store.safe = done
         store.put("tuned", _read_tuned(path, whole, count))
         _describe(store, sampler, done, interrupted, times)
     with contextlib.suppress(KeyboardInterrupt):
         while done == whole.total > described(path):
             time.sleep(WAIT)
-    return opened(path, done, whole.plan.warmup)
+    return _open_checked(path, whole.plan, done, count, known)
+
+
+def _open_checked(path: pathlib.Path, plan: RunPlan, done: int, count: int, known: dict[Share, frozenset[str]]) -> Any:
+    """The tree of a store, after a look whether the draws are those that the states of the shares vouch for.
+
+    `known` has, for shares that were checked and written in this call, the chunks that must be there: they are looked
+    at when they are read.
+    """
+    files = checked(path, plan.draws)
+    files.seen.update(*known.values())
+    others = [share for share in (Share(index, count) for index in range(count)) if not known.get(share)]
+    arrays = arrays_of(files) if others else {}
+    for share in others:
+        state, chains = _newest(path, share), share.of(plan.chains)
+        found = read_digests(arrays, slice(chains.start, chains.stop), state.done, plan.warmup)
+        check_digests(arrays, found, state.facts["draws"])
+    return tree_of(files, done, plan.warmup)
+
+
+def _newest(path: pathlib.Path, share: Share) -> checkpoint.Commit:
+    """The newest state of a share, which must be of this run."""
+    place = folder(path, share)
+    state, wanted = checkpoint.newest(place), identify(manifest.read(path / STATE), share)
+    for what, value in wanted.items():
+        if state.facts.get(what) != value:
+            raise StoreError(
+                f"resume({str(path)!r}): the state files in {place} are of another {what}: {state.facts.get(what)}, and"
+                f" not {value}. {manifest.AGAIN}"
+            )
+    return state
+
+
+def _plan(path: pathlib.Path, facts: dict[str, Any]) -> RunPlan:
+    """The plan of a run, from its state."""
+    plan, names = facts.get("plan"), {field.name for field in dataclasses.fields(RunPlan)}
+    if not isinstance(plan, dict) or set(plan) != names:
+        raise StoreError(
+            f"resume({str(path)!r}): the plan of the run is of gmdsl {facts.get('version of gmdsl')}, and cannot be"
+            f" read by {importlib.metadata.version('gmdsl')}. Resume it with the version that began it."
+        )
+    return RunPlan(**plan)
 
 
 def _run_share(
     path: pathlib.Path, whole: Setup, share: Share, sampler: Sampler, every: int | None, progress: bool, began: float,
     fresh: bool, cores: int,
-) -> Outcome:  # fmt: skip
-    """Runs the chains of one share from their newest state to the end."""
+) -> tuple[Outcome, frozenset[str]]:  # fmt: skip
+    """Runs the chains of one share from their newest state to the end; the chunks that it checked and wrote."""
     mesh = whole.kernel.mesh
     setup = prepared(whole.density, sampler, whole.plan, mesh, share, cores)
-    state = checkpoint.newest(folder(path, share))
+    state = _newest(path, share)
     _same(path, state.facts, digests(setup.density.source, sampler, mesh))
     store = Store(path, setup, facts(setup, sampler), every)
-    store.safe = store.done = state.done
-    store.carries = list(state.arrays)
-    if not fresh:
-        store.truncate()
-    carries = spread(mesh, _restore(setup, state.arrays))
+    carries = spread(mesh, _restore(path, setup, state.arrays))
+    if state.done == setup.total:  # then its draws are looked at when the tree is made
+        return advance(setup, carries, state.done, store.keep, progress, began, every), frozenset()
+    store.go_on(state, fresh)
     outcome = advance(setup, carries, state.done, store.keep, progress, began, every)
     store.close()
-    return outcome
+    return outcome, store.written
 
 
 def _share_of_cores(asked: int | None, place: Place) -> int:
@@ -210,8 +279,8 @@ def _read_tuned(path: pathlib.Path, whole: Setup, count: int) -> dict[str, Any]:
     """The settings of all chains, from the newest states of the shares; nothing where nothing is tuned."""
     if not whole.kernel.adapters:
         return {}
-    states = [checkpoint.newest(folder(path, Share(index, count))).arrays for index in range(count)]
-    parts = [_restore(whole, state).sampler for state in states]
+    states = [_newest(path, Share(index, count)).arrays for index in range(count)]
+    parts = [_restore(path, whole, state, Share(i, count)).sampler for i, state in enumerate(states)]
     arrays = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *parts)
     return named_numbers(whole.kernel.started.fill(arrays))
 
@@ -249,15 +318,27 @@ def _same(path: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
             )
 
 
-def _restore(setup: Setup, arrays: tuple[np.ndarray, ...]) -> Carry:
-    """The carries from their leaves, in the structure that the kernel starts with."""
+def _restore(path: pathlib.Path, setup: Setup, arrays: tuple[np.ndarray, ...], share: Share = WHOLE) -> Carry:
+    """The carries from their leaves, in the structure that the kernel starts with.
+
+    `share` is that of the arrays among the chains of the setup.
+    """
     x = np.zeros((len(setup.chains), setup.density.moved.dim), dtype_of(Real()))
     given = (setup.density.moved, setup.arrays, setup.keys, x)
     shape = start_chains.eval_shape(setup.kernel, *given)[0]
     leaves, treedef = jax.tree.flatten(shape)
-    if len(leaves) != len(arrays):
-        raise SpecError(f"resume(...): the state has {len(arrays)} arrays, the sampler {len(leaves)}. Is it the same?")
+    chains = len(share.of(len(setup.chains)))
+    wanted = [(chains, *leaf.shape[1:]) for leaf in map(jax.eval_shape, [_numbers_of] * len(leaves), leaves)]
+    if wanted != [array.shape for array in arrays]:
+        raise StoreError(
+            f"resume({str(path)!r}): the state has arrays of shapes {[array.shape for array in arrays]}, the sampler"
+            f" {wanted}: it was written by another version. {manifest.AGAIN}"
+        )
     return jax.tree.unflatten(treedef, [_wrap_keys(a, leaf) for a, leaf in zip(arrays, leaves, strict=True)])
+
+
+def _numbers_of(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
 def _wrap_keys(array: np.ndarray, like: Any) -> jax.Array:

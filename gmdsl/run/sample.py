@@ -11,6 +11,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.random.keys import checked_seed
 from gmdsl.core.runtime.garbage import uncollected
+from gmdsl.core.runtime.interrupts import keeping
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import RARE
@@ -22,6 +23,7 @@ from gmdsl.run.chains.setup import RunPlan
 from gmdsl.run.in_memory import alone, run_together
 from gmdsl.run.parallel.mesh import check_mesh, spans
 from gmdsl.run.parallel.placement import Place, place
+from gmdsl.run.storage.layout import local_path
 from gmdsl.run.targets import chain_density
 
 if TYPE_CHECKING:
@@ -72,12 +74,13 @@ def sample(
 
     Returns:
         An `xarray.DataTree` in ArviZ's schema (`posterior`, `sample_stats`, `warmup_*`,
-        `unconstrained_posterior`, `observed_data`...). Ctrl-C returns what was drawn so far.
+        `unconstrained_posterior`, `observed_data`...). Ctrl-C returns what was drawn so far, `attrs["interrupted"]`
+        is 1 then; while the tree is made, the first Ctrl-C waits until it is there.
 
     Raises:
         SpecError: discrete variables, settings out of range, a sampler that breaks the contract.
         StartError: the log-density or its gradient is not finite at the starts.
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or a file of it was damaged meanwhile.
 
     Warns:
         NaNWarning: once, where the log-density was NaN at proposals; they were rejected.
@@ -89,8 +92,7 @@ def sample(
     """
     counts = [int(value) if isinstance(value, np.integer) else value for value in (chains, draws, warmup, seed, thin)]
     asked = Asked(*counts[:4], init, counts[4], progress, chain_mode, cores, store, checkpoint_every, mesh)
-    tree = _sampled(model, sampler, asked)
-    return _add_log_likelihood(model, tree) if log_likelihood and isinstance(model, Model) else tree
+    return _to_the_end(model, sampler, asked, log_likelihood)
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,17 @@ class Asked:
     store: Any
     checkpoint_every: int | None
     mesh: Any
+
+
+def _to_the_end(model: Any, sampler: Any, asked: Asked, log_likelihood: bool) -> Any:
+    """The tree; from the last draw on, Ctrl-C waits until it is made."""
+    if asked.store is not None:
+        local_path("sample", asked.store)
+    with keeping() as held:
+        tree = _sampled(model, sampler, asked)
+        if log_likelihood and isinstance(model, Model):
+            tree = _add_log_likelihood(model, tree)
+    return _note(tree, "interrupted", 1) if held.noted else tree
 
 
 def _sampled(model: Any, sampler: Any, asked: Asked) -> Any:
@@ -174,7 +187,7 @@ def _choose(model: Any, asked: Asked) -> tuple[Any, str]:
     return sampler, reason
 
 
-def _note(tree: Any, name: str, value: str) -> Any:
+def _note(tree: Any, name: str, value: str | int) -> Any:
     """The tree with one more attribute, also of its draws."""
     for node in (tree, tree["posterior"]) if "posterior" in tree.children else (tree,):
         node.attrs[name] = value
@@ -191,7 +204,7 @@ def _warn_of_nan(tree: Any) -> None:
             f"sample(...): the log-density or its gradient was NaN at {100 * share:.3g} % of the proposals, all"
             " rejected: the target is cut there. Guard the term that gives NaN, or declare the support.",
             NaNWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

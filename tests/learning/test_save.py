@@ -144,7 +144,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path, monkeyp
         file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(save.np, "savez", fail)
+    monkeypatch.setattr("numpy.savez", fail)
     with pytest.raises(OSError, match="disk full"):
         gm.save(path, [jnp.zeros(2)])
     assert os.listdir(tmp_path) == ["w.npz"]

@@ -1,3 +1,4 @@
+import dataclasses
 import warnings
 
 import numpy as np
@@ -7,6 +8,8 @@ import zarr
 
 import gmdsl as gm
 from gmdsl.run.progress import Progress
+from gmdsl.run.storage.checkpoint import files, newest, write
+from gmdsl.run.storage.durable import write_file
 from tests.run.storage.test_store import equal, model, run
 
 
@@ -58,11 +61,10 @@ def test_a_sampler_with_state_and_adapters_of_its_own_goes_on(tmp_path, monkeypa
 
 def test_what_was_written_after_the_last_state_is_taken_back(tmp_path, monkeypatch):
     stopped(monkeypatch, tmp_path / "run.zarr", 5, checkpoint_every=30)
-    zarr.open_group(tmp_path / "run.zarr", mode="r+")["posterior/tau"][:, 20:] = -1.0  # beyond what was committed, too
+    zarr.open_group(tmp_path / "run.zarr", mode="r+")["posterior/tau"][:, 30:] = -1.0  # as by a kill before the state
     stopped(monkeypatch, tmp_path / "run.zarr", 1, resumed, draws=170)
     values = zarr.open_group(tmp_path / "run.zarr", mode="r")["posterior/tau"][:]
-    assert (values[:, 20:30] == -1.0).all()  # committed before: not looked at again
-    assert (values[:, 30:60] > 0.0).all()
+    assert (values[:, :60] > 0.0).all()
     assert np.isnan(values[:, 60:]).all()
     assert values.shape == (2, 170)
 
@@ -108,9 +110,9 @@ def test_no_run_and_fewer_draws_are_refused(tmp_path):
 
 def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, monkeypatch):
     stopped(monkeypatch, tmp_path / "run.zarr", 6, checkpoint_every=60)
-    files = sorted((tmp_path / "run.zarr" / "state").glob("*.state"))
-    assert len(files) == 2
-    files[-1].write_bytes(files[-1].read_bytes()[: files[-1].stat().st_size // 2])
+    found = files(tmp_path / "run.zarr" / "state")
+    assert len(found) == 2
+    found[0].write_bytes(found[0].read_bytes()[: found[0].stat().st_size // 2])
     with pytest.warns(UserWarning, match="is damaged"):
         whole = gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), progress=False)
     with warnings.catch_warnings():
@@ -188,3 +190,60 @@ def test_a_run_that_was_not_begun_whole_is_begun_anew(tmp_path, monkeypatch):
     assert not path.exists()
     equal(run(path, **settings), run(**settings))
     assert [found.name for found in tmp_path.iterdir()] == ["run.zarr"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+@pytest.mark.parametrize("then", [{}, {"draws": 200}, {"draws": 150}])
+def test_a_run_that_was_killed_while_it_was_lengthened_goes_on(tmp_path, monkeypatch, count, then):
+    path, written = tmp_path / "run.zarr", []
+    run(path, draws=60, warmup=60)
+
+    def killed(place, content):
+        if len(written) == count:
+            raise KeyboardInterrupt
+        written.append(place)
+        write_file(place, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gmdsl.run.storage.layout.write_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            resumed(path, draws=200)
+    equal(resumed(path, **then), run(draws=then.get("draws", 60), warmup=60))
+
+
+def test_state_files_of_another_run_or_share_and_of_another_version_are_refused(tmp_path, monkeypatch):
+    path, other = tmp_path / "run.zarr", tmp_path / "other.zarr"
+    begun_by_two(monkeypatch, path, draws=20, warmup=20)
+    run(other, draws=20, warmup=20)
+    (second,) = files(path / "state" / "share-00001")[:1]
+    content = second.read_bytes()
+    second.write_bytes(files(path / "state" / "share-00000")[-1].read_bytes())
+    with pytest.raises(gm.StoreError, match=r"share-00001 are of another share: \[0, 2\], and not \[1, 2\]"):
+        resumed(path)
+    second.write_bytes(content)
+    whole = resumed(path)
+    (state,) = files(other / "state")[:1]
+    state.write_bytes(b"gmdsl state 1\n" + state.read_bytes()[14:])
+    with pytest.warns(UserWarning, match="does not begin with 'gmdsl state 2', it is of another version"):
+        resumed(other)
+    state = newest(other / "state")
+    write(other / "state", dataclasses.replace(state, facts={**state.facts, "plan": {"chains": 2}}))
+    with pytest.raises(gm.StoreError, match=r"the plan of the run is of gmdsl .*Resume it with the version that began"):
+        resumed(other)
+    write(other / "state", dataclasses.replace(state, arrays=state.arrays[:-1]))
+    with pytest.raises(gm.StoreError, match=r"the state has arrays of shapes .* another version"):
+        resumed(other)
+    equal(resumed(path), whole)
+
+
+def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
+    mine = tmp_path / "run.zarr.partial"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    run(tmp_path / "run.zarr", draws=10, warmup=10)
+    assert (mine / "notes.txt").read_text() == "mine"
+    (tmp_path / "empty.zarr").mkdir()
+    run(tmp_path / "empty.zarr", draws=10, warmup=10)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["empty.zarr", "run.zarr", "run.zarr.partial"]
+    with pytest.raises(gm.StoreError, match="there is no state file|manifest"):
+        resumed(mine)

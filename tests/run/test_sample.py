@@ -1,3 +1,6 @@
+import importlib
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +8,8 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+
+sample_module = importlib.import_module("gmdsl.run.sample")
 
 
 @pytest.fixture
@@ -106,3 +111,34 @@ def test_the_log_likelihood_comes_on_request(model):
     m = tree["posterior"]["m"].values[..., None]
     exact = dist.Normal(m, jnp.array([1.0, 2.0])).log_prob(jnp.array([0.3, -0.4]))
     np.testing.assert_allclose(tree["log_likelihood"]["y"].values, exact, rtol=1e-5)
+
+
+@pytest.mark.parametrize("late", ["build_tree", "_add_log_likelihood"])
+def test_ctrl_c_while_the_tree_is_made_keeps_every_draw_and_says_so(monkeypatch, late):
+    def sampled():
+        model = gm.joint(mu=dist.Normal(0.0, 1.0), y=lambda mu: dist.Normal(mu, 1.0)).condition(y=0.5)
+        settings = {"chains": 2, "draws": 30, "warmup": 30, "progress": False}
+        return gm.sample(model, gm.NUTS(), log_likelihood=True, **settings)
+
+    whole, made = sampled(), getattr(sample_module, late)
+
+    def pressed(*given, **settings):
+        signal.raise_signal(signal.SIGINT)
+        return made(*given, **settings)
+
+    monkeypatch.setattr(sample_module, late, pressed)
+    found = sampled()
+    np.testing.assert_array_equal(found["posterior"]["mu"].values, whole["posterior"]["mu"].values)
+    assert found["log_likelihood"]["y"].shape == whole["log_likelihood"]["y"].shape
+    assert found.attrs["interrupted"] == found["posterior"].attrs["interrupted"] == 1
+    assert whole.attrs["interrupted"] == 0
+
+
+@pytest.mark.parametrize("store", ["s3://bucket/run.zarr", "file:///tmp/run.zarr", "", 3, b"run.zarr"])
+def test_a_store_that_is_no_local_path_is_refused(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bowl = gm.energy(lambda x: x @ x, x=gm.Real(2))
+    for call in (lambda: gm.sample(bowl, gm.NUTS(), store=store), lambda: gm.resume(store, bowl, gm.NUTS())):
+        with pytest.raises(gm.SpecError, match=r"store=.*'run\.zarr'"):
+            call()
+    assert list(tmp_path.iterdir()) == []

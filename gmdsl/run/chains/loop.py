@@ -15,6 +15,7 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
+from gmdsl.core.runtime.interrupts import hold
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.target import Target
 from gmdsl.run.chains.batching import Stage
@@ -65,7 +66,8 @@ def run_chains(
     setup = prepared(density, sampler, plan, mesh, share, cores)
     carries = started(setup, init, ahead(setup))
     blocks: list[Record] = []
-    outcome = advance(setup, carries, 0, lambda record, done, carries: blocks.append(record), progress, began)
+    keep = lambda record, done, carries: blocks.append(record)  # noqa: E731
+    outcome = advance(setup, carries, 0, keep, progress, began, ended=hold)
     if not blocks:
         raise KeyboardInterrupt("sample(...): interrupted before the first block of draws was complete.")
     record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks)
@@ -84,6 +86,7 @@ def advance(
     progress: bool,
     began: float,
     every: int | None = None,
+    ended: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Runs the chains from record `done` to the end, block by block.
 
@@ -95,6 +98,7 @@ def advance(
         progress: whether to show a bar.
         began: when the run began.
         every: records between commits, at which blocks end; None where no number was asked for.
+        ended: called after the last block, and after Ctrl-C, before anything can be lost.
     """
     way = _Way([carries], done)
     bar = Progress(setup.name, setup.plan.warmup, setup.plan.draws, len(setup.chains), show=progress)
@@ -108,7 +112,9 @@ def advance(
                     keep(record, way.done, way.parts)
                     way.first = way.first or time.perf_counter() - began
                     bar.advance(record.position.shape[1], record.stats)
+            ended()
         except KeyboardInterrupt:
+            ended()
             interrupted = True
         except SpecError as error:  # raised while tracing, where JAX adds remarks of its own
             raise SpecError(str(error)) from None

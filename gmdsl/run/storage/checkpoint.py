@@ -7,20 +7,23 @@ Two are kept: should the newest be damaged, the one before it serves. Arrays are
 import hashlib
 import io
 import json
-import os
 import pathlib
-import uuid
+import re
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import StoreError
+from gmdsl.run.storage.durable import DamagedError, seal, unseal, write_file
 
 KEPT = 2
-_MAGIC = b"gmdsl state 1\n"
+_MAGIC = b"gmdsl state 2\n"
+_LEFTOVER = re.compile(r"(.*\.)?[0-9a-f]{32}\.partial")
+_NAME = re.compile(r"[0-9]{12}\.state")
 
 
 @dataclass(frozen=True)
@@ -38,29 +41,19 @@ class Commit:
     arrays: tuple[np.ndarray, ...]
 
 
-class DamagedError(Exception):
-    """A state file that is not whole."""
-
-
 def write(folder: pathlib.Path, commit: Commit) -> None:
     """Writes a state file atomically and drops all but the newest two."""
-    final = folder / f"{commit.done:012d}.state"
-    partial = folder / f"{final.name}.{uuid.uuid4().hex}.partial"
-    with partial.open("wb") as file:
-        file.write(_pack(commit))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(final)
-    _sync(folder)
+    write_file(folder / f"{commit.done:012d}.state", _pack(commit))
     for old in files(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     for leftover in folder.glob("*.partial"):
-        leftover.unlink(missing_ok=True)
+        if _LEFTOVER.fullmatch(leftover.name) and leftover.is_file():
+            leftover.unlink(missing_ok=True)
 
 
 def files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The state files, newest first."""
-    return sorted(folder.glob("*.state"), reverse=True)
+    """The state files, newest first; files of other names are not looked at."""
+    return sorted((path for path in folder.glob("*.state") if _NAME.fullmatch(path.name)), reverse=True)
 
 
 def done(folder: pathlib.Path) -> int:
@@ -70,29 +63,36 @@ def done(folder: pathlib.Path) -> int:
 
 
 def write_note(path: pathlib.Path, number: int) -> None:
-    """Writes a file that holds one number, whole or not at all."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    with partial.open("w") as file:
-        file.write(f"{number}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync(path.parent)
+    """Writes a file that holds one number and its checksum, whole or not at all."""
+    write_file(path, _note(number))
 
 
 def read_note(path: pathlib.Path) -> int:
-    """The number in such a file; 0 where there is none."""
+    """The number in such a file; 0 where there is none.
+
+    Raises:
+        StoreError: it is damaged.
+    """
     try:
-        return int(path.read_text())
+        content = path.read_bytes()
+        number = int(content.split()[0])
     except (FileNotFoundError, NotADirectoryError):
         return 0
+    except (OSError, ValueError, IndexError):
+        content, number = b"", 0
+    if content != _note(number):
+        raise StoreError(
+            f"resume({str(path.parent.parent)!r}): the file {path} is damaged. Put back a copy of it, or make the run"
+            " again in another store: the same seed gives the same draws."
+        )
+    return number
 
 
 def newest(folder: pathlib.Path) -> Commit:
     """The newest state that is whole.
 
     Raises:
-        SpecError: there is none.
+        StoreError: there is none.
 
     Warns:
         UserWarning: a newer one is damaged and was passed over.
@@ -100,17 +100,18 @@ def newest(folder: pathlib.Path) -> Commit:
     found = files(folder)
     for number, path in enumerate(found):
         try:
-            commit = _unpack(path.read_bytes())
+            commit = _unpack(path)
         except DamagedError as damage:
             if number + 1 < len(found):
                 warnings.warn(f"resume(...): {path} is damaged ({damage}); the one before it is used.", stacklevel=3)
             continue
         return commit
     if not found:
-        raise SpecError(
-            f"resume(...): nothing was committed in {folder.parent}. Start the run by gm.sample(store=...)."
+        raise StoreError(
+            f"resume(...): there is no state file in {folder}. Put back a copy of it, or make the run again,"
+            " gm.sample(..., store=another path)."
         )
-    raise SpecError(
+    raise StoreError(
         f"resume(...): all state files in {folder} are damaged. The draws are there (xarray.open_datatree); start a new"
         " run from them, gm.sample(..., init=tree, store=another path)."
     )
@@ -122,28 +123,24 @@ def _pack(commit: Commit) -> bytes:
     named = {f"leaf_{i}": leaf for i, leaf in enumerate(commit.arrays)}
     arrays: dict[str, Any] = {"facts": np.frombuffer(facts, np.uint8), **named}
     np.savez(body, **arrays)
-    payload = body.getvalue()
-    return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
+    return seal(_MAGIC, body.getvalue())
 
 
-def _unpack(content: bytes) -> Commit:
-    size = len(_MAGIC) + 65
-    if len(content) < size or not content.startswith(_MAGIC):
-        raise DamagedError("it does not begin like a state file" if content else "it is empty")
-    payload = content[size:]
-    if hashlib.sha256(payload).hexdigest().encode() != content[len(_MAGIC) : size - 1]:
-        raise DamagedError("its checksum is wrong")
-    with np.load(io.BytesIO(payload), allow_pickle=False) as held:
-        facts = json.loads(held["facts"].tobytes())
-        leaves: Sequence[np.ndarray] = [held[f"leaf_{i}"] for i in range(len(held.files) - 1)]
-    return Commit(facts.pop("done"), facts, tuple(leaves))
+def _unpack(path: pathlib.Path) -> Commit:
+    try:
+        payload = unseal(_MAGIC, path.read_bytes())
+        with np.load(io.BytesIO(payload), allow_pickle=False) as held:
+            facts = json.loads(held["facts"].tobytes())
+            leaves: Sequence[np.ndarray] = [held[f"leaf_{i}"] for i in range(len(held.files) - 1)]
+        done = facts.pop("done")
+    except OSError as error:
+        raise DamagedError(f"it cannot be read, {error.strerror or error}") from error
+    except (KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise DamagedError("it is of another version of gmdsl") from error
+    if path.name != f"{done:012d}.state":
+        raise DamagedError(f"it is the state after {done} records, under another name")
+    return Commit(done, facts, tuple(leaves))
 
 
-def _sync(folder: pathlib.Path) -> None:
-    """Makes a rename durable, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _note(number: int) -> bytes:
+    return f"{number} {hashlib.sha256(str(number).encode()).hexdigest()[:16]}\n".encode()

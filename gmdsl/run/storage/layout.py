@@ -1,20 +1,47 @@
 """What lies where in a store, and how it is read."""
 
 import contextlib
+import json
+import os
 import pathlib
+import re
+import shutil
 import warnings
 from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import SpecError, StoreError
 from gmdsl.run.parallel.placement import Share
-from gmdsl.run.storage import checkpoint
+from gmdsl.run.storage import checkpoint, manifest
+from gmdsl.run.storage.durable import write_file
 
 STATE = "state"  # the array whose folder holds the state files: Zarr does not look in there
 SHARES = "shares"  # the file that says in how many shares
 DESCRIBED = "described"  # the file that says up to which record the attributes speak
+
+
+def local_path(operation: str, store: Any) -> pathlib.Path:
+    """The path of a store, which is a folder on a disk.
+
+    Raises:
+        SpecError: a URL, or no path at all.
+
+    >>> local_path("sample", "s3://bucket/run.zarr")
+    Traceback (most recent call last):
+    ...
+    gmdsl.core.errors.SpecError: sample(store='s3://bucket/run.zarr'): stores are folders on a local disk, this is a \
+URL. Give a path such as 'run.zarr', and copy the finished store.
+    """
+    if not isinstance(store, str | os.PathLike) or not isinstance(os.fspath(store), str) or not os.fspath(store):
+        raise SpecError(f"{operation}(store={store!r}): the path of a folder is needed, such as 'run.zarr'.")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/[/]?", os.fspath(store)) and not pathlib.PureWindowsPath(store).drive:
+        raise SpecError(
+            f"{operation}(store={os.fspath(store)!r}): stores are folders on a local disk, this is a URL. Give a path"
+            " such as 'run.zarr', and copy the finished store."
+        )
+    return pathlib.Path(store)
 
 
 def unoccupied(path: pathlib.Path) -> None:
@@ -28,7 +55,7 @@ def unoccupied(path: pathlib.Path) -> None:
             f"sample(store={str(path)!r}): there is a run already. Continue it by gm.resume({str(path)!r}, model,"
             " sampler), or give another path."
         )
-    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "zarr.json").exists())):
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise SpecError(f"sample(store={str(path)!r}): there is something else at that path. Give another one.")
 
 
@@ -48,18 +75,45 @@ def all_done(path: pathlib.Path, count: int) -> int:
 
 
 def lengthen(path: pathlib.Path, draws: int) -> None:
-    """Room for more draws."""
+    """Room for so many draws, also where a kill left some arrays with another length.
+
+    Raises:
+        StoreError: a file is missing or damaged, or cannot be written.
+    """
+    from gmdsl.run.storage.checked_store import CheckedStore
+
+    store = CheckedStore(path, manifest.read(path / STATE), path / STATE)
+    try:
+        for key in store.manifest.metadata:
+            content = store.get_sync(key).to_bytes()
+            if not key.startswith(manifest.WARMUP) and manifest.length(content) not in (None, draws):
+                write_file(path / key, manifest.resize(content, draws))
+        _number_draws(store, draws)
+    except OSError as error:
+        raise StoreError(
+            f"resume({str(path)!r}): cannot write ({error.strerror or error}). The draws that were committed are safe."
+            " Make room, and call gm.resume again."
+        ) from error
+
+
+def _number_draws(store: Any, draws: int) -> None:
+    """Writes the numbers of the draws where they are not right."""
     import zarr
 
-    root = zarr.open_group(path, mode="r+")
-    for _, group in root.groups():
-        if "draw" in group and not group.basename.startswith("warmup_"):
-            for variable, array in group.arrays():
-                array.resize(
-                    tuple(draws if a == "draw" else n for a, n in zip(axes_of(array), array.shape, strict=True))
-                )
-                if variable == "draw":
-                    array[:] = np.arange(draws)
+    root: Any = zarr.open_group(store, mode="r+")
+    for name in store.manifest.draw_numbers:
+        if not name.startswith(manifest.WARMUP) and not _counts(root[name], draws):
+            shutil.rmtree(store.root / name / "c", ignore_errors=True)
+            root[name][:] = np.arange(draws)
+    store.flush()
+
+
+def _counts(array: Any, draws: int) -> bool:
+    """Whether an array holds the numbers from 0 on."""
+    try:
+        return np.array_equal(array[:], np.arange(draws))
+    except Exception:  # whatever codecs say of a damaged chunk, which is written anew
+        return False
 
 
 def described(path: pathlib.Path) -> int:
@@ -67,25 +121,57 @@ def described(path: pathlib.Path) -> int:
     return checkpoint.read_note(path / STATE / DESCRIBED)
 
 
+def checked(path: pathlib.Path, draws: int | None = None) -> Any:
+    """The files of a store, to be read, after a look at all that never change.
+
+    Args:
+        path: where.
+        draws: for how many there must be room; any number is right when None.
+
+    Raises:
+        StoreError: a file is missing or damaged.
+    """
+    from gmdsl.run.storage.checked_store import CheckedStore
+
+    store = CheckedStore(path, manifest.read(path / STATE), draws=draws)
+    store.check_all()
+    return store
+
+
 def opened(path: Any, done: int, warmup: int) -> Any:
-    """The tree of a store, its arrays read from the disk when used; without the draws that were not made."""
-    from xarray import DataTree, open_datatree
+    """The tree of the store at a path, after a look at the files that never change, as `tree_of` gives it.
 
-    with quiet():
-        tree = open_datatree(path, engine="zarr", consolidated=False, chunks=None)
+    Raises:
+        StoreError: a file is missing or damaged.
+    """
+    return tree_of(checked(pathlib.Path(path)), done, warmup)
+
+
+def tree_of(store: Any, done: int, warmup: int) -> Any:
+    """The tree of a store, its arrays read from the disk when used; without the draws that were not made.
+
+    Args:
+        store: what `checked` gives.
+        done: records that every chain has safely stored.
+        warmup: how many of them are warm-up.
+    """
+    from xarray import Dataset, DataTree, open_dataset
+
     children = {}
-    for name, node in tree.children.items():
-        data = node.to_dataset(inherit=False)
+    tuned = ("tuned",) if (store.root / "tuned").is_dir() else ()
+    for name in (*store.manifest.groups, *tuned):
+        with quiet():
+            data = open_dataset(store, group=name, engine="zarr", consolidated=False, chunks=None)
         if "draw" in data.dims:
-            there = min(done, warmup) if name.startswith("warmup_") else max(0, done - warmup)
-            data = data.isel(draw=slice(0, there))
+            data = data.isel(draw=slice(0, records(name, done, warmup)))
         children[f"/{name}"] = data
-    return DataTree.from_dict({"/": tree.to_dataset().drop_vars(STATE), **children})
+    attributes = json.loads(store.get_sync(manifest.METADATA).to_bytes())["attributes"]
+    return DataTree.from_dict({"/": Dataset(attrs=attributes), **children})
 
 
-def axes_of(array: Any) -> tuple[str, ...]:
-    """Names of the axes of a Zarr array."""
-    return tuple(array.metadata.dimension_names or ("",) * array.ndim)
+def records(group: str, done: int, warmup: int) -> int:
+    """How many of the first `done` records a group holds."""
+    return min(done, warmup) if group.startswith(manifest.WARMUP) else max(0, done - warmup)
 
 
 @contextlib.contextmanager

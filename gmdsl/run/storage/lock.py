@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 from collections.abc import Generator
 
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import SpecError, StoreError
 
 
 @contextlib.contextmanager
@@ -13,6 +13,7 @@ def locked(folder: pathlib.Path) -> Generator[None]:
 
     Raises:
         SpecError: another process holds it.
+        StoreError: there is no such folder, or it cannot be written.
 
     >>> import tempfile
     >>> with locked(pathlib.Path(tempfile.mkdtemp())):
@@ -24,7 +25,15 @@ def locked(folder: pathlib.Path) -> Generator[None]:
     except ImportError:
         yield
         return
-    with (folder / "lock").open("ab") as file:
+    try:
+        file = (folder / "lock").open("ab")
+    except OSError as error:
+        raise StoreError(
+            f"resume({str(folder)!r}): the lock of these chains, {folder / 'lock'}, cannot be opened"
+            f" ({error.strerror or error}). The store must be on a disk that may be written; without its folder of"
+            " states, put back a copy, or make the run again in another store."
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

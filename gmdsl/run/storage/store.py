@@ -1,9 +1,9 @@
 """A run on disk: draws stream into a Zarr store, and commits say how far they are safe.
 
 The store is a Zarr group in ArviZ's schema that `xarray.open_datatree` reads at any time; draws that are not there yet
-are NaN. Blocks are gathered and written together: first the draws, then a state file (`gmdsl.run.storage.checkpoint`)
-that says so. After a kill the run goes on from the newest state, and what was written after it is written again, to the
-same bits.
+are NaN. Blocks are gathered and written together: first the draws, which are flushed to the disk, then a state file
+(`gmdsl.run.storage.checkpoint`) that says so and holds checksums of the draws. After a kill the run goes on from the
+newest state, and what was written after it is written again, to the same bits.
 
 A run of several processes has a folder of state files for each share of the chains, and files of draws that hold chains
 of one share only, so that nobody waits for another. The first process makes the store, with a first state of every
@@ -12,11 +12,15 @@ written.
 """
 
 import contextlib
+import functools
+import hashlib
 import pathlib
 import shutil
 import time
+import uuid
 from collections.abc import Generator
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
@@ -27,12 +31,33 @@ from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.chains.kernel import Carry, Record
 from gmdsl.run.chains.setup import Setup
 from gmdsl.run.parallel.placement import Share
-from gmdsl.run.storage import checkpoint
+from gmdsl.run.storage import checkpoint, manifest
 from gmdsl.run.storage.create import HELD, create_arrays
-from gmdsl.run.storage.layout import DESCRIBED, SHARES, STATE, axes_of, folder, quiet, unoccupied
+from gmdsl.run.storage.digests import Hashes, add_draws, arrays_of, check_digests, read_digests
+from gmdsl.run.storage.durable import flush_folder, write_file
+from gmdsl.run.storage.layout import DESCRIBED, SHARES, STATE, folder, quiet, records, unoccupied
+from gmdsl.run.storage.manifest import METADATA, WARMUP, identify
+
+if TYPE_CHECKING:
+    from gmdsl.run.storage.checked_store import CheckedStore
 
 SECONDS = 2.0  # between commits, where no number of draws is asked for
 PATIENCE = 50  # times the duration of the last commit before the next one
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What was given to a store and is not committed yet; replaced as one, so that Ctrl-C cannot part it.
+
+    Attributes:
+        blocks: draws since the last commit.
+        done: records of each chain, with those.
+        carries: leaves of the carries after them.
+    """
+
+    blocks: tuple[Record, ...] = ()
+    done: int = 0
+    carries: tuple[np.ndarray, ...] = ()
 
 
 class Store:
@@ -40,10 +65,9 @@ class Store:
 
     def __init__(self, path: pathlib.Path, setup: Setup, facts: dict[str, Any], every: int | None):
         self.path, self.setup, self.facts, self.every = path, setup, facts, every
-        self.safe, self.done = 0, 0
-        self.waiting: list[Record] = []
-        self.carries: list[np.ndarray] = []
-        self.arrays: dict[str, Any] = {}
+        self.safe = 0
+        self.pending = Pending()
+        self.hashes: Hashes = {}
         self.due = time.perf_counter() + SECONDS
 
     @classmethod
@@ -62,24 +86,36 @@ class Store:
 
         Raises:
             SpecError: there is something at that path already.
+            StoreError: it cannot be written; nothing is left.
         """
         path = pathlib.Path(path)
         unoccupied(path)
-        store = cls(path, setup, facts, every)
-        store.carries = _copy_leaves([carries])
-        partial = path.with_name(f"{path.name}.partial")
-        with _report_failures(store):
-            shutil.rmtree(partial, ignore_errors=True)
-            create_arrays(partial, setup, carries, shares)
+        store, leaves = cls(path, setup, facts, every), _copy_leaves([carries])
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.mkdir()
+            held = create_arrays(partial, setup, carries, shares)
+            store.hashes = {name: hashlib.sha256() for name in held.draws}
+            empty = {name: digest.hexdigest() for name, digest in store.hashes.items()}
             for share in (Share(index, shares) for index in range(shares)):
                 chains = share.of(setup.plan.chains)
-                part = tuple(leaf[chains.start : chains.stop] for leaf in store.carries)
+                part = tuple(leaf[chains.start : chains.stop] for leaf in leaves)
                 folder(partial, share).mkdir(exist_ok=True)
-                checkpoint.write(folder(partial, share), checkpoint.Commit(0, facts, part))
+                own = {**facts, **identify(held, share), "draws": empty}
+                checkpoint.write(folder(partial, share), checkpoint.Commit(0, own, part))
             checkpoint.write_note(partial / STATE / SHARES, shares)
             if path.exists():
                 path.rmdir()
             partial.rename(path)
+            flush_folder(path.parent)
+        except OSError as error:
+            raise StoreError(
+                f"sample(store={str(path)!r}): the store cannot be made ({error.strerror or error}). There is nothing"
+                " at that path to go on from. Make room, or give another path, and call gm.sample again."
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)  # it is this call's own: nobody else knows its name
         return store
 
     @property
@@ -89,9 +125,8 @@ class Store:
 
     def keep(self, record: Record, done: int, carries: list[Carry]) -> None:
         """Takes a block, and commits where it is time to."""
-        self.waiting.append(record)
-        self.carries, self.done = _copy_leaves(carries), done
-        held = sum(block.position.shape[1] for block in self.waiting)
+        self.pending = Pending((*self.pending.blocks, record), done, tuple(_copy_leaves(carries)))
+        held = sum(block.position.shape[1] for block in self.pending.blocks)
         due = held >= self.every if self.every else time.perf_counter() > self.due
         if due or held * len(self.setup.chains) * self.setup.density.dim > HELD or done == self.setup.total:
             with _report_failures(self):
@@ -99,44 +134,72 @@ class Store:
 
     def commit(self) -> None:
         """Writes the draws that wait, then the state that says that they are there."""
-        began = time.perf_counter()
-        if self.waiting:
-            record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *self.waiting)
-            self._write(record, self.safe)
-        checkpoint.write(self.folder, checkpoint.Commit(self.done, self.facts, tuple(self.carries)))
-        self.waiting, self.safe, ended = [], self.done, time.perf_counter()
+        began, pending, hashes = time.perf_counter(), self.pending, self.hashes
+        if pending.blocks:
+            record = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pending.blocks)
+            hashes = self._write(record, self.safe)
+            self._files.flush()
+        digests = {name: digest.hexdigest() for name, digest in hashes.items()}
+        facts = {**self.facts, **identify(self._files.manifest, self.setup.share), "draws": digests}
+        checkpoint.write(self.folder, checkpoint.Commit(pending.done, facts, pending.carries))
+        self.hashes, self.safe = hashes, pending.done
+        self.pending, ended = Pending((), pending.done, pending.carries), time.perf_counter()
         self.due = ended + max(SECONDS, PATIENCE * (ended - began))
 
-    def _write(self, record: Record, first: int) -> None:
-        warmup, chains = self.setup.plan.warmup, self._chains
+    def _write(self, record: Record, first: int) -> Hashes:
+        """Writes draws, which wait to be flushed; the checksums with them."""
+        warmup, chains, hashes = self.setup.plan.warmup, self._chains, self.hashes.copy()
         last = first + record.position.shape[1]
         position, stats = np.asarray(record.position), {k: np.asarray(v) for k, v in record.stats.items()}
         for name, arrays in run_groups(self.setup.density, position, stats).items():
-            parts = (("warmup_", first, min(last, warmup), 0), ("", max(first, warmup), last, warmup))
+            parts = ((WARMUP, first, min(last, warmup), 0), ("", max(first, warmup), last, warmup))
             for prefix, low, high, start in parts:
                 for variable, values in arrays.items() if low < high else ():
-                    array = self._array(f"{prefix}{name}/{variable}")
-                    array[chains, low - start : high - start] = values[:, low - first : high - first]
+                    full = f"{prefix}{name}/{variable}"
+                    new = np.asarray(values[:, low - first : high - first], self._arrays[full].dtype)
+                    self._arrays[full][chains, low - start : high - start] = new
+                    hashes[full] = hashes[full].copy()
+                    add_draws(hashes[full], new)
+        return hashes
 
-    def _array(self, name: str) -> Any:
-        """An array of the store; all are opened at once."""
-        if name not in self.arrays:
-            import zarr
+    @functools.cached_property
+    def _files(self) -> "CheckedStore":
+        from gmdsl.run.storage.checked_store import CheckedStore
 
-            root = zarr.open_group(self.path, mode="r+")
-            self.arrays.update({f"{group}/{key}": a for group, node in root.groups() for key, a in node.arrays()})
-        return self.arrays[name]
+        return CheckedStore(self.path, manifest.read(self.path / STATE), self.folder)
 
-    def truncate(self) -> None:
+    @functools.cached_property
+    def _arrays(self) -> dict[str, Any]:
+        """The arrays of draws; all are opened at once."""
+        return arrays_of(self._files)
+
+    def go_on(self, state: checkpoint.Commit, fresh: bool = False) -> None:
+        """Goes on from a state: looks whether the draws are those it vouches for, and takes back what came after it.
+
+        Args:
+            state: the newest of the share.
+            fresh: whether the store was made by this call, so that nothing came after it.
+
+        Raises:
+            StoreError: they are not.
+        """
+        self.safe, self.pending = state.done, Pending((), state.done, state.arrays)
+        with _report_failures(self):
+            self.hashes = read_digests(self._arrays, self._chains, self.safe, self.setup.plan.warmup)
+            check_digests(self._arrays, self.hashes, state.facts["draws"])
+            if not fresh:
+                self._truncate()
+
+    def _truncate(self) -> None:
         """Takes back what was written after the last commit."""
-        import zarr
+        for name, array in self._arrays.items():
+            array[self._chains, records(name, self.safe, self.setup.plan.warmup) :] = array.fill_value
+        self._files.flush()
 
-        warmup = self.setup.plan.warmup
-        for name, group in zarr.open_group(self.path, mode="r+").groups():
-            first = min(self.safe, warmup) if name.startswith("warmup_") else max(0, self.safe - warmup)
-            for variable, array in group.arrays():
-                if "draw" in axes_of(array) and variable != "draw":
-                    array[self._chains, first:] = array.fill_value
+    @property
+    def written(self) -> frozenset[str]:
+        """Chunks that were checked or written here, and must be there."""
+        return frozenset(self._files.seen)
 
     @property
     def _chains(self) -> slice:
@@ -157,14 +220,12 @@ class Store:
 
     def describe(self, attrs: dict[str, Any], done: int) -> None:
         """Writes the attributes of the whole run, which speak of so many records."""
-        import zarr
-
         with _report_failures(self):
-            root = zarr.open_group(self.path, mode="r+")
-            for name, group in root.groups():
-                speaks = name.removeprefix("warmup_") in ("posterior", "sample_stats")
-                group.update_attributes(attrs if speaks else attributes())
-            root.update_attributes(attrs)
+            for name in ("", *self._files.manifest.groups):
+                speaks = name.removeprefix(WARMUP) in ("", "posterior", "sample_stats")
+                key = f"{name}/{METADATA}".lstrip("/")
+                held = self._files.get_sync(key).to_bytes()
+                write_file(self.path / key, manifest.describe(held, attrs if speaks else attributes()))
             checkpoint.write_note(self.path / STATE / DESCRIBED, done)
 
 

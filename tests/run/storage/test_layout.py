@@ -1,10 +1,13 @@
+import errno
+import pathlib
+
 import numpy as np
 import pytest
 
 import gmdsl as gm
 from gmdsl.run.parallel.placement import Share
-from gmdsl.run.storage import checkpoint
-from gmdsl.run.storage.layout import SHARES, STATE, all_done, folder, lengthen, opened, shares
+from gmdsl.run.storage import checkpoint, manifest
+from gmdsl.run.storage.layout import SHARES, STATE, all_done, checked, folder, lengthen, local_path, opened, shares
 from tests.run.storage.test_store import run
 
 
@@ -50,3 +53,38 @@ def test_draws_that_were_not_made_are_not_shown(tmp_path, done, warmup, draws):
     tree = opened(tmp_path / "run.zarr", done, 20)
     assert (tree["warmup_posterior"].sizes["draw"], tree["posterior"].sizes["draw"]) == (warmup, draws)
     assert "state" not in tree.variables
+
+
+@pytest.mark.parametrize("draws", [14, 6, 10])
+def test_lengths_that_differ_are_made_one_and_the_numbers_of_draws_are_right(tmp_path, draws):
+    path = tmp_path / "run.zarr"
+    tau = run(path, draws=10, warmup=20)["posterior"]["tau"].values
+    for name, length in (("posterior/tau", 12), ("posterior/draw", 3), ("sample_stats/lp", 0)):
+        file = path / name / "zarr.json"
+        file.write_bytes(manifest.resize(file.read_bytes(), length))
+    (path / "sample_stats" / "draw" / "c" / "0").write_bytes(b"damaged")
+    with pytest.raises(gm.StoreError, match="it was stopped while it was lengthened"):
+        checked(path, 10)
+    lengthen(path, draws)
+    found = opened(path, 20 + draws, 20)
+    for group in ("posterior", "sample_stats", "unconstrained_posterior"):
+        assert found[group].coords["draw"].values.tolist() == list(range(draws))
+    np.testing.assert_array_equal(found["posterior"]["tau"].values[:, :10], tau[:, :draws])
+
+
+def test_a_disk_that_is_full_when_a_run_is_lengthened_is_an_error_that_says_what_is_safe(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run(tmp_path / "run.zarr", draws=10, warmup=20)
+    monkeypatch.setattr("gmdsl.run.storage.layout.write_file", full)
+    with pytest.raises(gm.StoreError, match=r"No space left .* that were committed are safe"):
+        lengthen(tmp_path / "run.zarr", 14)
+
+
+@pytest.mark.parametrize("store", ["s3://bucket/run.zarr", "gs:/bucket", "https://host/x", pathlib.Path("s3://b/r")])
+def test_urls_are_refused_and_paths_are_not(store):
+    with pytest.raises(gm.SpecError, match="this is a URL"):
+        local_path("sample", store)
+    for path in ("run.zarr", "C:/run.zarr", "./a:b/run.zarr", pathlib.Path("/tmp/run.zarr")):
+        assert local_path("sample", path) == pathlib.Path(path)

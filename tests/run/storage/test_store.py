@@ -1,4 +1,5 @@
 import errno
+import itertools
 import time
 import warnings
 
@@ -9,7 +10,7 @@ import pytest
 import xarray
 
 import gmdsl as gm
-from gmdsl.run.storage import checkpoint, store
+from gmdsl.run.storage import checked_store, checkpoint, durable, store
 
 
 def model():
@@ -108,6 +109,60 @@ def test_a_full_disk_says_what_is_safe_and_the_rest_is_made_again(tmp_path, monk
         run(tmp_path / "run.zarr", checkpoint_every=60)
     monkeypatch.setattr(store.checkpoint, "write", write)
     equal(gm.resume(tmp_path / "run.zarr", model(), gm.NUTS(), progress=False), run())
+
+
+def test_a_disk_that_fills_while_the_store_is_made_leaves_nothing_and_says_so(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place in ("gmdsl.run.storage.create.flush", "gmdsl.run.storage.checkpoint.write_file"):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, full)
+            with pytest.raises(
+                gm.StoreError, match=r"cannot be made \(No space left .*There is nothing.* gm\.sample"
+            ) as e:
+                run(tmp_path / "run.zarr", draws=10, warmup=10)
+        assert "gm.resume" not in str(e.value)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_draws_are_on_the_disk_before_the_state_that_vouches_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 30)
+    seen, sync = [], durable._sync
+
+    def spied(path, flags):
+        seen.append(path.parent.name if path.name.endswith(".partial") else path.name)
+        sync(path, flags)
+
+    write = checkpoint.write
+    monkeypatch.setattr(durable, "_sync", spied)
+    monkeypatch.setattr(checkpoint, "write", lambda *given: (seen.append("commit"), write(*given)))
+    run(tmp_path / "run.zarr", draws=60, warmup=0, checkpoint_every=30)
+    commits = [number for number, name in enumerate(seen) if name == "commit"]
+    assert len(commits) >= 3
+    for first, last in itertools.pairwise(commits[:3]):
+        assert seen[first:last].count("state") >= 10  # files of draws, which wait in this folder
+
+
+def test_ctrl_c_in_the_middle_of_a_commit_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("gmdsl.run.chains.setup.CAPACITY", 30)
+    moved = checked_store.move
+    for place in ("before", "after"):
+        calls = []
+
+        def interrupted(places, calls=calls, place=place):
+            calls.append(places)
+            if len(calls) == 4 and place == "before":
+                raise KeyboardInterrupt
+            moved(places)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(checked_store, "move", interrupted)
+            part = run(tmp_path / f"{place}.zarr", checkpoint_every=30)
+        assert part.attrs["interrupted"] == 1
+        equal(gm.resume(tmp_path / f"{place}.zarr", model(), gm.NUTS(), progress=False), run())
 
 
 def test_settings_are_checked():
