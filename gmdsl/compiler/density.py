@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.flat_target import FlatTarget
@@ -188,7 +189,7 @@ class Density:
                     f"{verb}(...): {name} is missing; the free variables are {', '.join(self.free)}. Give each a value."
                 )
             value = jnp.asarray(values[name])
-            if dtype.kind == "i" and value.dtype.kind == "f":
+            if dtype.kind == "i" and value.dtype.kind == "f" and not _is_whole(value):
                 raise SpecError(
                     f"{verb}(...): {name} is {value.dtype}, but its values are whole numbers. Pass integers."
                 )
@@ -257,3 +258,8 @@ def _same_shape(operation: str, name: str, value: Any, old: Any) -> Any:
             " Declare the data as floats."
         )
     return cast
+
+
+def _is_whole(value: Array) -> bool:
+    """Whether an array of floats holds whole numbers; of a traced one nothing is known."""
+    return not isinstance(value, Tracer) and bool(jnp.all(value == jnp.round(value)))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.distributions.drawn import whole
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
 from gmdsl.interop.numpyro_trace import TracedModel, is_in_control_flow, log_prob, value_of
@@ -63,7 +64,7 @@ class NumPyroProgram(Conditional):
             keys = jax.random.split(key, shape[0])
             return jax.vmap(lambda k: self.draw(k, values, shape[1:]))(keys)
         found = self.traced.run(values, self.known(values), key, redraw=True)
-        return {variable: found[site]["value"] for site, variable in self.sites}
+        return {variable: whole(found[site]["fn"], found[site]["value"]) for site, variable in self.sites}
 
     def pointwise(self, values: Values) -> dict[str, Array]:
         found = self.traced.run(values, self.known(values))

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.distributions.domain import log_prob
+from gmdsl.distributions.drawn import as_drawn
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Values
 from gmdsl.spaces.bijections import from_support, to_support
@@ -60,7 +61,7 @@ class Distributed(Conditional):
         return jnp.sum(self.log_prob(self.distribution(values), values[self.child]))
 
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-        return {self.child: self.distribution(values).sample(key, shape)}
+        return {self.child: as_drawn(self.distribution(values), key, shape)}
 
     def pointwise(self, values: Values) -> dict[str, Array]:
         return {self.child: self.log_prob(self.distribution(values), values[self.child])}
