@@ -94,3 +94,16 @@ def test_what_is_observed_in_a_scan_can_be_exchanged(x64):
 def test_a_model_without_observations_is_drawn_by_its_scan():
     draws = gm.from_numpyro_model(walk, None).sample(jax.random.key(0), 20_000)["x"]
     assert np.abs(np.var(draws, 0) / np.array([1.0, 2.0, 3.0]) - 1.0).max() < 4.5 * np.sqrt(2.0 / 20_000)
+
+
+def test_a_step_that_reads_the_value_before_it_reads_the_drawn_one():
+    def chain(y):
+        def step(last, value):
+            now = numpyro.sample("y", dist.Normal(0.5 * last, 0.01), obs=value)
+            return now, None
+
+        scan(step, 0.0, y)
+
+    model = gm.from_numpyro_model(chain, np.array([10.0, 20.0, 30.0]))
+    drawn = gm.sample_prior(model, draws=200)["prior_predictive"]["y"].values[0]
+    assert np.abs(drawn).max() < 0.1  # six standard deviations
