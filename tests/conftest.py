@@ -4,6 +4,7 @@ import datetime
 import gc
 import os
 import pathlib
+import signal
 import zlib
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
@@ -43,6 +44,14 @@ def few_maps():
     if maps.exists() and maps.read_bytes().count(b"\n") > MAPS:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    """Ctrl-C is heard, also where a shell has started the tests in the background and switched it off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

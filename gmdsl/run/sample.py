@@ -90,8 +90,7 @@ def sample(
     >>> gm.sample(bowl, gm.NUTS(), chains=2, draws=50, warmup=50, progress=False)["posterior"]["x"].shape
     (2, 50, 2)
     """
-    counts = [int(value) if isinstance(value, np.integer) else value for value in (chains, draws, warmup, seed, thin)]
-    asked = Asked(*counts[:4], init, counts[4], progress, chain_mode, cores, store, checkpoint_every, mesh)
+    asked = Asked(chains, draws, warmup, seed, init, thin, progress, chain_mode, cores, store, checkpoint_every, mesh)
     return _to_the_end(model, sampler, asked, log_likelihood)
 
 
@@ -111,6 +110,12 @@ class Asked:
     store: Any
     checkpoint_every: int | None
     mesh: Any
+
+    def __post_init__(self) -> None:
+        """Whole numbers of NumPy become Python's."""
+        for name in ("chains", "draws", "warmup", "seed", "thin"):
+            if isinstance(value := getattr(self, name), np.integer):
+                object.__setattr__(self, name, int(value))
 
 
 def _to_the_end(model: Any, sampler: Any, asked: Asked, log_likelihood: bool) -> Any:

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from numpyro.distributions.distribution import validation_enabled
 
 from gmdsl.distributions.domain import in_domain, log_prob, parameters
 
@@ -39,13 +40,13 @@ NAMES = ("scale", "probs", "rate", "covariance_matrix", "scale_tril", "concentra
     ],
 )
 def test_each_element_of_the_batch_is_judged(make, expected):
-    with dist.distribution.validation_enabled(False):
+    with validation_enabled(False):
         found = in_domain(make(), NAMES)
     assert np.array_equal(np.broadcast_to(found, np.shape(expected)), expected)
 
 
 def test_only_the_named_parameters_are_looked_at():
-    with dist.distribution.validation_enabled(False):
+    with validation_enabled(False):
         law = dist.Normal(0.0, jnp.array([1.0, -1.0]))
     assert np.isneginf(log_prob(law, 0.5, ("scale",))).tolist() == [False, True]
     assert np.isfinite(log_prob(law, 0.5, ("rate",))[0])
@@ -53,6 +54,6 @@ def test_only_the_named_parameters_are_looked_at():
 
 
 def test_outside_the_derivative_is_finite():
-    with dist.distribution.validation_enabled(False):
+    with validation_enabled(False):
         slope = jax.grad(lambda p: log_prob(dist.Binomial(10, probs=p), 7, ("probs",)))(1.2)
     assert np.isfinite(slope)

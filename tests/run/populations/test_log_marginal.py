@@ -7,6 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.core.random.keys import row_seed
 from tests.cases.scoring import load
 from tests.cases.test_latent import factor_analysis
 from tests.objectives.test_elbo import decoder, stated
@@ -116,12 +117,12 @@ def test_hidden_and_observed_variables_may_be_several_and_constrained():
         assert first.log_z == again.log_z
 
 
-def test_rows_are_estimated_each_on_its_own_with_seeds_that_follow():
+def test_rows_are_estimated_each_on_its_own_with_seeds_of_their_own():
     model = gm.joint(z=dist.Normal(0.0, 1.0), x=lambda z: dist.Normal(z, 1.0))
     method = gm.ImportanceSampling(1000)
     rows = gm.log_marginal(model, x=np.array([0.1, 0.2]), method=method, seed=5)
     assert isinstance(rows, list)
-    single = gm.log_marginal(model, x=0.2, method=method, seed=6)
+    single = gm.log_marginal(model, x=0.2, method=method, seed=row_seed(5, 1))
     assert rows[1].log_z == pytest.approx(single.log_z, rel=1e-6)
 
 
