@@ -35,7 +35,7 @@ def render(model: Model, path: Any = None) -> str:
     >>> import gmdsl as gm
     >>> print(gm.render(gm.energy(lambda x: x @ x, x=gm.Real(2))))
     graph TD
-      v0(("x"))
+      v0(("x (2)"))
       f0["energy(x)"]
       v0 --- f0
     """
