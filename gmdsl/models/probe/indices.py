@@ -58,8 +58,8 @@ def _describe(factor: Factor, lookup: Lookup) -> str:
     if lookup.low < 0:
         return (
             f"{listed} gives the index {lookup.low} in {where}, which counts from the end. The elements are 0 to"
-            f" {most}; -1 is often how a table writes a missing label. Leave those rows out, give them a group, or, where"
-            " they are masked afterwards, look them up by jnp.maximum(..., 0)."
+            f" {most}; -1 is often how a table writes a missing label. Leave those rows out, give them a group, or,"
+            " where they are masked afterwards, look them up by jnp.maximum(..., 0)."
         )
     hint = " Are the labels counted from 1? Subtract 1." if lookup.low == 1 and lookup.high == lookup.size else ""
     fix = hint or " Declare as many elements as there are labels, or number the labels from 0 without gaps."
