@@ -6,7 +6,6 @@ from typing import Any
 
 from gmdsl.graph.as_networkx import as_networkx
 from gmdsl.graph.factor_graph import FactorGraph
-from gmdsl.models.formula import formula
 
 type Rows = list[tuple[str, ...]]
 
@@ -16,6 +15,8 @@ FACTORS = ("factor", "kind", "offers")
 
 def text(model: FactorGraph) -> str:
     """The factors, then each name with where it lives and what it is."""
+    from gmdsl.models.formula import formula  # with all distributions, which an energy need not have
+
     laws = [(factor.name, formula(model, factor)) for factor in model.factors]
     width = max((len(name) for name, law in laws if law), default=0)
     lines = [f"{name:<{width}}  {law}".rstrip() for name, law in laws]
@@ -35,6 +36,8 @@ def text(model: FactorGraph) -> str:
 
 def rows(model: FactorGraph) -> tuple[Rows, Rows]:
     """The rows of the tables of variables and of factors."""
+    from gmdsl.models.formula import formula
+
     nodes, axes = as_networkx(model).nodes(data=True), dict(model.dims)
     along = {name: f", {' x '.join(labels)}" for name, labels in axes.items()}
     held = [(name, a) for name, a in nodes if a["kind"] == "variable"]

@@ -13,7 +13,6 @@ from gmdsl.inference.sampler import Sampler
 from gmdsl.results.digest import model_digest
 from gmdsl.results.points import constrained, log_densities, slot_values
 from gmdsl.results.tree import as_tree, attributes, constants
-from gmdsl.spaces.elementwise import Circle
 
 
 def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin: int, draws: int) -> Any:
@@ -53,7 +52,7 @@ def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, t
         "sampling_time": run.times["total"],
         "time_to_first_block": run.times["first_block"],
     }
-    if angles := [name for name in density.free if isinstance(density.spaces[name], Circle)]:
+    if angles := [name for name in density.free if density.spaces[name].circular]:
         extra["angles"] = angles
     if sampler.bias:
         extra["bias"] = sampler.bias

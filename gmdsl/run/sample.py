@@ -23,7 +23,6 @@ from gmdsl.run.chains.setup import RunPlan
 from gmdsl.run.in_memory import alone, run_together
 from gmdsl.run.parallel.mesh import check_mesh, spans
 from gmdsl.run.parallel.placement import Place, place
-from gmdsl.run.storage.layout import local_path
 from gmdsl.run.targets import chain_density
 
 if TYPE_CHECKING:
@@ -121,6 +120,8 @@ class Asked:
 def _to_the_end(model: Any, sampler: Any, asked: Asked, log_likelihood: bool) -> Any:
     """The tree; from the last draw on, Ctrl-C waits until it is made."""
     if asked.store is not None:
+        from gmdsl.run.storage.layout import local_path
+
         local_path("sample", asked.store)
     with keeping() as held:
         tree = _sampled(model, sampler, asked)

@@ -46,6 +46,7 @@ class Circle(Space):
     """Angles in radians, from -pi to pi."""
 
     shape: Shape = eqx.field(static=True)
+    circular: ClassVar[bool] = True
     _constraint: ClassVar[str] = "circular"
 
     def __init__(self, *shape: int):

@@ -21,12 +21,14 @@ class Space(eqx.Module):
     Attributes:
         first: the lowest value of a finite discrete space.
         gap: the difference of two values next to each other in it.
+        circular: whether its two ends are one point.
     """
 
     shape: eqx.AbstractVar[Shape]
     discrete: ClassVar[bool] = False
     first: ClassVar[int] = 0
     gap: ClassVar[int] = 1
+    circular: ClassVar[bool] = False
 
     @property
     def constraint(self) -> Any:

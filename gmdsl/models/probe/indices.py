@@ -1,7 +1,7 @@
 """Checking integers that are data where they are indices: labels from one, and labels of groups that are not there."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,11 @@ import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.jaxprs.lookups import Lookup, lookups
 from gmdsl.graph.factor import Deterministic, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
+
+if TYPE_CHECKING:
+    from gmdsl.core.jaxprs.lookups import Lookup
 
 
 def check_indices(operation: str, model: FactorGraph, names: Iterable[str]) -> None:
@@ -39,7 +41,9 @@ def check_indices(operation: str, model: FactorGraph, names: Iterable[str]) -> N
                     raise SpecError(f"{operation}: {_describe(factor, lookup)}")
 
 
-def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> list[Lookup]:
+def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> "list[Lookup]":
+    from gmdsl.core.jaxprs.lookups import lookups
+
     read = {name: shapes[name] for name in (*factor.parents, *factor.children) if name in shapes and name not in known}
     arrays = {name: shape for name, shape in read.items() if isinstance(shape, jax.ShapeDtypeStruct)}
     numbers = {name: value for name, value in read.items() if name not in arrays}
@@ -52,7 +56,7 @@ def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]
     return lookups(run, arrays, known)
 
 
-def _describe(factor: Factor, lookup: Lookup) -> str:
+def _describe(factor: Factor, lookup: "Lookup") -> str:
     listed, most = " and ".join(lookup.names), lookup.size - 1
     where = factor.children[0] if len(factor.children) == 1 else factor.name
     if lookup.low < 0:
