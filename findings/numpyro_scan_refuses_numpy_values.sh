@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# numpyro 0.22.0: `log_density` of a model with `scan` takes JAX arrays for its latent sites, and fails on NumPy arrays.
+# version: numpyro 0.22.0, jax 0.12.0.1
+# behaviour: `log_density` of a model with `scan` takes JAX arrays for its latent sites, and fails on NumPy arrays.
 #
 # Everywhere else NumPy arrays and JAX arrays are one. The values of a site inside `scan` are indexed by a traced step, which
 # NumPy arrays cannot be: TracerArrayConversionError from numpyro/contrib/control_flow/scan.py, without the name of the site.
@@ -12,7 +13,7 @@ JAX_PLATFORMS=cpu "$work/env/bin/python" - <<'PY'
 import jax, jax.numpy as jnp, numpy as np, numpyro, numpyro.distributions as dist
 from numpyro.contrib.control_flow import scan
 from numpyro.infer.util import log_density
-print("numpyro", numpyro.__version__)
+print("version: numpyro", numpyro.__version__)
 def model():
     def step(level, _):
         level = numpyro.sample("x", dist.Normal(level, 1.0))
@@ -25,7 +26,7 @@ try:
     failed = ""
 except jax.errors.TracerArrayConversionError as error:
     failed = type(error).__name__
-print("JAX array", right, "NumPy array", failed)
+print("behaviour:", "JAX array", right, "NumPy array", failed)
 assert numpyro.__version__ == "0.22.0"
 assert abs(right + 4.2568) < 1e-3 and failed == "TracerArrayConversionError"
 PY

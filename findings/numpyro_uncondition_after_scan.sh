@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# numpyro 0.22.0: `handlers.uncondition` redraws the observed sites of a `scan` after the scan has run, each step given the data.
+# version: numpyro 0.22.0, jax 0.12.0.1
+# behaviour: `uncondition` redraws the observed sites of a `scan` after the scan has run, each step given the data.
 #
 # The handler promises draws that ignore the observations. The steps of a `scan` run with the observations in place, and only
 # the stacked site is drawn anew afterwards. Where a step reads the value before it, a "prior" draw follows the data one step
@@ -14,14 +15,14 @@ JAX_PLATFORMS=cpu "$work/env/bin/python" - <<'PY'
 import jax.numpy as jnp, numpyro, numpyro.distributions as dist
 from numpyro import handlers
 from numpyro.contrib.control_flow import scan
-print("numpyro", numpyro.__version__)
+print("version: numpyro", numpyro.__version__)
 def model(y):
     def step(last, value):
         now = numpyro.sample("y", dist.Normal(0.5 * last, 0.01), obs=value)
         return now, None
     scan(step, 0.0, y)
 site = handlers.trace(handlers.uncondition(handlers.seed(model, 0))).get_trace(jnp.array([10.0, 20.0, 30.0]))["y"]
-print("drawn", site["value"], "observed", site["is_observed"])
+print("behaviour:", "drawn", site["value"], "observed", site["is_observed"])
 assert numpyro.__version__ == "0.22.0" and not site["is_observed"]
 assert jnp.abs(site["value"] - jnp.array([0.0, 5.0, 10.0])).max() < 0.05
 PY

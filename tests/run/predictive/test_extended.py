@@ -89,8 +89,13 @@ def test_a_vector_of_outcomes_per_row_is_drawn_at_new_rows():
         b=dist.Normal(0.0, 1.0),
         y=lambda x, b: dist.MultivariateNormal((b * x)[:, None] * jnp.ones(3), jnp.eye(3)),
     ).condition(y=np.zeros((2, 3)))
-    run = gm.sample(model, gm.NUTS(), draws=20, warmup=20, progress=False)
-    assert gm.predict(run, model, data={"x": [2.0, 3.0, 4.0, 5.0]})["predictions"]["y"].shape == (4, 20, 4, 3)
+    run = gm.sample(model, gm.NUTS(), draws=200, warmup=200, progress=False)
+    x = np.array([2.0, 3.0, 4.0, 5.0])
+    drawn = gm.predict(run, model, data={"x": x})["predictions"]["y"].values
+    noise = drawn - (run["posterior"]["b"].values[..., None] * x)[..., None]  # standard normal, 9600 numbers
+    assert noise.shape == (4, 200, 4, 3)
+    assert abs(noise.mean()) < 4.0 / np.sqrt(9600)  # false alarms of the two: 1e-4
+    assert abs(noise.var() - 1.0) < 4.0 * np.sqrt(2.0 / 9600)
 
 
 def test_a_path_at_new_rows_is_refused():
