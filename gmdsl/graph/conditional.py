@@ -29,6 +29,15 @@ class Conditional(Factor):
         """Whether it can be drawn from; by default where it is normalised."""
         return self.normalized
 
+    def parents_of(self, child: str, values: Values) -> set[str]:
+        """The parents that the conditional of one child reads; by default all.
+
+        Args:
+            child: its name.
+            values: any values of all variables and data, for their shapes.
+        """
+        return set(self.parents)
+
     @abc.abstractmethod
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         """A draw of the children given the parents."""

@@ -16,7 +16,7 @@ from gmdsl.core.pytrees.function import Function
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.graph.factor import Call, Deterministic
 from gmdsl.graph.names import RESERVED
-from gmdsl.interop.numpyro_arguments import arguments_as_read, observed_by, read_elsewhere
+from gmdsl.interop.numpyro_arguments import arguments_as_read, observed_by, read_elsewhere, with_constants
 from gmdsl.interop.numpyro_check import check_density
 from gmdsl.interop.numpyro_program import DeterministicSite, NumPyroProgram
 from gmdsl.interop.numpyro_sites import Sites
@@ -58,7 +58,8 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     fixed, data = arguments_as_read(sites, arguments, tied)
     read = tuple((name, tied.get(name, name)) for name in arguments if name in tied or name in data)
     read = tuple(pair for pair in read if pair[0] not in fixed)
-    traced = TracedModel(function, {n: fixed.get(n, v) for n, v in arguments.items() if n not in data}, read)
+    held = {n: with_constants(fixed.get(n, v)) for n, v in arguments.items() if n not in data}
+    traced = TracedModel(function, held, read)
     redrawn = not any(read_elsewhere(sites, arguments, name, site) for name, site in tied.items())
     frozen = tuple((name, tied[name]) for name in fixed if name in tied)
     program = NumPyroProgram(traced, tuple((n, n) for n in sites.variables), label, sites.proper, redrawn, frozen)

@@ -61,6 +61,12 @@ def arguments_as_read(sites: Sites, arguments: Arguments, tied: dict[str, str]) 
     return fixed, data
 
 
+def with_constants(value: Any) -> Any:
+    """An argument whose Python numbers are constants, so that they can be sizes and conditions; arrays stay."""
+    keep = lambda leaf: leaf if isinstance(leaf, (*ARRAYS, Constant)) else Constant(leaf)  # noqa: E731
+    return jax.tree.map(keep, value, is_leaf=lambda leaf: isinstance(leaf, Constant))
+
+
 def _can_be_traced(sites: Sites, arguments: Arguments, names: list[str]) -> bool:
     """Whether the function runs with some arguments as JAX's abstract arrays."""
 

@@ -6,14 +6,18 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.jaxprs.dataflow import CONSTANT, output_states
 from gmdsl.distributions.drawn import whole
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
+from gmdsl.interop.numpyro_sites import Sites
 from gmdsl.interop.numpyro_trace import TracedModel, is_in_control_flow, log_prob, value_of
 from gmdsl.spaces.bijections import from_support, to_support
+from gmdsl.spaces.space import Space
 
 
 class NumPyroProgram(Conditional):
@@ -58,6 +62,29 @@ class NumPyroProgram(Conditional):
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         return self.decode(values, {})[1]
+
+    def parents_of(self, child: str, values: Values) -> set[str]:
+        site = next(site for site, variable in self.sites if variable == child)
+
+        def term(*given: Any) -> Any:
+            point = dict(zip(values, given, strict=True))
+            return log_prob(self.traced.run(point, self.known(point))[site], total=True)
+
+        states = [frozenset({name}) if name in self.parents else CONSTANT for name in values]
+        found = output_states(term, [*values.values()], states, _union)
+        return set() if found == CONSTANT else set(found)
+
+    def batch_rank(self, child: str, values: Values) -> int:
+        """How many axes of a variable number independent elements; none where it is made step by step."""
+        site = next(site for site, variable in self.sites if variable == child)
+        found: list[int] = []
+
+        def run(point: Values) -> None:
+            made = self.traced.run(point, self.known(point))[site]
+            found.append(0 if is_in_control_flow(made) else np.ndim(made["value"]) - made["fn"].event_dim)
+
+        jax.eval_shape(run, dict(values))
+        return found[0]
 
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         if shape:
@@ -105,6 +132,35 @@ class NumPyroProgram(Conditional):
         traced = TracedModel(self.traced.function, self.traced.arguments, pairs(self.traced.read))
         return NumPyroProgram(traced, sites, self.label, self.proper, self.redrawn, pairs(self.frozen))
 
+    def resized(self, values: Values) -> "tuple[NumPyroProgram, dict[str, Space]]":
+        """The program for data of other sizes, with the spaces of its variables.
+
+        What the function observes is None where no value is given, as in NumPyro's own predictions.
+
+        Args:
+            values: new values of the data, and of observed variables that stay observed.
+
+        Raises:
+            SpecError: the function does not run, or has other sites then.
+        """
+        traced = self.traced.observing(values)
+        bound = {a: values[v] for a, v in traced.read if v in values}
+        try:
+            sites = Sites.of(self.label, TracedModel(traced.function, {**traced.arguments, **bound}, ()))
+        except SpecError:
+            raise
+        except Exception as error:  # whatever the user's function raises for the new sizes
+            left = [a for a, v in traced.read if v not in values]
+            empty = f" where {', '.join(left)} is None" if left else ""
+            raise SpecError(
+                f"{self.label}: it fails for the new data{empty} ({str(error).splitlines()[0]}). Take the sizes from"
+                " the arguments that are given, not from the observed ones, as for NumPyro's Predictive."
+            ) from error
+        if set(sites.variables) != {site for site, _ in self.sites}:
+            raise SpecError(f"{self.label}: it has other sites for the new data. Declare the model with them.")
+        spaces = {variable: sites.space(site) for site, variable in self.sites}
+        return NumPyroProgram(traced, self.sites, self.label, self.proper, self.redrawn, self.frozen), spaces
+
     def known(self, values: Values) -> Callable[[Any], Any]:
         """Gives each site the value of its variable."""
         names = dict(self.sites)
@@ -128,6 +184,11 @@ class NumPyroProgram(Conditional):
         return total
 
 
+def _union(_: Any, operands: list[Any]) -> Any:
+    """The inputs that the results of an operation depend on: those of all operands."""
+    return frozenset().union(*(names for names in operands if names != CONSTANT))
+
+
 class DeterministicSite(eqx.Module):
     """The value of a deterministic site, given the data and the sample sites it may depend on."""
 
@@ -138,3 +199,7 @@ class DeterministicSite(eqx.Module):
     def __call__(self, *values: Any) -> Any:
         known = dict(zip(self.reads, values, strict=True))
         return self.program.traced.run(known, self.program.known(known))[self.site]["value"]
+
+    def resized(self, values: Values) -> "DeterministicSite":
+        """The site for data of other sizes."""
+        return DeterministicSite(self.program.resized(values)[0], self.site, self.reads)

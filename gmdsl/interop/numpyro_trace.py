@@ -20,7 +20,8 @@ class TracedModel(eqx.Module):
 
     Attributes:
         function: the model function.
-        arguments: values of the arguments; a `Constant` is one that the function reads as a plain Python object.
+        arguments: values of the arguments; a `Constant`, also as a leaf of one, is what the function reads as a plain
+            Python object.
         read: pairs (argument, variable): arguments that are looked up among the values where these have them.
     """
 
@@ -51,10 +52,25 @@ class TracedModel(eqx.Module):
         bound = inspect.BoundArguments(inspect.signature(self.function.function), OrderedDict(arguments))
         return self.function.function(*bound.args, **bound.kwargs)
 
+    def observing(self, values: Values) -> "TracedModel":
+        """The function with None, or its own default, for what it observes, unless there is a value for it.
+
+        Args:
+            values: data by name, and observed values.
+        """
+        parameters = inspect.signature(self.function.function).parameters
+        arguments = dict(self.arguments)
+        for name, variable in self.read:
+            if name in arguments and variable not in values:
+                default = parameters[name].default if name in parameters else None
+                arguments[name] = Constant(None if default is inspect.Parameter.empty else default)
+        return TracedModel(self.function, arguments, self.read)
+
 
 def plain(value: Any) -> Any:
-    """The object inside a `Constant`."""
-    return value() if isinstance(value, Constant) else value
+    """A value with the objects inside its `Constant`s."""
+    unwrap = lambda leaf: leaf() if isinstance(leaf, Constant) else leaf  # noqa: E731
+    return jax.tree.map(unwrap, value, is_leaf=lambda leaf: isinstance(leaf, Constant))
 
 
 def value_of(message: Any, values: Mapping[str, Any], variable: str) -> Any:

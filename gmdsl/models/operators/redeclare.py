@@ -13,6 +13,7 @@ import numpy as np
 
 from gmdsl.core.errors import RankWarning, SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
+from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Energy, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
@@ -53,7 +54,7 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
     spaces: dict[str, Space] = {}
     again: dict[int, Factor] = {}
     for factor in ordered(insides):
-        again[id(factor)] = _probe_again(operation, model, factor, known, spaces)
+        again[id(factor)] = _probe_again(operation, model, factor, known, spaces, {**values, **data})
         known |= {name: abstract(spaces[name]) for name in factor.children}
     declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
     bound = tuple((name, _resize(space, np.shape(data[name]))) for name, space in model.bound if name in data)
@@ -71,13 +72,28 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
 
 
 def _probe_again(
-    operation: str, model: FactorGraph, factor: Factor, known: Mapping[str, Any], spaces: dict[str, Space]
+    operation: str,
+    model: FactorGraph,
+    factor: Factor,
+    known: Mapping[str, Any],
+    spaces: dict[str, Space],
+    given: Mapping[str, Any],
 ) -> Factor:
     """A factor at the new shapes; the spaces of its children are added."""
+    old = model.spaces
+    shapes = {name: old[name].shape if name in old else np.shape(model.data.get(name, 0.0)) for name in factor.parents}
+    resized = [
+        name
+        for name, shape in shapes.items()
+        if name in {**old, **model.data} and tuple(getattr(known.get(name), "shape", shape)) != shape
+    ]
     if isinstance(factor, Scan):
         factor = probe_series(factor.child, factor.steps, dict(known), {**model.spaces, **spaces}, model.data)
         spaces[factor.child] = factor.space
         return factor
+    if isinstance(factor, Deterministic) and hasattr(factor.call.function, "resized") and resized:
+        call = dataclasses.replace(factor.call, function=factor.call.function.resized(given))
+        factor = dataclasses.replace(factor, call=call)
     if isinstance(factor, Distributed | Deterministic):
         spaces[factor.child], random, _ = probe_node(factor.child, factor.call, dict(known))
         if random != isinstance(factor, Distributed):
@@ -88,14 +104,15 @@ def _probe_again(
             warnings.simplefilter("ignore", RankWarning)  # said when it was declared
             probe_energy(factor.label, factor.call, dict(known))
         return factor
-    old = model.spaces
-    for name in factor.parents:
-        shape = old[name].shape if name in old else np.shape(model.data.get(name, 0.0))
-        if name in {**old, **model.data} and tuple(getattr(known.get(name), "shape", shape)) != shape:
-            raise SpecError(
-                f"{operation}(data=...): {factor.name} was built for {name} of shape {shape} and cannot be built anew."
-                " Declare the model with the new data."
-            )
+    if resized and isinstance(factor, Conditional) and hasattr(factor, "resized"):
+        factor, new = factor.resized(given)
+        spaces.update(new)
+        return factor
+    for name in resized:
+        raise SpecError(
+            f"{operation}(data=...): {factor.name} was built for {name} of shape {shapes[name]} and cannot be built anew."
+            " Declare the model with the new data."
+        )
     spaces.update({name: old[name] for name in factor.children})
     return factor
 

@@ -22,6 +22,7 @@ from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.predictive.extended import check_extended, check_independent, joined
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
+from gmdsl.spaces.space import dtype_of
 
 
 def predictions(
@@ -71,9 +72,10 @@ def _check_upstream(fresh: Model, model: Model, kept: tuple[str, ...]) -> None:
     """Refuses draws that belong to the old rows, because their law reads data that have changed."""
     changed = tuple(name for name, value in fresh.data.items() if not np.array_equal(value, model.data[name]))
     moved = reads_of(model, changed)
-    for factor in model.factors:
+    point = {**{name: np.zeros(space.shape, dtype_of(space)) for name, space in model.declared}, **model.data}
+    for factor in (f for f in model.factors if isinstance(f, Conditional) and moved & set(f.parents)):
         for name in set(factor.children) & set(kept):
-            through = sorted(moved & set(factor.parents))
+            through = sorted(moved & factor.parents_of(name, point))
             if through:
                 raise SpecError(
                     f"predict(data=...): {name} depends on {through[0]}, which changes, so its draws belong to the old"

@@ -1,0 +1,128 @@
+"""NumPyro models at data of other sizes: predictions, and what cannot be predicted."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro.contrib.control_flow import scan
+
+import gmdsl as gm
+
+X = np.linspace(-1.0, 2.0, 40)
+Y = 5.0 + 1.2 * X
+GROUPS = np.repeat(np.arange(4), 5)
+
+
+def line(x, y=None):
+    a = numpyro.sample("a", dist.Normal(0.0, 10.0))
+    b = numpyro.sample("b", dist.Normal(0.0, 1.0))
+    with numpyro.plate("row", len(x)):
+        mean = numpyro.deterministic("mean", a + b * x)
+        numpyro.sample("y", dist.Normal(mean, 0.1), obs=y)
+
+
+def groups(group, size, y=None):
+    mu = numpyro.sample("mu", dist.Normal(0.0, 3.0))
+    with numpyro.plate("group", size):
+        effect = numpyro.sample("effect", dist.Normal(mu, 1.0))
+    numpyro.sample("y", dist.Normal(effect[group], 0.1), obs=y)
+
+
+def process(x, y=None):
+    scale = numpyro.sample("scale", dist.HalfNormal(1.0))
+    covariance = jnp.exp(-0.5 * ((x[:, None] - x) / scale) ** 2) + 0.01 * jnp.eye(len(x))
+    numpyro.sample("y", dist.MultivariateNormal(jnp.zeros(len(x)), covariance), obs=y)
+
+
+def walk(x, y=None):
+    phi = numpyro.sample("phi", dist.Normal(0.0, 1.0))
+
+    def step(last, now):
+        value = numpyro.sample("y", dist.Normal(phi * last + now, 1.0))
+        return value, None
+
+    if y is None:
+        scan(step, 0.0, x)
+    else:
+        with numpyro.handlers.condition(data={"y": jnp.asarray(y)}):
+            scan(step, 0.0, x)
+
+
+def sampled(model):
+    return gm.sample(model, gm.NUTS(), chains=2, draws=200, warmup=200, progress=False)
+
+
+@pytest.mark.parametrize("number", [3, 3.0, True, "linear"])
+def test_numbers_that_are_no_arrays_stay_what_they_are(number):
+    def model(y, kind):
+        if isinstance(kind, jax.Array):
+            raise TypeError("a number became an array")
+        numpyro.sample("y", dist.Normal(numpyro.sample("m", dist.Normal(0.0, 1.0)), 1.0), obs=y)
+
+    value = gm.compile(gm.from_numpyro_model(model, np.zeros(2), number)).log_density({"m": 0.0})
+    np.testing.assert_allclose(value, 3 * dist.Normal(0.0, 1.0).log_prob(0.0), rtol=1e-6)
+
+
+def test_a_number_can_be_a_size():
+    def model(y, size):
+        weights = numpyro.sample("w", dist.Normal(0.0, 1.0).expand([size]))
+        numpyro.sample("y", dist.Normal(sum(weights[i] for i in range(size)) + jnp.arange(size).sum(), 1.0), obs=y)
+
+    point = {"w": jnp.array([0.1, 0.2, 0.3])}
+    value = gm.compile(gm.from_numpyro_model(model, np.float32(4.0), size=3)).log_density(point)
+    right = dist.Normal(0.0, 1.0).log_prob(point["w"]).sum() + dist.Normal(3.6, 1.0).log_prob(4.0)
+    np.testing.assert_allclose(value, right, rtol=1e-6)
+
+
+def test_predictions_at_other_rows_follow_them():
+    model = gm.from_numpyro_model(line, X, Y)
+    tree = gm.predict(sampled(model), model, data={"x": np.array([0.0, 10.0, 20.0])})
+    found = tree["predictions"]
+    np.testing.assert_allclose(found["mean"].mean(("chain", "draw")), [5.0, 17.0, 29.0], atol=0.2)
+    np.testing.assert_allclose(found["y"].mean(("chain", "draw")), [5.0, 17.0, 29.0], atol=0.2)
+    assert found["y"].dims == ("chain", "draw", "row")
+    noise = (found["y"] - found["mean"]).values
+    assert abs(noise.std() / 0.1 - 1.0) < 5.0 / np.sqrt(2 * noise.size)
+
+
+def test_predictions_at_other_groups_know_which():
+    y = GROUPS + 0.01 * np.arange(20)
+    model = gm.from_numpyro_model(groups, GROUPS, 4, y)
+    tree = sampled(model)
+    found = gm.predict(tree, model, data={"group": np.array([3, 0])})["predictions"]["y"]
+    np.testing.assert_allclose(found.mean(("chain", "draw")), [y[15:].mean(), y[:5].mean()], atol=0.1)
+    with pytest.raises(gm.SpecError, match="index 4"):
+        gm.predict(tree, model, data={"group": np.array([4, 0])})
+
+
+@pytest.mark.parametrize("function", [process, walk])
+def test_what_was_observed_is_not_ignored_at_other_rows(function):
+    x, y = np.array([0.0, 0.5, 1.0]), np.array([0.3, 0.2, -0.1])
+    model = gm.from_numpyro_model(function, x, y)
+    tree = sampled(model)
+    with pytest.raises(gm.SpecError, match="would be ignored"):
+        gm.predict(tree, model, data={"x": np.array([0.0, 0.5, 1.0, 1.5])})
+
+
+def test_a_function_that_needs_what_it_observes_is_refused_at_other_sizes():
+    def model(x, y):
+        numpyro.sample("y", dist.Normal(numpyro.sample("b", dist.Normal(0.0, 1.0)) * x[: len(y)], 1.0), obs=y)
+
+    built = gm.from_numpyro_model(model, X, Y)
+    tree = sampled(built)
+    assert gm.predict(tree, built, data={"x": X + 1.0})["predictions"]["y"].shape == (2, 200, 40)
+    with pytest.raises(gm.SpecError, match=r"model: it fails for the new data where y is None .*len\(\).*Predictive"):
+        gm.predict(tree, built, data={"x": X[:7]})
+
+
+def test_draws_that_depend_on_the_rows_are_not_kept():
+    def model(x, y=None):
+        effect = numpyro.sample("effect", dist.Normal(x, 1.0))
+        numpyro.sample("y", dist.Normal(effect, 1.0), obs=y)
+
+    built = gm.from_numpyro_model(model, X, Y)
+    tree = sampled(built)
+    with pytest.raises(gm.SpecError, match="effect depends on x"):
+        gm.predict(tree, built, data={"x": X + 1.0})
