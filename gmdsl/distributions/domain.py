@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from gmdsl.distributions.finite_scores import with_finite_scores
 from gmdsl.distributions.recognise import is_distribution
 
 SIMPLEX = 1e-3  # how far probabilities may sum from one, to be on the safe side of rounding
@@ -51,7 +52,7 @@ def in_domain(distribution: Any, names: tuple[str, ...]) -> Bool[Array, "..."]:
 
 def log_prob(distribution: Any, value: Any, names: tuple[str, ...] = ()) -> Any:
     """The log-density of a value, -inf for elements whose parameters are outside of their constraint."""
-    density = distribution.log_prob(value)
+    density = with_finite_scores(distribution).log_prob(value)
     return jnp.where(in_domain(distribution, names), density, -jnp.inf) if names else density
 
 

@@ -141,6 +141,8 @@ class Energy(Undirected):
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         value = jnp.asarray(self.call(values))
+        if not jnp.issubdtype(value.dtype, jnp.floating):
+            value = value.astype(float)  # the whole number of an energy of spins
         return -value if self.sign < 0 else value
 
     def rename(self, names: Mapping[str, str]) -> "Energy":

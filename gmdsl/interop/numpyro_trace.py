@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.distributions.finite_scores import with_finite_scores
 from gmdsl.graph.factor import Values
 
 type Decide = Callable[[Any], Any]
@@ -87,7 +88,7 @@ def is_in_control_flow(site: Any) -> bool:
 
 def log_prob(site: Any, *, total: bool) -> Any:
     """The term of a site, with its scale."""
-    value = site["fn"].log_prob(site["value"])
+    value = with_finite_scores(site["fn"]).log_prob(site["value"])
     scale = site.get("scale")
     value = value if scale is None else scale * value
     return jnp.sum(value) if total else value

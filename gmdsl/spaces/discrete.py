@@ -14,7 +14,6 @@ class Spin(Space):
 
     shape: Shape = eqx.field(static=True)
     discrete: ClassVar[bool] = True
-    first: ClassVar[int] = -1
     gap: ClassVar[int] = 2
 
     def __init__(self, *shape: int):
@@ -27,6 +26,10 @@ class Spin(Space):
     @property
     def cardinality(self) -> int | None:
         return 2
+
+    @property
+    def first(self) -> int:
+        return -1
 
     def contains(self, value: np.ndarray) -> bool:
         return bool(np.all(np.abs(value) == 1))

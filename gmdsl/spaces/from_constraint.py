@@ -44,15 +44,19 @@ def space_of(constraint: Any, shape: tuple[int, ...], *, moving: bool = False) -
     if len(shape) == 2 and base is constraints.positive_definite:
         return PositiveDefinite(shape[0])
     leaves = jax.tree.leaves(base)
+    states = None
     moving = moving or any(isinstance(leaf, Tracer) for leaf in leaves)
     if not moving and all(np.ndim(leaf) == 0 for leaf in leaves):
         if type(base) in (type(constraints.unit_interval), constraints.interval):
             return Interval(float(base.lower_bound), float(base.upper_bound), *shape)
-        if isinstance(base, constraints.integer_interval) and int(base.lower_bound) == 0:
-            return Categorical(int(base.upper_bound) + 1, *shape)
+        if isinstance(base, constraints.integer_interval):
+            low, high = int(base.lower_bound), int(base.upper_bound)
+            if low == 0:
+                return Categorical(high + 1, *shape)
+            states = low, max(high - low + 1, 1)
     kind = type(base).__name__.lstrip("_").lower()
     fixed = None if moving else Constant(constraint)
     if base.is_discrete:
-        return IntegerSupport(kind=kind, shape=shape, fixed=fixed)
+        return IntegerSupport(kind=kind, shape=shape, fixed=fixed, states=states)
     free = tuple(biject_to(constraint).inverse_shape(shape))
     return Support(kind=kind, shape=shape, free=free, fixed=fixed, rank=rank)

@@ -19,14 +19,12 @@ class Space(eqx.Module):
     """A set of values: `shape`, whether it is `discrete`, and its NumPyro `constraint`.
 
     Attributes:
-        first: the lowest value of a finite discrete space.
         gap: the difference of two values next to each other in it.
         circular: whether its two ends are one point.
     """
 
     shape: eqx.AbstractVar[Shape]
     discrete: ClassVar[bool] = False
-    first: ClassVar[int] = 0
     gap: ClassVar[int] = 1
     circular: ClassVar[bool] = False
 
@@ -51,6 +49,11 @@ class Space(eqx.Module):
     def cardinality(self) -> int | None:
         """Number of values of one element of a discrete space; None when infinite."""
         return None
+
+    @property
+    def first(self) -> int:
+        """The lowest value of an element of a finite discrete space."""
+        return 0
 
     @property
     def event_rank(self) -> int:

@@ -53,12 +53,22 @@ class IntegerSupport(Space):
         kind: the name of the constraint.
         shape: the shape of a value.
         fixed: the constraint when its bounds are known, as a `Constant`; None when they move.
+        states: the lowest value and how many there are, where that is finite and the same for all elements.
     """
 
     kind: str = eqx.field(static=True)
     shape: Shape = eqx.field(static=True)
     fixed: Any = eqx.field(static=True, default=None)
+    states: tuple[int, int] | None = eqx.field(static=True, default=None)
     discrete: ClassVar[bool] = True
+
+    @property
+    def first(self) -> int:
+        return 0 if self.states is None else self.states[0]
+
+    @property
+    def cardinality(self) -> int | None:
+        return None if self.states is None else self.states[1]
 
     @property
     def constraint(self) -> Any:

@@ -110,8 +110,8 @@ def _probe_again(
         return factor
     for name in resized:
         raise SpecError(
-            f"{operation}(data=...): {factor.name} was built for {name} of shape {shapes[name]} and cannot be built anew."
-            " Declare the model with the new data."
+            f"{operation}(data=...): {factor.name} was built for {name} of shape {shapes[name]} and cannot be"
+            " built anew. Declare the model with the new data."
         )
     spaces.update({name: old[name] for name in factor.children})
     return factor

@@ -94,7 +94,7 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
     """
     with jax.numpy_rank_promotion("warn"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        program, out = evaluated(name, lambda values: jnp.asarray(call(values)), call, known, _program_and_shape)
+        program, out = evaluated(name, lambda values: _number(name, call(values)), call, known, _program_and_shape)
     for warning in caught:
         if "rank promotion" in str(warning.message):
             text = str(warning.message).split(" Set the ")[0].strip()
@@ -105,10 +105,20 @@ def probe_energy(name: str, call: Call, known: Abstract) -> None:
     _check_repeated(name, call, known, program)
     if out.shape != ():
         raise SpecError(f"{name}: an energy is one number, but it gave shape {out.shape} for {given}. Add .sum().")
-    if not jnp.issubdtype(out.dtype, jnp.floating):
+    real = [variable for variable in call.variables if jnp.issubdtype(jnp.result_type(known[variable]), jnp.floating)]
+    if not jnp.issubdtype(out.dtype, jnp.floating) and (real or jnp.issubdtype(out.dtype, jnp.complexfloating)):
         raise SpecError(
             f"{name}: an energy is a real number, but it gave dtype {out.dtype} for {given}. Return a float."
         )
+
+
+def _number(name: str, value: Any) -> Any:
+    """What an energy gave, as an array."""
+    if value is None or isinstance(value, tuple | list | dict):
+        raise SpecError(
+            f"{name}: an energy is one number, but it gave {type(value).__name__}. Return the number alone."
+        )
+    return jnp.asarray(value)
 
 
 def _program_and_shape(run: Any, shapes: Abstract) -> Any:
@@ -123,7 +133,7 @@ def _check_repeated(name: str, call: Call, known: Abstract, first: Any) -> None:
     """
     if isinstance(call.function, eqx.Module):
         return
-    second, _ = evaluated(name, lambda values: jnp.asarray(call(values)), call, known, _program_and_shape)
+    second, _ = evaluated(name, lambda values: _number(name, call(values)), call, known, _program_and_shape)
     pairs = zip(_constants(first), _constants(second), strict=False)
     same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
     if not same or str(first) != str(second):

@@ -39,9 +39,12 @@ def test_constant_parameters_are_checked_under_wrappers():
         probe_node("x", call_by_name(lambda m: dist.Exponential(-1.0).expand([2]).to_event(1)), {"m": 1.0})
 
 
-def test_an_integer_valued_input_reaches_the_energy_as_integers():
+def test_an_energy_of_whole_numbers_is_one_of_discrete_variables():
+    probe_energy("e", call_by_name(lambda s: s.sum()), {"s": abstract(gm.Spin(3))})
     with pytest.raises(gm.SpecError, match="dtype int32"):
-        probe_energy("e", call_by_name(lambda s: s.sum()), {"s": abstract(gm.Spin(3))})
+        probe_energy(
+            "e", call_by_name(lambda s, x: s.sum() + (x > 0)), {"s": abstract(gm.Spin(3)), "x": abstract(gm.Real())}
+        )
 
 
 def test_data_are_checked_where_they_are_handed_on_as_they_are():
