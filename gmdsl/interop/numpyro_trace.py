@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gmdsl.core.pytrees.function import Constant, Function
 from gmdsl.distributions.finite_scores import with_finite_scores
@@ -103,9 +104,19 @@ def _redraw(anew: bool) -> Any:
             if anew and msg["type"] == "control_flow":
                 msg["args"] = tuple(_forgetful(a) if callable(a) else a for a in msg["args"])
             elif anew and not msg.get("_control_flow_done", False):
+                _match_shape(msg)
                 super().process_message(msg)
 
     return Forget()
+
+
+def _match_shape(message: Any) -> None:
+    """Gives an observed site the shape of its value, where the function has left out the plate of its rows."""
+    if message["type"] == "sample" and message["is_observed"]:
+        shape, law = np.shape(message["value"]), message["fn"]
+        batch = shape[: len(shape) - law.event_dim]
+        if len(batch) > len(law.batch_shape) or any(n != m for n, m in zip(batch, law.batch_shape, strict=True)):
+            message["fn"] = law.expand(batch)
 
 
 def _forgetful(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -69,7 +69,7 @@ def test_parts_of_a_mixture_are_evaluated_in_their_support(x64, part, value):
         weights = dist.Categorical(probs=jnp.array([0.4, 0.6]))
         return dist.MixtureGeneral(weights, parts, support=constraints.real)
 
-    density, step = lambda a: with_finite_scores(mixed(a)).log_prob(value), 1e-6  # noqa: E731
+    density, step = lambda a: with_finite_scores(mixed(a)).log_prob(value), 1e-6
     np.testing.assert_allclose(density(0.9), mixed(0.9).log_prob(value), rtol=1e-12)
     right = (density(0.9 + step) - density(0.9 - step)) / (2 * step)
     np.testing.assert_allclose(jax.grad(density)(0.9), right, rtol=1e-7)

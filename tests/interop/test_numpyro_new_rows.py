@@ -126,3 +126,17 @@ def test_draws_that_depend_on_the_rows_are_not_kept():
     tree = sampled(built)
     with pytest.raises(gm.SpecError, match="effect depends on x"):
         gm.predict(tree, built, data={"x": X + 1.0})
+
+
+def test_rows_without_a_plate_are_drawn_one_by_one():
+    def model(y):
+        p = numpyro.sample("p", dist.Beta(jnp.array([8.0, 2.0]), jnp.array([2.0, 8.0])).to_event(1))
+        numpyro.sample("y", dist.Bernoulli(p), obs=y)
+
+    y = np.array([[1, 0]] * 40 + [[1, 1]] * 10)
+    built = gm.from_numpyro_model(model, y)
+    drawn = gm.predict(sampled(built), built)["posterior_predictive"]["y"]
+    assert drawn.shape == (2, 200, 50, 2)
+    row_means = drawn.mean("draw").values[0]  # rows differ from each other: each has draws of its own
+    assert row_means.std(axis=0).min() > 0.0
+    np.testing.assert_allclose(drawn.mean(("chain", "draw")).values.mean(0), [58.0 / 60.0, 12.0 / 60.0], atol=0.02)
