@@ -43,11 +43,11 @@ def noise(model: Any, process: Process, *, variables: Any = None) -> Noised:
     if not isinstance(model, Model):
         return _of_data(model, process)
     for name in model.free:
-        if not isinstance(model.spaces[name], Real):
-            raise SpecError(
-                f"noise(...): {name} lives in {model.spaces[name].title}; noise is added to real variables only."
-                f" Noise the others, variables=[...], or declare {name} on the real line."
-            )
+        space = model.spaces[name]
+        if not isinstance(space, Real):
+            sum_out = f"Sum it out first, noise(model.marginalize({name!r}), ...), or"
+            way = f"{sum_out} condition on it" if space.discrete else f"Declare {name} on the real line"
+            raise SpecError(f"noise(...): {name} lives in {space.title}; noise is added to real variables only. {way}.")
     found = gaussian_mixture(model)
     if found is None:
         raise SpecError(

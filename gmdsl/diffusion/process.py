@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.core.settings import Checked
 from gmdsl.spaces.space import Real, dtype_of
 
 type Scalar = Float[Array, ""]
@@ -41,7 +42,7 @@ class Bridge(NamedTuple):
     std: Scalar
 
 
-class Process(eqx.Module):
+class Process(Checked, eqx.Module):
     r"""A Gaussian process of noising. Subclasses give `alpha` and `sigma`.
 
     Time runs from 0 (data) to `t_max` (noise).

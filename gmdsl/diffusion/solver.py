@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from gmdsl.core.settings import Checked
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Scalar
 
 
-class Solver(eqx.Module):
+class Solver(Checked, eqx.Module):
     """Moves a point along the probability flow. Subclasses give `step`; what they remember goes in `memory`.
 
     Class attributes:

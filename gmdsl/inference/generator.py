@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from gmdsl.core.settings import Checked
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
@@ -28,7 +29,7 @@ class Prepared[G](NamedTuple):
     most: int | None = None
 
 
-class Generator(eqx.Module):
+class Generator(Checked, eqx.Module):
     """Makes independent draws. Subclasses give `draw`; the rest has defaults.
 
     `takes`, `bias` and `resamples` are class attributes, or properties where they depend on settings.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from gmdsl.core.settings import Checked
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.target import Target
 
@@ -99,7 +100,7 @@ class Population(NamedTuple):
     acceptance: Float[Array, " betas"]
 
 
-class PathSampler(eqx.Module):
+class PathSampler(Checked, eqx.Module):
     """Carries a weighted population along a path. Subclasses give `run`."""
 
     @abc.abstractmethod

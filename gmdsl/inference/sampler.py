@@ -13,11 +13,12 @@ import jax
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.settings import Checked
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 
-class Sampler(eqx.Module):
+class Sampler(Checked, eqx.Module):
     """A Markov kernel with settings. Subclasses give `step`; the rest has defaults.
 
     `adapts`, `bias` and `lockstep` are class attributes, or properties where they depend on settings.

@@ -3,12 +3,14 @@
 Data, observations, constants and the numbers of distributions are never learned.
 """
 
+import types
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from gmdsl.core.pytrees.function import Function
 from gmdsl.graph.factor import Call
 from gmdsl.graph.nodes import Param
 
@@ -43,6 +45,22 @@ def learnable(tree: Any) -> Any:
     sit: in a factor, in a part of a mixture, in the guide of a bound.
     """
     return jax.tree.map(_mark, tree, is_leaf=lambda node: isinstance(node, Call | Param))
+
+
+def unlearned(model: Any) -> str:
+    """What a model without learnable arrays calls, and what to give instead."""
+    calls = [n for n in jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Call)) if isinstance(n, Call)]
+    held = [call.function for call in calls if isinstance(call.function, Frozen)]
+    plain = [call.function.function for call in calls if isinstance(call.function, Function)]
+    objects = [type(f).__name__ for f in plain if not isinstance(f, types.FunctionType | types.BuiltinFunctionType)]
+    if held:
+        return ": its modules are frozen. Leave gm.freeze out, or declare gm.param nodes"
+    if objects:
+        return (
+            f": the arrays inside {objects[0]} are constants, as those of any object that is no Equinox module. Declare"
+            " them by gm.param, or give an Equinox module"
+        )
+    return ". Declare gm.param nodes, or give it an Equinox module; arrays that a function closes over are constants"
 
 
 def _mark(node: Any) -> Any:

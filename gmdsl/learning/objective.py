@@ -10,9 +10,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.settings import Checked
 from gmdsl.models.model import Model
 
 type Data = Mapping[str, Any]
@@ -57,7 +60,7 @@ class Batch(Mapping[str, Any]):
         return cls(*parts)
 
 
-class Objective(eqx.Module):
+class Objective(Checked, eqx.Module):
     """A function of model and data to be minimised. Subclasses give `loss`; the rest has defaults.
 
     A model is what the user gave to `gm.fit`: a `gm.Model`, or a noised family with a network. What is learned is what
@@ -102,6 +105,47 @@ class Objective(eqx.Module):
             batch: arrays by name, one datum per row.
             state: what the last call returned, or `init`.
         """
+
+
+def checked_returns(objective: Objective, found: Any, state: Any) -> Any:
+    """What `loss` returned, when it is what a loss returns.
+
+    Args:
+        objective: for messages.
+        found: what was returned.
+        state: what the call was given.
+
+    Raises:
+        SpecError: says what was returned and what is needed.
+    """
+    name = f"{type(objective).__name__}.loss"
+    form = "Return loss, (state, metrics): one number, the next state as init makes it, and a dict of numbers."
+    if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[1], tuple) or len(found[1]) != 2:
+        raise SpecError(f"{name}: it returned {_described(found)}. {form}")
+    value, (after, metrics) = found
+    if np.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        given = f"dtype {jnp.result_type(value)}" if np.shape(value) == () else f"shape {np.shape(value)}"
+        raise SpecError(f"{name}: the loss is one real number, but it has {given}. Average over the batch.")
+    if not isinstance(metrics, dict) or any(not hasattr(number, "dtype") for number in map(_number, metrics.values())):
+        raise SpecError(f"{name}: the metrics are no dict of numbers. {form}")
+    shapes = [jax.tree.map(lambda leaf: (np.shape(leaf), jnp.result_type(leaf)), tree) for tree in (state, after)]
+    if shapes[0] != shapes[1]:
+        raise SpecError(
+            f"{name}: the next state is {shapes[1]}, but it was {shapes[0]}. Keep its structure and shapes."
+        )
+    return found
+
+
+def _described(found: Any) -> str:
+    """What a value is made of, in words."""
+    if isinstance(found, tuple):
+        return f"({', '.join(map(_described, found))})"
+    return "an array" if hasattr(found, "dtype") else type(found).__name__
+
+
+def _number(value: Any) -> Any:
+    """A number as an array; anything else as it is."""
+    return np.asarray(value) if isinstance(value, bool | int | float) else value
 
 
 def check_model(objective: Objective, model: Any) -> None:

@@ -20,6 +20,7 @@ from gmdsl.compiler.integrals.quadrature import MOST_DIMENSIONS, Quadrature, int
 from gmdsl.core.errors import SpecError, check_positive, unknown_name
 from gmdsl.core.pytrees.function import Function
 from gmdsl.core.random.keys import seed_key
+from gmdsl.core.settings import checked_settings
 from gmdsl.exact.discrete_sums import expectation_of
 from gmdsl.exact.marginal import accounts
 from gmdsl.graph.evaluate import completed, log_density
@@ -79,6 +80,7 @@ class MonteCarlo(eqx.Module):
         check_positive(self, "draws")
 
 
+@checked_settings
 def expectation(
     model: Any, function: Callable[[Mapping[str, Array]], Any], method: Any = None, *, seed: int = 0, **settings: Any
 ) -> Expectation:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.settings import checked_settings
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
 from gmdsl.learning.objective import Data, Objective
@@ -19,6 +20,7 @@ from gmdsl.run.training import Fit, make_trainer, train
 from gmdsl.spaces.space import dtype_of
 
 
+@checked_settings
 def fit(
     model: Any,
     data: Data,

@@ -12,6 +12,7 @@ from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.random.keys import checked_seed
 from gmdsl.core.runtime.garbage import uncollected
 from gmdsl.core.runtime.interrupts import keeping
+from gmdsl.core.settings import checked_settings
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import RARE
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gmdsl.inference.path import Path, PathSampler
 
 
+@checked_settings
 def sample(
     model: "Model | Path | Noised",
     sampler: "Sampler | PathSampler | Generator | None" = None,

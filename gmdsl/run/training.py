@@ -17,8 +17,8 @@ from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.keys import seed_key
 from gmdsl.core.random.subset import subset
 from gmdsl.diffusion.noised import Noised
-from gmdsl.learning.learnable import learnable
-from gmdsl.learning.objective import Batch, Data, Objective, rows
+from gmdsl.learning.learnable import learnable, unlearned
+from gmdsl.learning.objective import Batch, Data, Objective, checked_returns, rows
 from gmdsl.models.model import Model
 from gmdsl.run.progress import Progress
 
@@ -112,7 +112,8 @@ def train_block(
     update = trainer.optimizer.value.update
 
     def loss(moving: Any, key: jax.Array, batch: Batch, state: Any) -> Any:
-        return trainer.objective.value.loss(key, trainer.model(moving, still), batch, state)
+        objective = trainer.objective.value
+        return checked_returns(objective, objective.loss(key, trainer.model(moving, still), batch, state), state)
 
     def step(index: jax.Array, carry: Any) -> Any:
         moving, optimizer_state, state, averaged = carry
@@ -161,7 +162,7 @@ def make_trainer(model: Any, objective: Objective, optimizer: Any, size: int | N
     marks = jax.tree.leaves(learnable(model))
     moves = tuple(mark for mark, array in zip(marks, skeleton.marks, strict=True) if array)
     if not any(moves):
-        raise SpecError("fit(...): the model has nothing to learn. Declare gm.param nodes, or give it a module.")
+        raise SpecError(f"fit(...): the model has nothing to learn{unlearned(model)}.")
     moving = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if moves_)
     still = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if not moves_)
     chosen = Constant(optax.adam(1e-3) if optimizer is None else optimizer)

@@ -6,6 +6,7 @@ A support whose bounds depend on other variables keeps its kind here and gets it
 from typing import Any, ClassVar
 
 import equinox as eqx
+import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.spaces.space import Shape, Space, constraints, sizes_of
@@ -29,6 +30,12 @@ class Interval(Space):
     shape: Shape = eqx.field(static=True)
 
     def __init__(self, low: float, high: float, *shape: int):
+        for end, value in (("lower", low), ("upper", high)):
+            if np.ndim(value):
+                raise SpecError(
+                    f"Interval({end} end of shape {np.shape(value)}): both ends are one number each. Where they differ"
+                    " between elements, declare dist.Uniform(low, high) in gm.joint, or one variable each."
+                )
         if not low < high:
             raise SpecError(f"Interval({low}, {high}): the lower end is not below the upper end. Swap them.")
         self.low, self.high, self.shape = float(low), float(high), sizes_of("Interval", shape)

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -94,3 +95,14 @@ def test_the_process_comes_second_as_an_instance():
         gm.noise(model, gm.VP)
     with pytest.raises(gm.SpecError, match=r"noise\(model, Model\)"):
         gm.noise(gm.VP(), model)
+
+
+def test_a_label_is_summed_out_before_noise_is_added():
+    labelled = gm.joint(k=dist.Categorical(jnp.ones(2) / 2), x=lambda k: dist.Normal(jnp.array([-2.0, 2.0])[k], 1.0))
+    with pytest.raises(gm.SpecError, match=r"noise\(model.marginalize\('k'\), ...\)"):
+        gm.noise(labelled, gm.VP(), variables=["x"])
+    x, t = 1.0, 0.5
+    noised, process = gm.noise(labelled.marginalize("k"), gm.VP()), gm.VP()
+    alpha, spread = process.alpha(t), process.alpha(t) ** 2 + process.sigma(t) ** 2
+    mixed = lambda x: jnp.logaddexp(*(-0.5 * (x - alpha * m) ** 2 / spread for m in (-2.0, 2.0)))  # noqa: E731
+    np.testing.assert_allclose(noised.score(x, t), jax.grad(mixed)(x), rtol=1e-5)

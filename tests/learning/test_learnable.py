@@ -1,7 +1,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
+import pytest
 
 import gmdsl as gm
 from gmdsl.learning.learnable import learnable
@@ -35,3 +37,27 @@ def test_a_frozen_module_computes_the_same_and_is_not_learnable():
     model = gm.energy(gm.freeze(part), x=gm.Real(3))
     assert sum(jax.tree.leaves(learnable(model))) == 0
     assert float(gm.compile(model).energy({"x": jnp.ones(3)})) == 6.0
+
+
+class Plain:
+    """A callable with arrays that is no module."""
+
+    def __init__(self):
+        self.weight = np.ones(3)
+
+    def __call__(self, x):
+        return jnp.sum(self.weight * x**2)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (Plain(), "inside Plain are constants.*gm.param"),
+        (jax.tree_util.Partial(lambda w, x: jnp.sum(w * x**2), np.ones(3)), "inside Partial are constants"),
+        (lambda x: jnp.sum(x**2), "that a function closes over are constants"),
+        (gm.freeze(Part(jnp.ones(3), jnp.array(2))), "its modules are frozen"),
+    ],
+)
+def test_why_there_is_nothing_to_learn(function, message):
+    with pytest.raises(gm.SpecError, match=f"nothing to learn.*{message}"):
+        gm.fit(gm.energy(function, x=gm.Real(3)), {"x": np.ones((4, 3))}, gm.MaximumLikelihood(gm.MALA()), steps=1)

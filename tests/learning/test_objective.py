@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import optax
+import pytest
 
 import gmdsl as gm
 from gmdsl.learning.objective import rows
@@ -26,3 +27,33 @@ def test_an_objective_of_your_own_keeps_its_state_between_steps_and_blocks():
 
 def test_rows_counts_the_data():
     assert rows({"a": jnp.zeros((5, 2)), "b": jnp.zeros(5)}) == 5
+
+
+def total(batch):
+    return jnp.sum(batch["x"])
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (
+            lambda batch: (1.0, 2.0, 3.0),
+            r"Mine.loss: it returned \(float, float, float\). Return loss, \(state, metrics\)",
+        ),
+        (total, "it returned an array"),
+        (lambda batch: (total(batch), ()), r"it returned \(an array, \(\)\)"),
+        (lambda batch: (batch["x"], ((), {})), r"one real number, but it has shape \(3,\)"),
+        (lambda batch: (1, ((), {})), "one real number, but it has dtype int32"),
+        (lambda batch: (total(batch), ((), {"a": "text"})), "the metrics are no dict of numbers"),
+        (lambda batch: (total(batch), ((), [1.0])), "the metrics are no dict of numbers"),
+        (lambda batch: (total(batch), (jnp.ones(3), {})), r"the next state is .*\(3,\).*, but it was \(\)"),
+    ],
+)
+def test_what_a_loss_returns_is_checked(returned, message):
+    class Mine(gm.Objective):
+        def loss(self, key, model, batch, state):
+            return returned(batch)
+
+    model = gm.energy(lambda x, a: a * x**2, x=gm.Real(), a=gm.param(1.0))
+    with pytest.raises(gm.SpecError, match=message):
+        gm.fit(model, {"x": np.ones(3)}, Mine(), steps=2, progress=False)

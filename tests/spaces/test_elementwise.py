@@ -25,3 +25,8 @@ def test_descriptions_read_like_the_declaration():
 def test_wrong_ends_are_refused():
     with pytest.raises(gm.SpecError, match="not below the upper end"):
         gm.Interval(1.0, 1.0)
+
+
+def test_ends_that_are_arrays_are_refused_with_the_way_out():
+    with pytest.raises(gm.SpecError, match=r"Interval\(lower end of shape \(2,\)\): .*dist.Uniform"):
+        gm.Interval(np.zeros(2), np.ones(2))

@@ -37,6 +37,19 @@ def test_other_supports_keep_kind_and_degrees_of_freedom():
     assert counts.discrete
 
 
+def test_whole_numbers_between_two_ends_can_be_listed():
+    space = space_of(dist.DiscreteUniform(2, 4).support, ())
+    assert (space.first, space.cardinality) == (2, 3)
+    model = gm.joint(k=dist.DiscreteUniform(2, 4), y=lambda k: dist.Normal(1.0 * k, 1.0)).condition(y=3.5)
+    right = np.exp(-0.5 * (3.5 - np.arange(2, 5)) ** 2)
+    found = gm.log_normalizer(model).log_z
+    np.testing.assert_allclose(found, np.log(right.mean() / np.sqrt(2 * np.pi)), rtol=1e-6)
+    tree = gm.sample(model, gm.Gibbs(), draws=2000, warmup=10, progress=False)
+    shares = [(tree["posterior"]["k"].values == k).mean() for k in (2, 3, 4)]
+    error = 5.0 * np.sqrt(0.25 / 8000)  # independent draws of one variable; false alarms below 1e-5
+    np.testing.assert_allclose(shares, right / right.sum(), atol=error)
+
+
 def test_traced_bounds_make_the_support_move():
     found = []
     jax.eval_shape(lambda a: found.append(space_of(constraints.interval(0.0, a), ())), 1.0)

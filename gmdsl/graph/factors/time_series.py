@@ -138,6 +138,8 @@ class Scan(Declared):
                 return carry, log_prob(distribution, value, self.guarded)
 
             _, rest = jax.lax.scan(advance, self.steps.start_carry(values), inputs)
+        if first.ndim != rest.ndim:  # a vector of one law beside elements of their own
+            first, rest = (jnp.sum(terms, axis=range(1, terms.ndim)) for terms in (first, rest))
         return {self.child: jnp.concatenate([first, rest])}
 
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:

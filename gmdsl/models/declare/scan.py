@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from gmdsl.core.errors import SpecError
@@ -48,8 +49,8 @@ def scan(
         first: the distribution of the first value, or a function of nodes that returns it.
         length: how many values; by default as many as the nodes in `each` have rows.
         each: nodes of which step t reads row t; `first` reads row 0.
-        carry: the carry that the second value sees: a number, or a function of nodes. An array or a pytree of arrays
-            may be returned.
+        carry: the carry that the second value sees: a number, an array, or a function of nodes that returns a pytree
+            of arrays.
 
     Returns:
         A node. Its values have time as their first axis.
@@ -98,7 +99,9 @@ def _call(which: str, value: Any) -> Call:
     """The call of the first distribution or of the first carry."""
     if isinstance(value, Given):
         return call_by_order(value.function, value.variables)
-    if is_distribution(value) or (which == "carry" and isinstance(value, int | float)):
+    if is_distribution(value) or (
+        which == "carry" and isinstance(value, int | float | np.number | np.ndarray | jax.Array)
+    ):
         return call_by_name(Constant(value))
     if callable(value) and not isinstance(value, type):
         return call_by_name(value)

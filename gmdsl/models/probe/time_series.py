@@ -72,9 +72,13 @@ class _Second:
     def _both(self, values: Mapping[str, Any]) -> Any:
         found = self.step(values)
         if not isinstance(found, tuple) or len(found) != 2 or not is_distribution(found[1]):
-            raise SpecError(
-                f"{self.name}: with carry=, a step returns (carry, distribution), not {type(found).__name__}."
+            given = (
+                [type(part).__name__ if is_distribution(part) else "value" for part in found]
+                if isinstance(found, tuple)
+                else []
             )
+            what = f"({', '.join(given)})" if isinstance(found, tuple) else type(found).__name__
+            raise SpecError(f"{self.name}: with carry=, a step returns (carry, distribution), not {what}.")
         return found
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.random.keys import checked_seed, row_seed
+from gmdsl.core.settings import checked_settings
 from gmdsl.inference.path import Path, PathSampler
 from gmdsl.learning.guide import as_guide
 from gmdsl.models.model import Model
@@ -24,6 +25,7 @@ from gmdsl.results.estimate import LogZ
 from gmdsl.run.populations.log_z import log_z
 
 
+@checked_settings
 def log_marginal(
     model: Model,
     values: Mapping[str, Any] | None = None,

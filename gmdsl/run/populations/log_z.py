@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.settings import checked_settings
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path
 from gmdsl.results.estimate import LogZ
@@ -38,6 +39,7 @@ class Agreement:
         return "\n".join([*lines, f"largest gap: {self.worst:.1f} standard errors"])
 
 
+@checked_settings
 def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> Any:
     """The log normalising constant of the model at the end of a path, or of a model.
 

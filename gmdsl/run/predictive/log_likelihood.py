@@ -7,6 +7,7 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_target import FlatTarget, over_points
 from gmdsl.core.errors import SpecError
+from gmdsl.core.settings import checked_settings
 from gmdsl.diffusion.flow_likelihood import flow_log_likelihood
 from gmdsl.diffusion.noised import Noised
 from gmdsl.graph.conditional import Conditional
@@ -18,6 +19,7 @@ from gmdsl.run.predictive.gaps import without_gaps
 from gmdsl.run.predictive.points import posterior_points, with_group
 
 
+@checked_settings
 def log_likelihood(
     model: Model | Noised,
     data: Any,

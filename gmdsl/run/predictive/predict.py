@@ -14,6 +14,7 @@ import numpy as np
 from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.keys import seed_key
+from gmdsl.core.settings import checked_settings
 from gmdsl.graph.ancestral import check_domains
 from gmdsl.models.model import Model
 from gmdsl.results.arguments import is_tree, tree_and_model
@@ -22,6 +23,7 @@ from gmdsl.run.predictive.new_rows import predictions
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, refuse_energies, with_group
 
 
+@checked_settings
 def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     """Draws from the joint density before anything is observed.
 
@@ -55,6 +57,7 @@ def sample_prior(model: Model, *, draws: int = 1000, seed: int = 0) -> Any:
     return as_tree(model, groups, {**attributes(), "seed": seed})
 
 
+@checked_settings
 def predict(
     tree: Any,
     model: Model,

@@ -1,3 +1,5 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -48,3 +50,25 @@ def test_rebuilding_a_model_with_a_path_compiles_nothing(compilations):
     before = len(compilations)
     gm.compile(build()).log_density({"x": np.ones(3, np.float32)})
     assert len(compilations) == before
+
+
+def test_a_first_value_of_elements_may_precede_steps_of_vectors():
+    path = gm.scan(
+        lambda last: dist.MultivariateNormal(last, jnp.eye(2)), first=dist.Normal(0.0, 1.0).expand([2]), length=5
+    )
+    model = gm.joint(x=path)
+    np.testing.assert_allclose(
+        gm.compile(model).log_density({"x": np.zeros((5, 2))}), -5 * np.log(2 * np.pi), rtol=1e-6
+    )
+    assert model.condition(x=np.zeros((5, 2))).sample(jax.random.key(0), 3) is not None
+
+
+def test_a_carry_may_start_as_an_array():
+    def step(before, carry):
+        return carry + 1.0, dist.Normal(carry.sum(), 1.0)
+
+    path = gm.scan(step, first=dist.Normal(0.0, 1.0), length=3, carry=np.zeros(2))
+    value = gm.compile(gm.joint(x=path)).log_density({"x": np.array([0.0, 0.0, 2.0])})
+    np.testing.assert_allclose(value, -1.5 * np.log(2 * np.pi), rtol=1e-6)
+    with pytest.raises(gm.SpecError, match=r"returns \(carry, distribution\), not \(Normal, value\)"):
+        gm.joint(x=gm.scan(lambda b, c: (dist.Normal(b, 1.0), c), first=dist.Normal(0.0, 1.0), length=3, carry=0.0))

@@ -1,0 +1,103 @@
+"""Names of settings: what another library calls a setting, and what it is called here."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gmdsl.core.errors import SpecError
+
+ELSEWHERE: dict[str, tuple[str, ...]] = {  # the name here, and names in NumPyro, PyMC, Stan, BlackJAX, TFP, optax
+    "draws": ("num_samples", "n_samples", "num_draws", "iter_sampling", "num_results", "n_iter", "iter", "samples"),
+    "warmup": ("num_warmup", "tune", "iter_warmup", "warmup_steps", "num_burnin_steps", "burn_in", "burnin", "n_tune"),
+    "chains": ("num_chains", "n_chains", "nchains"),
+    "chain_mode": ("chain_method",),
+    "seed": ("random_seed", "rng_key", "key", "random_state", "rng_seed"),
+    "init": (
+        "init_params",
+        "initvals",
+        "inits",
+        "init_strategy",
+        "start",
+        "initial_position",
+        "init_values",
+        "initial",
+    ),
+    "thin": ("thinning", "num_steps_between_results"),
+    "progress": ("progress_bar", "progressbar", "show_progress"),
+    "target_accept": ("target_accept_prob", "target_acceptance_rate", "adapt_delta", "target_accept_rate"),
+    "max_tree_depth": ("max_treedepth", "max_num_doublings", "tree_depth"),
+    "step_size": ("stepsize", "epsilon", "learning_rate", "step", "lr"),
+    "steps": ("num_steps", "n_steps", "num_integration_steps", "num_leapfrog_steps", "k", "epochs", "num_epochs"),
+    "particles": ("num_particles", "n_particles"),
+    "temperatures": ("num_temperatures", "num_intermediate", "n_temperatures", "betas"),
+    "batch_size": ("minibatch_size", "batchsize", "subsample_size"),
+    "data": ("new_data", "predictions_data"),
+    "optimizer": ("optim", "optimiser", "learning_rate", "lr"),
+}
+HINTS = {
+    ("fit", "learning_rate"): "optimizer=optax.adam(...)",
+    ("fit", "lr"): "optimizer=optax.adam(...)",
+    ("fit", "epochs"): "steps=, the number of optimiser steps",
+    ("fit", "num_epochs"): "steps=, the number of optimiser steps",
+}
+
+
+def checked_settings[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose unknown keyword arguments are named with what they are called here.
+
+    >>> @checked_settings
+    ... def sample(*, draws=1): return draws
+    >>> sample(num_samples=3)
+    Traceback (most recent call last):
+    gmdsl.core.errors.SpecError: sample(num_samples=...): there is no such setting. It is called draws here.
+    """
+    parameters = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not kwargs.keys() <= parameters.keys():
+            check_settings(function.__name__, parameters, kwargs)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def check_settings(name: str, parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> None:
+    """Refuses keyword arguments that a function or a class does not have.
+
+    Args:
+        name: what was called.
+        parameters: its parameters.
+        given: the keyword arguments.
+
+    Raises:
+        SpecError: names the setting that was meant, or all there are.
+    """
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.POSITIONAL_ONLY and n != "self"]
+    for setting in given:
+        if setting not in known:
+            raise SpecError(f"{name}({setting}=...): there is no such setting. {_advice(name, setting, known)}")
+
+
+def _advice(name: str, setting: str, known: list[str]) -> str:
+    if (name, setting) in HINTS:
+        return f"Use {HINTS[name, setting]}."
+    called = [here for here, elsewhere in ELSEWHERE.items() if setting in elsewhere and here in known]
+    if called:
+        return f"It is called {called[0]} here."
+    if close := difflib.get_close_matches(setting, known, 1):
+        return f"Did you mean {close[0]}?"
+    return f"There are {', '.join(known)}." if known else "It has no settings."
+
+
+class Checked:
+    """A class whose unknown keyword arguments are named with what they are called here."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            check_settings(cls.__name__, inspect.signature(cls).parameters, kwargs)
+        return super().__new__(cls)
