@@ -53,12 +53,12 @@ def checked_settings[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     Traceback (most recent call last):
     gmdsl.core.errors.SpecError: sample(num_samples=...): there is no such setting. It is called draws here.
     """
-    parameters = inspect.signature(function).parameters
+    parameters, name = inspect.signature(function).parameters, getattr(function, "__name__", "function")
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         if not kwargs.keys() <= parameters.keys():
-            check_settings(function.__name__, parameters, kwargs)
+            check_settings(name, parameters, kwargs)
         return function(*args, **kwargs)
 
     return checked

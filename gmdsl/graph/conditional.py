@@ -10,6 +10,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from gmdsl.graph.factor import Factor, Values, title
+from gmdsl.spaces.space import Space
 
 
 class Conditional(Factor):
@@ -28,6 +29,23 @@ class Conditional(Factor):
     def drawable(self) -> bool:
         """Whether it can be drawn from; by default where it is normalised."""
         return self.normalized
+
+    def batch_rank(self, child: str, values: Values) -> int | None:
+        """How many axes of a child number independent elements; None where that is not known.
+
+        Args:
+            child: its name.
+            values: any values of all variables and data, for their shapes.
+        """
+        return None
+
+    def resized(self, values: Values) -> "tuple[Conditional, dict[str, Space]] | None":
+        """The factor for data of other sizes, with the spaces of its children; None where it is made for one size.
+
+        Args:
+            values: data, and observed variables that stay observed.
+        """
+        return None
 
     def parents_of(self, child: str, values: Values) -> set[str]:
         """The parents that the conditional of one child reads; by default all.

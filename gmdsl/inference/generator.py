@@ -32,6 +32,12 @@ class Prepared[G](NamedTuple):
 class Generator(Checked, eqx.Module):
     """Makes independent draws. Subclasses give `draw`; the rest has defaults.
 
+    Its `target` is of the class that it `takes`. A `gmdsl.inference.target.Target` is a density on flat unconstrained
+    vectors: `target.dim` is their length, `target.log_density(x)` and `target.score(x)` the log-density with the
+    Jacobian and its gradient at a vector of shape (dim,). Values of the model's variables are made of the vectors
+    by the driver. A `FlatFamily` is a noised family on such vectors: `score(x, t)`, `denoise(x, t)`, `velocity(x, t)`,
+    with its `process`.
+
     `takes`, `bias` and `resamples` are class attributes, or properties where they depend on settings.
     """
 

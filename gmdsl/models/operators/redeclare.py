@@ -104,10 +104,10 @@ def _probe_again(
             warnings.simplefilter("ignore", RankWarning)  # said when it was declared
             probe_energy(factor.label, factor.call, dict(known))
         return factor
-    if resized and isinstance(factor, Conditional) and hasattr(factor, "resized"):
-        factor, new = factor.resized(given)
-        spaces.update(new)
-        return factor
+    anew = factor.resized(given) if resized and isinstance(factor, Conditional) else None
+    if anew is not None:
+        spaces.update(anew[1])
+        return anew[0]
     for name in resized:
         raise SpecError(
             f"{operation}(data=...): {factor.name} was built for {name} of shape {shapes[name]} and cannot be"

@@ -1,14 +1,16 @@
 """Running a path sampler: log Z with its standard error, or draws in an ArviZ tree."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import checked_settings
 from gmdsl.inference.generator import Generator
-from gmdsl.inference.path import Path
+from gmdsl.inference.path import Path, PathSampler
+from gmdsl.models.model import Model
 from gmdsl.results.estimate import LogZ
 from gmdsl.run.populations.generators import generate
 from gmdsl.run.populations.paths import run_population
@@ -39,8 +41,14 @@ class Agreement:
         return "\n".join([*lines, f"largest gap: {self.worst:.1f} standard errors"])
 
 
+@overload
+def log_z(path: Path | Model, sampler: PathSampler | Generator, *, seed: int = 0, draws: int = 4096) -> LogZ: ...
+@overload
+def log_z(
+    path: Path | Model, sampler: Sequence[PathSampler | Generator], *, seed: int = 0, draws: int = 4096
+) -> Agreement: ...
 @checked_settings
-def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> Any:
+def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> LogZ | Agreement:
     """The log normalising constant of the model at the end of a path, or of a model.
 
     Args:

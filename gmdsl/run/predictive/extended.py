@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from gmdsl.core.errors import SpecError, unknown_name
+from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor_graph import shapes_of
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import Scan
@@ -37,7 +38,7 @@ def check_extended(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
                 " to grow, as where its distribution is expanded by the size of some data."
             )
         maker = next(factor for factor in fresh.factors if name in factor.children)
-        if not isinstance(maker, Distributed) or grown[0] >= _batch_rank(fresh, maker, name):
+        if not isinstance(maker, Distributed) or grown[0] >= (_batch_rank(fresh, maker, name) or 0):
             raise SpecError(
                 f"{operation}: its elements depend on each other along that axis, so new ones cannot be drawn alone."
                 f" Draw all of it anew by resample=[{name!r}]."
@@ -61,8 +62,9 @@ def check_independent(fresh: Model, model: Model, names: tuple[str, ...]) -> Non
     for name in names:
         maker = next((factor for factor in fresh.factors if name in factor.children), None)
         old, new = model.spaces[name].shape, fresh.spaces[name].shape
-        if isinstance(maker, Distributed) or hasattr(maker, "batch_rank"):
-            axes = range(_batch_rank(fresh, maker, name), len(new))
+        rank = None if maker is None else _batch_rank(fresh, maker, name)
+        if maker is not None and rank is not None:
+            axes = range(rank, len(new))
             rows = [np.shape(fresh.data[n])[:1] for n in changed if reads_of(model, (n,)) & set(maker.parents)]
             together = any(old[axis] != new[axis] or (new[axis],) in rows for axis in axes)
         else:
@@ -83,11 +85,13 @@ def joined(old: np.ndarray, anew: Any) -> np.ndarray:
     return found
 
 
-def _batch_rank(fresh: Model, maker: Any, name: str) -> int:
-    """How many axes of a variable number independent elements."""
+def _batch_rank(fresh: Model, maker: Any, name: str) -> int | None:
+    """How many axes of a variable number independent elements; None where that is not known."""
     found: list[int] = []
     known = shapes_of(fresh)
     if not isinstance(maker, Distributed):
+        if not isinstance(maker, Conditional):
+            return None
         point = {n: np.zeros(v.shape, v.dtype) if isinstance(v, jax.ShapeDtypeStruct) else v for n, v in known.items()}
         return maker.batch_rank(name, {**point, **fresh.data})
     shapes = {v: known[v] for v in maker.parents if isinstance(known[v], jax.ShapeDtypeStruct)}
