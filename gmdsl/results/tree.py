@@ -78,7 +78,25 @@ def _dataset(arrays: dict[str, Any], leading: Any, dims: Any, coords: Any, attrs
         axes |= {axis: _numbers(axis, first.shape[i]) for i, axis in enumerate(leading)}
     values = {label: axis[0] for label, axis in axes.items()}
     indexes = {label: axis[1] for label, axis in axes.items()}
-    return xarray.Dataset(variables, coords=xarray.Coordinates(values, indexes=indexes), attrs=attrs)
+    return xarray.Dataset(_ordered(variables), coords=xarray.Coordinates(values, indexes=indexes), attrs=attrs)
+
+
+def _ordered(variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables, those of more axes first where that makes all axes come in one order.
+
+    ArviZ labels a table by the axes in the order of their first appearance: a matrix whose axes stand the other way
+    round there, because a vector before it has its last one, gets the labels of its transpose.
+    """
+    return variables if _agree(variables) else dict(sorted(variables.items(), key=lambda item: -item[1].ndim))
+
+
+def _agree(variables: dict[str, Any]) -> bool:
+    place: dict[Any, int] = {}
+    for variable in variables.values():
+        for axis in variable.dims:
+            place.setdefault(axis, len(place))
+    orders = [[place[axis] for axis in variable.dims] for variable in variables.values()]
+    return all(order == sorted(order) for order in orders)
 
 
 def _axis(label: str, values: np.ndarray) -> tuple[Any, Any]:

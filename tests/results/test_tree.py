@@ -4,6 +4,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.results.tree import as_tree
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +42,22 @@ def test_editing_a_tree_does_not_touch_the_model():
     tree = gm.sample(model, gm.NUTS(), chains=1, draws=2, warmup=2, progress=False)
     tree["observed_data"]["y"].values[...] = 100.0
     assert float(model.observed["y"]) == 1.0
+
+
+def test_tables_of_arviz_label_a_matrix_that_shares_an_axis_with_a_vector():
+    """Its first column is the mean of each element, whose labels are known here."""
+    vector, matrix = np.arange(3.0), 10.0 * np.arange(6.0).reshape(2, 3)
+    model = gm.joint(
+        a=dist.Normal(vector, 0.01),
+        b=dist.Normal(matrix, 0.01),
+        dims={"a": ["k"], "b": ["row", "k"]},
+        coords={"k": ["x", "y", "z"], "row": ["r0", "r1"]},
+    )
+    draws = {"a": np.broadcast_to(vector, (2, 50, 3)), "b": np.broadcast_to(matrix, (2, 50, 2, 3))}
+    noise = np.random.default_rng(0)
+    tree = as_tree(model, {"posterior": {n: v + 0.01 * noise.normal(size=v.shape) for n, v in draws.items()}}, {})
+    means = az.summary(tree, kind="stats")["mean"]
+    for i, row in enumerate(("r0", "r1")):
+        for j, k in enumerate("xyz"):
+            np.testing.assert_allclose(means[f"b[{row}, {k}]"], matrix[i, j], atol=0.01)
+            np.testing.assert_allclose(means[f"a[{k}]"], vector[j], atol=0.01)
