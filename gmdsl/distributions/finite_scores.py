@@ -3,6 +3,7 @@
 Where a label has no mass at the data, as a count of 3 at the rate 0 of a zero-inflated model or a negative value under
 the gamma part of a mixture, its term is -inf and adds nothing. Reverse differentiation multiplies its zero weight by an
 infinite slope, which is NaN. The slope is kept finite by a value or a parameter that is replaced before the formula.
+At a closed end, as a beta with a concentration of one has at 0, the slope by the other parameters is the true one.
 """
 
 import copy
@@ -12,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import gammaln
 
 from gmdsl.distributions.recognise import is_distribution
 
@@ -46,6 +48,8 @@ def _methods() -> dict[type, Callable[..., Any]]:
 
     return {
         dist.Poisson: _poisson,
+        dist.Beta: _beta,
+        dist.Dirichlet: _dirichlet,
         GeometricProbs: _geometric,
         MultinomialProbs: _multinomial,
         dist.MixtureGeneral: _mixture,
@@ -64,6 +68,25 @@ def _poisson(distribution: Any, value: Any) -> Any:
     zero = rate == 0
     density = _at(distribution, value, rate=jnp.where(zero, 1.0, rate))
     return jnp.where(zero, jnp.where(value == 0, -rate, -jnp.inf), density)
+
+
+def _beta(distribution: Any, value: Any) -> Any:
+    share = jnp.stack([value, 1.0 - jnp.asarray(value)], axis=-1)
+    return _simplex(share, vars(distribution)["_dirichlet"].concentration)
+
+
+def _dirichlet(distribution: Any, value: Any) -> Any:
+    return _simplex(jnp.asarray(value), distribution.concentration)
+
+
+def _simplex(share: Any, concentration: Any) -> Any:
+    """The log-density of shares, some of which may be zero."""
+    none, outside = share <= 0, share < 0
+    terms = (concentration - 1.0) * jnp.log(jnp.where(none, 1.0, share))
+    at_zero = jnp.where(outside | (concentration > 1), -jnp.inf, jnp.inf)
+    terms = jnp.where(outside | none & (concentration != 1), at_zero, terms)
+    constant = jnp.sum(gammaln(concentration), axis=-1) - gammaln(jnp.sum(concentration, axis=-1))
+    return jnp.sum(terms, axis=-1) - constant
 
 
 def _geometric(distribution: Any, value: Any) -> Any:

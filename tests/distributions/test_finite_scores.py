@@ -75,6 +75,29 @@ def test_parts_of_a_mixture_are_evaluated_in_their_support(x64, part, value):
     np.testing.assert_allclose(jax.grad(density)(0.9), right, rtol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("law", "value"),
+    [
+        (lambda c: dist.Beta(1.0, c), 0.0),
+        (lambda c: dist.Beta(c, 1.0), 1.0),
+        (lambda c: dist.Dirichlet(jnp.stack([jnp.ones(()), c, 1.5 * c])), jnp.array([0.0, 0.4, 0.6])),
+    ],
+)
+def test_closed_ends_have_the_slope_of_the_other_parameters(x64, law, value):
+    density, step = lambda c: with_finite_scores(law(c)).log_prob(value), 1e-6
+    right = (density(3.0 + step) - density(3.0 - step)) / (2 * step)
+    np.testing.assert_allclose(jax.grad(density)(3.0), right, rtol=1e-7)
+    inside = jnp.where(jnp.asarray(value) == 0, 1e-12, value)  # the limit
+    inside = jnp.where(inside == 1, 1 - 1e-12, inside)
+    np.testing.assert_allclose(density(3.0), law(3.0).log_prob(inside), rtol=1e-9)
+
+
+@pytest.mark.parametrize("law", [dist.Beta(0.7, 2.5), dist.Dirichlet(jnp.array([0.7, 2.5, 1.0]))])
+def test_shares_inside_have_the_density_of_numpyro(x64, law):
+    value = law.sample(jax.random.key(0), (20,))
+    np.testing.assert_allclose(with_finite_scores(law).log_prob(value), law.log_prob(value), rtol=1e-12)
+
+
 @pytest.mark.parametrize("distribution", [dist.Normal(0.0, 1.0), dist.Gamma(2.0, 1.0).expand([3]).to_event(1)])
 def test_other_laws_are_left_alone(distribution):
     assert with_finite_scores(distribution) is distribution
