@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -172,14 +174,92 @@ def test_a_sampler_without_a_step_to_tune_is_used_as_it_is():
 
 def test_a_discrete_hidden_variable_is_named():
     model = gm.joint(k=dist.Bernoulli(0.3), m=gm.param(0.0), x=lambda k, m: dist.Normal(k + m, 1.0))
-    with pytest.raises(gm.SpecError, match="k is discrete"):
+    with pytest.raises(gm.SpecError, match=r"k was declared .*discrete.*gm.Gibbs"):
         gm.fit(model, {"x": np.zeros(5)}, gm.MaximumLikelihood(gm.MALA(0.1)), steps=3, progress=False)
 
 
 def test_an_energy_of_discrete_variables_is_named():
     spins = gm.energy(lambda s, w: -w * s[0] * s[1], s=gm.Spin(2), w=gm.param(0.1))
-    with pytest.raises(gm.SpecError, match="s is discrete"):
+    with pytest.raises(gm.SpecError, match=r"s was declared .*discrete.*gm.Gibbs"):
         gm.fit(spins, {"s": np.ones((5, 2))}, gm.MaximumLikelihood(gm.MALA(0.1)), steps=3, progress=False)
+
+
+def spins_and_data():
+    """An Ising chain in fields, data of another law, and the moments of the model at given parameters by all states."""
+    def energy(s, w, h):
+        return -jnp.sum(w * s[1:] * s[:-1]) - jnp.sum(h * s)
+
+    model = gm.energy(energy, s=gm.Spin(5), w=gm.param(jnp.zeros(4)), h=gm.param(jnp.zeros(5)))
+    rng = np.random.default_rng(0)
+    data = np.where(rng.random((300, 5)) < 0.65, 1, -1)
+    data[:150, 1] = data[:150, 0]
+    states = np.array(list(itertools.product([-1, 1], repeat=5)))
+
+    def features(s):
+        return np.concatenate([s[:, 1:] * s[:, :-1], s], axis=1)
+
+    def moments(fitted):
+        weights = np.concatenate([np.asarray(fitted.params[name].value, float) for name in ("w", "h")])
+        probability = np.exp(features(states) @ weights)
+        return probability @ features(states) / probability.sum()
+
+    return model, {"s": data}, moments, features(data).mean(axis=0)
+
+
+def test_an_energy_of_few_spins_reaches_its_exact_maximum_where_the_moments_match(x64):
+    model, data, moments, wanted = spins_and_data()
+    fit = gm.fit(model, data, gm.MaximumLikelihood(), optimizer=optax.adam(0.05), steps=800, progress=False)
+    np.testing.assert_allclose(moments(fit.model), wanted, atol=1e-5)
+    assert fit.remark == ""
+    log_z = gm.log_normalizer(fit.model).log_z
+    density = gm.compile(fit.model)
+    mean = np.mean([density.log_density({"s": row}) for row in data["s"][:40]])
+    few = {"s": data["s"][:40]}
+    np.testing.assert_allclose(gm.MaximumLikelihood().loss(None, fit.model, Batch(few), ())[0], log_z - mean, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gm.MaximumLikelihood(gm.Gibbs(), steps=2, chains=512),
+        gm.ContrastiveDivergence(gm.Gibbs(), steps=2, persistent=True, chains=512),
+    ],
+    ids=["likelihood", "contrastive"],
+)
+def test_chains_of_spins_come_near_the_same_maximum(objective):
+    model, data, moments, wanted = spins_and_data()
+    optimizer = optax.adam(0.03)
+    fit = gm.fit(model, data, objective, optimizer=optimizer, steps=600, average=0.98, progress=False)
+    np.testing.assert_allclose(moments(fit.model), wanted, atol=0.04)  # four errors of 512 chains, averaged over 50 steps
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_machine_with_hidden_units_learns_a_law_that_its_visible_units_alone_cannot(exact):
+    """Three binary units of which an even number is on: all pairs are independent, only hidden units see it."""
+    rng = np.random.default_rng(1)
+    pairs = rng.integers(0, 2, (400, 2))
+    data = {"v": np.concatenate([pairs, pairs.sum(axis=1, keepdims=True) % 2], axis=1)}
+    weights = gm.param(jnp.asarray(rng.normal(size=(3, 4))))
+    model = gm.energy(
+        lambda v, k, w, a: -(v @ w + a) @ jax.nn.one_hot(k, 4),
+        v=gm.Binary(3), k=gm.Categorical(4), w=weights, a=gm.param(jnp.zeros(4)),
+    )  # fmt: skip
+    learned = model.marginalize("k") if exact else model
+    objective = gm.MaximumLikelihood() if exact else gm.MaximumLikelihood(gm.Gibbs(), steps=5, chains=512)
+    found = gm.fit(learned, data, objective, optimizer=optax.adam(0.05), steps=600, progress=False).model
+    visible = found if exact else found.marginalize("k")
+    density, log_z = gm.compile(visible), gm.log_normalizer(visible).log_z
+    loss = -np.mean([density.log_density({"v": row}) for row in data["v"][:100]]) + log_z
+    assert loss < np.log(4) + 0.15  # eight states equally likely would be log 8
+
+
+def test_a_sum_over_too_many_states_is_refused_with_the_way_out():
+    rng = np.random.default_rng(0)
+    coupling = jnp.asarray(rng.normal(size=(40, 40)))
+    glass = gm.energy(lambda s, w: w * s @ coupling @ s, s=gm.Spin(40), w=gm.param(0.1))
+    data = {"s": np.ones((5, 40), int)}
+    with pytest.raises(gm.SpecError, match=r"unnormalised.*no rule sums over s.*Give a sampler"):
+        gm.fit(glass, data, gm.MaximumLikelihood(), steps=3, progress=False)
 
 
 def test_held_out_data_have_no_chains():
