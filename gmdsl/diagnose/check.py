@@ -45,6 +45,7 @@ CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whate
     lambda run: sampler_stats.acceptance(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.energies(run.stats),
     lambda run: sampler_stats.bias(run.posterior),
+    lambda run: sampler_stats.noisy_end(run.posterior),
 )
 
 

@@ -1,9 +1,9 @@
 r"""The two tails of a distribution, $\log F(x)$ and $\log(1 - F(x))$.
 
 Far out, $1 - F$ is zero in floating point long before its logarithm is large; families with a closed form for the
-logarithm keep it. Gamma and beta integrals are taken in logarithms (`special`), since those of JAX lose their digits in
-single precision where shapes are large. Others take the logarithm of their `cdf`, which ends at minus infinity where the
-cdf underflows.
+logarithm keep it. Gamma and beta integrals are taken in logarithms (`special`), since those of JAX lose their digits
+in single precision where shapes are large. Others take the logarithm of their `cdf`, which ends at minus infinity
+where the cdf underflows.
 
 Reference:
     Maechler, *Accurately computing log(1 - exp(-|a|))*, 2012.
@@ -145,7 +145,9 @@ def _binomial(d: Any, x: Any) -> Tails:
 
 def _gamma_poisson(d: Any, x: Any) -> Tails:
     count = jnp.floor(x) + 1.0
-    above, below = log_beta_tails(jnp.maximum(count, 1.0), d.concentration, 1.0 / (1.0 + d.rate), d.rate / (1.0 + d.rate))
+    above, below = log_beta_tails(
+        jnp.maximum(count, 1.0), d.concentration, 1.0 / (1.0 + d.rate), d.rate / (1.0 + d.rate)
+    )
     return jnp.where(count <= 0, -jnp.inf, below), jnp.where(count <= 0, 0.0, above)
 
 

@@ -70,12 +70,12 @@ def distance_with(z: Array, width: Array, share: Array) -> Array:
 
 
 def _log_beyond(z: Array, distance: Array) -> Array:
-    """log of the mass beyond z + distance, over the density at z."""
+    """Log of the mass beyond z + distance, over the density at z."""
     return log_survival_ratio(z + distance) - distance * (z + 0.5 * distance)
 
 
 def _log_mass(z: Array, width: Array) -> Array:
-    """log of the mass of the interval, over the density at z."""
+    """Log of the mass of the interval, over the density at z."""
     bounded = jnp.isfinite(width)
     inner = jnp.where(bounded, width, 1.0)
     whole = log_survival_ratio(z)

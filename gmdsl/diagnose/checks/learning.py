@@ -118,7 +118,9 @@ def _held_out(history: dict[str, np.ndarray]) -> Finding | None:
     step = int(history["held_out_step"][best])
     evidence = f"the loss of held-out data was least at step {step}, and is {rise:.3g} above at the end"
     if best < 0.75 * values.size and rise > max(0.1 * fall, 3.0 * float(np.std(np.diff(values[best:])))):
-        return Finding("held out", "suspect", evidence, f"It learns the data by heart: stop at step {step}, or regularise.")
+        return Finding(
+            "held out", "suspect", evidence, f"It learns the data by heart: stop at step {step}, or regularise."
+        )
     return Finding("held out", "ok", evidence)
 
 

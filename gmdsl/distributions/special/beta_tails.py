@@ -59,7 +59,7 @@ def log_beta_power(a: Array, b: Array, p: Array, q: Array) -> Array:
 
 
 def _lower(a: Array, b: Array, p: Array, q: Array) -> Array:
-    """log I_p(a, b) where the mode lies above p."""
+    """Log I_p(a, b) where the mode lies above p."""
     raised = a < SMALL
     shape = jnp.where(raised, a + 1.0, a)  # I_p(a, b) = I_p(a + 1, b) + p^a q^b / (a B(a, b))
     n, slope = shape + b, jnp.maximum(shape * q - b * p, 0.0)

@@ -53,7 +53,7 @@ def normal_hazard(z: Array) -> Array:
 
 
 def _fraction(z: Array) -> Array:
-    """z + 1 / (z + 2 / (z + 3 / ...))."""
+    """Z + 1 / (z + 2 / (z + 3 / ...))."""
     found = z
     for level in range(_LEVELS, 0, -1):
         found = z + level / found
