@@ -23,6 +23,7 @@ from gmdsl.diagnose.checks.approximation import approximation
 from gmdsl.diagnose.checks.by_arviz import by_arviz
 from gmdsl.diagnose.checks.drift import drift
 from gmdsl.diagnose.checks.gradient import gradient
+from gmdsl.diagnose.checks.learning import learning
 from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.stein import stein
 from gmdsl.diagnose.checks.weights import weights
@@ -35,6 +36,7 @@ from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
 from gmdsl.results.arguments import tree_and_model
+from gmdsl.run.training import Fit
 
 CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whatever their model
     lambda run: sampler_stats.divergences(run.stats),
@@ -43,6 +45,7 @@ CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whate
     lambda run: sampler_stats.acceptance(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.energies(run.stats),
     lambda run: sampler_stats.bias(run.posterior),
+    lambda run: sampler_stats.noisy_end(run.posterior),
 )
 
 
@@ -50,7 +53,7 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     """Examines a run.
 
     Args:
-        tree: the result of `gm.sample`, or of `gm.log_z`.
+        tree: the result of `gm.sample`, of `gm.log_z`, or of `gm.fit`.
         model: the model it came from (or the path): adds Stein's identity and a test of the gradient.
         reference: a normalised, drawable model of the same variables that covers the target: adds the
             search for modes that no chain has seen. A path brings its own.
@@ -68,6 +71,8 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     >>> report.status, report["Stein identity"].status, report["mode audit"].status
     ('ok', 'ok', 'ok')
     """
+    if isinstance(tree, Fit):
+        return report(learning(tree))
     tree, model = tree_and_model(tree, model)
     if hasattr(tree, "log_weight") and hasattr(tree, "log_z"):
         return report([_constant_of(tree)])

@@ -13,6 +13,8 @@ from gmdsl.core.errors import SpecError
 from gmdsl.results.points import in_batches
 from gmdsl.spaces.space import dtype_of
 
+ALONG = 40  # draws of a chain that are kept at least; an effective size needs some
+
 
 @dataclass(frozen=True)
 class Positions:
@@ -22,11 +24,13 @@ class Positions:
     log_weight: Any = None
 
     def thinned(self, most: int) -> "Positions":
-        """At most so many points: every k-th of each chain."""
+        """At most so many points: every k-th draw, and of many chains every k-th, so that each keeps `ALONG` draws."""
         chains, draws, _ = self.x.shape
-        kept = np.unique(np.linspace(0, draws - 1, max(2, min(draws, most // chains))).astype(int))
-        weights = None if self.log_weight is None else self.log_weight[:, kept]
-        return Positions(self.x[:, kept], weights)
+        along = min(draws, max(most // chains, ALONG))
+        which = np.unique(np.linspace(0, chains - 1, max(1, min(chains, most // along))).astype(int))
+        kept = np.unique(np.linspace(0, draws - 1, along).astype(int))
+        weights = None if self.log_weight is None else self.log_weight[which][:, kept]
+        return Positions(self.x[which][:, kept], weights)
 
 
 def positions(tree: Any, density: Density) -> Positions:

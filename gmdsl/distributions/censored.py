@@ -15,6 +15,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array
 
 from gmdsl.distributions.bounds import batch_shape, checked_bounds
+from gmdsl.distributions.log_density import log_density
 from gmdsl.distributions.log_tails import log_tails
 
 
@@ -45,7 +46,7 @@ class Censored(dist.Distribution):
         return jnp.clip(drawn, self.low, self.high).astype(drawn.dtype)
 
     def log_prob(self, value: Any, *args: Any, **kwargs: Any) -> Array:
-        found = self.base_dist.log_prob(value)
+        found = log_density(self.base_dist, value)
         discrete = self.base_dist.support.is_discrete
         # Tails are taken at the value where it is not censored, so that infinite bounds leave no NaN in gradients.
         if self.low is not None:

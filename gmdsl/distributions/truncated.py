@@ -19,7 +19,9 @@ from numpyro.distributions import constraints
 
 from gmdsl.core.errors import SpecError
 from gmdsl.distributions.bounds import batch_shape, checked_bounds
+from gmdsl.distributions.log_density import log_density
 from gmdsl.distributions.log_tails import Tails, log_difference, log_tails
+from gmdsl.distributions.normal_interval import distance_with, far_bound, log_ratio
 
 
 class Truncated(dist.Distribution):
@@ -57,7 +59,14 @@ class Truncated(dist.Distribution):
         inside = inside if self.low is None else inside & (value >= self.low)
         inside = inside if self.high is None else inside & (value <= self.high)
         somewhere = self.high if self.low is None else self.low
-        found = self.base_dist.log_prob(jnp.where(inside, value, somewhere)) - self._log_mass()
+        at = jnp.where(inside, value, somewhere)
+        found = log_density(self.base_dist, at) - self._log_mass()
+        normal = _normal_base(self.base_dist)
+        if normal is not None:
+            z, width, start, sign = far_bound(normal.loc, normal.scale, self.low, self.high)
+            far, distance = z > 0, sign * (at - start) / normal.scale
+            exact = log_ratio(jnp.where(far, z, 1.0), width, jnp.where(far, distance, 0.0)) - jnp.log(normal.scale)
+            found = jnp.where(far, exact, found)
         return jnp.where(inside, found, -jnp.inf)
 
     def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Array:
@@ -67,7 +76,13 @@ class Truncated(dist.Distribution):
         near, far = jnp.log(share), jnp.log1p(-share)
         below = jnp.logaddexp(below_low + far, below_high + near)
         above = jnp.logaddexp(above_low + far, above_high + near)
-        found = self._first_with(below) if self.base_dist.support.is_discrete else self._point_with(below, above)
+        discrete = self.base_dist.support.is_discrete
+        found = self._first_with(below, above) if discrete else self._point_with(below, above)
+        normal = _normal_base(self.base_dist)
+        if normal is not None:
+            z, width, start, sign = far_bound(normal.loc, normal.scale, self.low, self.high)
+            beyond = start + sign * normal.scale * distance_with(jnp.where(z > 0, z, 1.0), width, share)
+            found = jnp.where(z > 0, beyond, found)
         return jnp.clip(found, self.low, self.high)
 
     def _point_with(self, log_below: Array, log_above: Array) -> Array:
@@ -93,8 +108,8 @@ class Truncated(dist.Distribution):
         """Whether the unconstrained coordinate grows with the value."""
         return not isinstance(self.support, type(constraints.less_than_eq(0.0)))
 
-    def _first_with(self, log_below: Array) -> Array:
-        """The first whole number with as much below, by bisection."""
+    def _first_with(self, log_below: Array, log_above: Array) -> Array:
+        """The first whole number with as much below, by bisection; the smaller tail decides."""
         support = self.support
         low = jnp.broadcast_to(jnp.asarray(support.lower_bound, int), log_below.shape)
         high = jnp.broadcast_to(jnp.asarray(getattr(support, "upper_bound", _MOST), int), log_below.shape)
@@ -102,7 +117,8 @@ class Truncated(dist.Distribution):
         def halve(_: int, ends: Tails) -> Tails:
             low, high = ends
             middle = low + (high - low) // 2
-            enough = log_tails(self.base_dist, middle)[0] >= log_below
+            below, above = log_tails(self.base_dist, middle)
+            enough = jnp.where(log_below < log_above, below >= log_below, above <= log_above)
             return jnp.where(enough, low, jnp.minimum(middle + 1, high)), jnp.where(enough, middle, high)
 
         return jax.lax.fori_loop(0, 31, halve, (low, high))[1]
@@ -148,6 +164,13 @@ def truncated(base: Any, low: Any = None, high: Any = None) -> Truncated:
     low, high = checked_bounds("truncated", base, low, high)
     ends = (getattr(base.support, "lower_bound", None), getattr(base.support, "upper_bound", None))
     return Truncated(base, _inner("low", low, ends[0], 1), _inner("high", high, ends[1], -1))
+
+
+def _normal_base(base: Any) -> Any:
+    """The normal law that is restricted, or None."""
+    while type(base) is dist.ExpandedDistribution:
+        base = base.base_dist
+    return base if type(base) is dist.Normal else None
 
 
 def _inner(which: str, bound: Any, end: Any, sign: int) -> Any:

@@ -8,6 +8,7 @@ Reference:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.inner_step import InnerStep
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.inference.kernels.transitions import transitions
+from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.target import Target
 
 ROUND = 10  # transitions between two tunings of the step before the first update
@@ -56,12 +59,53 @@ def moved(inner: InnerStep, key: Array, target: TargetOf, chains: Chains, data: 
 
 def settled(inner: InnerStep, key: Array, target: TargetOf, x: Array, data: Any, warmup: int) -> Chains:
     """Chains after a warm-up of so many transitions, in which their step is tuned; see `moved`."""
-    chains = Chains(x, inner.first().astype(x.dtype), jnp.ones((), x.dtype))
+    dtype = jnp.result_type(x.dtype, 1.0)  # positions of discrete variables may be integers
+    chains = Chains(x, inner.first().astype(dtype), jnp.ones((), dtype))
 
     def one_round(i: Array, chains: Chains) -> Chains:
         return moved(inner, jax.random.fold_in(key, i), target, chains, data, ROUND, 1.0)
 
     return jax.jit(lambda c: jax.lax.fori_loop(0, -(-warmup // ROUND), one_round, c))(chains)
+
+
+def starts(key: Array, target: FlatTarget, chains: int) -> Float[Array, "chains dim"]:
+    """Starts of chains where no data are: uniform on (-1, 1), discrete elements uniform over their values."""
+    x = jax.random.uniform(key, (chains, target.dim), minval=-1.0, maxval=1.0)
+    for i, states in enumerate(target.states):
+        if states is not None:
+            count, first, gap = states
+            number = jnp.clip(jnp.floor(0.5 * (x[:, i] + 1.0) * count), 0, count - 1)
+            x = x.at[:, i].set(first + gap * number)
+    return x
+
+
+def bound(sampler: Sampler, target: FlatTarget) -> Sampler:
+    """The sampler of a model with discrete variables with what it must know of them; any other as it is.
+
+    Raises:
+        SpecError: it cannot move one of the variables.
+    """
+    discrete = any(target.spaces[name].discrete for name in target.free)
+    return sampler.bound(_Moved(target)) if discrete else sampler
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """What a sampler is bound to: a target, read as a compiled model."""
+
+    target: FlatTarget
+
+    @property
+    def model(self) -> Any:
+        return self.target.model
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        return self.target.free
+
+    @property
+    def spaces(self) -> Any:
+        return self.target.spaces
 
 
 def picked(

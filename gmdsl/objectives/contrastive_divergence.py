@@ -23,7 +23,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import stopped
 from gmdsl.inference.kernels.transitions import transitions
 from gmdsl.inference.sampler import Sampler
-from gmdsl.learning.chains import picked
+from gmdsl.learning.chains import bound, picked
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model
 
@@ -73,6 +73,10 @@ class ContrastiveDivergence(Objective):
         missing = [name for name in model.free if name not in data]
         if missing:
             raise SpecError(f"fit(..., ContrastiveDivergence(...)): {missing[0]} has no data. Give data for it.")
+        try:
+            bound(self.sampler, FlatTarget.of(model))
+        except SpecError as error:
+            raise SpecError(f"fit(..., ContrastiveDivergence(...)): {error}") from None
 
     def init(self, key: Array, model: Model, data: Data) -> Any:
         if not self.persistent:
@@ -88,7 +92,8 @@ class ContrastiveDivergence(Objective):
         fresh = jax.vmap(still.unconstrain)(dict(batch))
         chosen, starts = picked(key_pick, fresh, state, self.chains, self.restart) if self.persistent else (None, fresh)
         keys = jax.random.split(key_move, starts.shape[0])
-        move = lambda key, x: transitions(self.sampler, key, still, x, self.steps)  # noqa: E731
+        sampler = bound(self.sampler, target)
+        move = lambda key, x: transitions(sampler, key, still, x, self.steps)  # noqa: E731
         ends, acceptance = jax.vmap(move)(keys, starts)
         synthesised = jax.vmap(still.constrain)(ends)
         density = jax.vmap(target.log_density_at)

@@ -27,8 +27,9 @@ from gmdsl.adapt.inner_step import InnerStep
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import stopped
+from gmdsl.exact.discrete_sums import log_sum
 from gmdsl.inference.sampler import Sampler
-from gmdsl.learning.chains import Chains, moved, settled
+from gmdsl.learning.chains import Chains, bound, moved, settled, starts
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model
 from gmdsl.models.operators.childless import essential
@@ -44,7 +45,8 @@ class MaximumLikelihood(Objective):
 
     Attributes:
         sampler: an exact sampler, for models that are not normalised or have hidden variables; its step follows the
-            acceptance rate that it aims at. None where the density is exact.
+            acceptance rate that it aims at. None where the density is normalised, or an energy of discrete variables
+            whose states can be summed exactly (`gm.log_normalizer`).
         steps: transitions per update.
         chains: chains of the model, for an unknown normalising constant.
         warmup: transitions before the first update.
@@ -75,23 +77,16 @@ class MaximumLikelihood(Objective):
         check_model(self, model)
         offer, hidden = model.capabilities(), [name for name in model.free if name not in data]
         if self.sampler is not None:
-            moved = model.free if not offer.normalized else hidden
-            discrete = [name for name in moved if model.spaces[name].discrete]
-            if discrete:
-                name = type(self.sampler).__name__
-                raise SpecError(
-                    f"fit(..., MaximumLikelihood({name}(...))): {discrete[0]} is discrete, and {name} moves real"
-                    f" numbers only. Sum it out, .marginalize({discrete[0]!r})."
-                )
+            self._check_sampler(self.sampler, model, data, hidden)
             if hidden and held_out is not None:
                 raise SpecError(
                     "fit(held_out=...): hidden variables have chains for the data that is learned from only. Leave"
                     " held_out away; gm.log_marginal scores the fitted model."
                 )
             return
-        if not offer.normalized:
+        if not offer.normalized and not hidden and (refused := _without_sum(model)):
             raise SpecError(
-                f"fit(..., MaximumLikelihood()): {offer.reasons['normalized']}. Give a sampler,"
+                f"fit(..., MaximumLikelihood()): {offer.reasons['normalized']}{refused}. Give a sampler,"
                 " gm.MaximumLikelihood(gm.MALA(0.1)), or use gm.ContrastiveDivergence or gm.NoiseContrastive."
             )
         if hidden:
@@ -101,39 +96,53 @@ class MaximumLikelihood(Objective):
                 " sampler, gm.MaximumLikelihood(gm.MALA(0.1))."
             )
 
+    def _check_sampler(self, sampler: Sampler, model: Model, data: Data, hidden: list[str]) -> None:
+        """Refuses a sampler that cannot move what it has to."""
+        targets = [] if model.capabilities().normalized else [FlatTarget.of(essential(model))]
+        if hidden:
+            targets.append(_posterior(model, {name: values[0] for name, values in data.items()}))
+        for target in targets:
+            try:
+                bound(sampler, target)
+            except SpecError as error:
+                raise SpecError(f"fit(..., MaximumLikelihood({type(sampler).__name__}(...))): {error}") from None
+
     def init(self, key: Array, model: Model, data: Data) -> Any:
         if self.sampler is None:
             return ()
         key_free, key_posterior = jax.random.split(key)
-        inner, state = InnerStep(self.sampler), {}
+        sampler, state = self.sampler, {}
         if not model.capabilities().normalized:
             target = FlatTarget.of(essential(model))
-            x = jax.random.uniform(key_free, (self.chains, target.dim), minval=-1.0, maxval=1.0)
+            inner, x = InnerStep(bound(sampler, target)), starts(key_free, target, self.chains)
             if set(target.free) <= set(data):
                 chosen = jax.random.randint(key_free, (self.chains,), 0, rows(data))
                 x = jax.vmap(target.unconstrain)({name: data[name][chosen] for name in target.free})
             state["model"] = settled(inner, key_free, lambda _: target, x, None, self.warmup)
         if any(name not in data for name in model.free):
-            dim = _posterior(model, {name: values[0] for name, values in data.items()}).dim
-            x = jax.random.uniform(key_posterior, (rows(data), dim), minval=-1.0, maxval=1.0)
+            first = _posterior(model, {name: values[0] for name, values in data.items()})
+            inner, x = InnerStep(bound(sampler, first)), starts(key_posterior, first, rows(data))
             posterior = functools.partial(_posterior, model)
             state["posterior"] = settled(inner, key_posterior, posterior, x, dict(data), self.warmup)
         return state
 
     def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         if self.sampler is None:
-            return -jnp.mean(_log_densities(model, dict(batch))), (state, {})
+            loss = -jnp.mean(_log_densities(model, dict(batch)))
+            return loss + (0.0 if model.capabilities().normalized else log_sum(essential(model))), (state, {})
         key_free, key_posterior = jax.random.split(key)
-        inner, still, state, metrics = InnerStep(self.sampler), stopped(model), dict(state), {}
+        sampler, still, state, metrics = self.sampler, stopped(model), dict(state), {}
         real = dict(batch)
         if "posterior" in state:
             posterior = functools.partial(_posterior, still)
+            inner = InnerStep(bound(sampler, posterior({name: values[0] for name, values in batch.items()})))
             x, state["posterior"] = self._move_hidden(inner, key_posterior, posterior, batch, state["posterior"])
             metrics["posterior_acceptance"] = state["posterior"].acceptance
             real = jax.vmap(lambda x, datum: {**posterior(datum).free_values(x), **datum})(x, dict(batch))
         loss = -jnp.mean(_log_densities(model, real))
         if "model" in state:
             target = FlatTarget.of(essential(still))
+            inner = InnerStep(bound(sampler, target))
             state["model"] = moved(inner, key_free, lambda _: target, state["model"], None, self.steps, TUNING)
             metrics["acceptance"] = state["model"].acceptance
             fake = jax.vmap(target.free_values)(state["model"].x)
@@ -147,6 +156,17 @@ class MaximumLikelihood(Objective):
         held = store if batch.index is None else store._replace(x=store.x[batch.index])
         after = moved(inner, key, posterior, held, dict(batch), self.steps, TUNING)
         return after.x, after if batch.index is None else after._replace(x=store.x.at[batch.index].set(after.x))
+
+
+def _without_sum(model: Model) -> str:
+    """Why no exact sum gives the normalising constant, in words; empty where it does."""
+    if not all(model.spaces[name].discrete for name in model.free):
+        return ", and it is no sum over states"
+    try:
+        jax.eval_shape(lambda: log_sum(essential(model)))
+    except SpecError as error:
+        return f" ({error})"
+    return ""
 
 
 def _posterior(model: Model, datum: Any) -> FlatTarget:

@@ -30,7 +30,7 @@ class NoiseContrastive(Objective):
     """Logistic loss of data against draws of a reference; the fitted model gains the parameter `log_z`.
 
     Attributes:
-        reference: a normalised model of the same variables that can be drawn from.
+        reference: a normalised model of the same variables, in the same spaces, that can be drawn from.
         ratio: draws of noise per datum.
     """
 
@@ -58,6 +58,13 @@ class NoiseContrastive(Objective):
                 f"fit(..., NoiseContrastive(...)): the model has {', '.join(model.free)}, the reference"
                 f" {', '.join(self.reference.free)}, the data {', '.join(data)}. All three must agree."
             )
+        for name in model.free:
+            mine, noise = model.spaces[name], self.reference.spaces[name]
+            if mine != noise:
+                raise SpecError(
+                    f"fit(..., NoiseContrastive(...)): {name} lives in {mine.title} in the model, in {noise.title} in"
+                    " the reference: log Z would be of no density. Give both one space."
+                )
 
     def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         noise = self.reference.sample(key, rows(batch) * self.ratio)

@@ -18,6 +18,7 @@ LEAST = 100
 HEAVY = 0.6  # k above which no number of draws is enough; PSIS allows 0.7, where the stated error covers too seldom
 EQUAL = 1e-4  # nats within which weights are equal; single precision tells no less
 PSIS = 0.7  # the limit in the literature, named where k is above it, too
+CELL = 0.25  # nats between neighbouring values of log-weights on a grid, at most
 FEW = 25  # draws that a tail is fitted to, at least
 
 ADVICE = "Take more temperatures, longer moves, or a closer reference."
@@ -76,14 +77,26 @@ def pareto_k(log_weight: np.ndarray) -> float:
     >>> bool(0.3 < pareto_k(0.5 * np.random.default_rng(0).exponential(size=20_000)) < 0.7)
     True
     """
-    from arviz_stats.base import array_stats
-
     log_weight = np.asarray(log_weight, float).ravel()
     log_weight = log_weight[np.isfinite(log_weight)]
     if log_weight.size < FEW:
         return float("nan")
     if np.ptp(log_weight) < EQUAL:
         return float("-inf")
+    k = _fitted_k(log_weight)
+    if not np.isnan(k):
+        return k
+    # Many data in single precision: the log-density is a large number, and weights lie on a grid. They are spread over
+    # its cells, which changes no weight by more than half a cell.
+    cell = float(np.diff(np.unique(log_weight)).min())
+    if cell > CELL:
+        return k
+    return _fitted_k(log_weight + cell * np.random.default_rng(0).uniform(-0.5, 0.5, log_weight.size))
+
+
+def _fitted_k(log_weight: np.ndarray) -> float:
+    from arviz_stats.base import array_stats
+
     try:
         with np.errstate(all="ignore"):
             return float(array_stats.psislw(log_weight.max() - log_weight)[1])  # it takes minus log-weights

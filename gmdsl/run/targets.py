@@ -12,6 +12,7 @@ from gmdsl.compiler.replicas import on_rungs
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
+from gmdsl.diffusion.noisy_end import begun
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
@@ -95,7 +96,8 @@ def _family(operation: str, model: Any, generator: Generator, init: Any) -> Flat
         )
     flat = model.flat
     if init is None:
-        return flat
+        begin = begun(f"{operation}(..., {name}())", model, "init=")
+        return flat if begin is None else FlatFamily(flat.process, flat.denoiser, flat.layout, begin)
     if not isinstance(init, Model) or not same_variables(init, model) or not init.capabilities().drawable:
         raise SpecError(
             f"sample(init=...): a drawable model of {', '.join(model.free)} is needed, the law at t_max, such as"

@@ -191,6 +191,8 @@ def _stop_error(good: Fit, step: int) -> FitError:
 def _result(trainer: Trainer, carry: Any, still: Any, blocks: list[Any], held: list[Any], done: int, cut: bool) -> Fit:
     moving = carry[0] if trainer.average is None else carry[3]
     history = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
+    # A sampler without an acceptance rate tells NaN at every step: that is nothing.
+    history = {name: values for name, values in history.items() if name == "loss" or not np.isnan(values).all()}
     if held:
         history["held_out_step"], history["held_out"] = np.array(held).T
     learned, objective = trainer.model(moving, still), trainer.objective.value

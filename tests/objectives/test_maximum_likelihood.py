@@ -1,9 +1,12 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import optax
 import pytest
+import scipy.stats as stats
 
 import gmdsl as gm
 from gmdsl.learning.objective import Batch
@@ -172,14 +175,96 @@ def test_a_sampler_without_a_step_to_tune_is_used_as_it_is():
 
 def test_a_discrete_hidden_variable_is_named():
     model = gm.joint(k=dist.Bernoulli(0.3), m=gm.param(0.0), x=lambda k, m: dist.Normal(k + m, 1.0))
-    with pytest.raises(gm.SpecError, match="k is discrete"):
+    with pytest.raises(gm.SpecError, match=r"k was declared .*discrete.*gm.Gibbs"):
         gm.fit(model, {"x": np.zeros(5)}, gm.MaximumLikelihood(gm.MALA(0.1)), steps=3, progress=False)
 
 
 def test_an_energy_of_discrete_variables_is_named():
     spins = gm.energy(lambda s, w: -w * s[0] * s[1], s=gm.Spin(2), w=gm.param(0.1))
-    with pytest.raises(gm.SpecError, match="s is discrete"):
+    with pytest.raises(gm.SpecError, match=r"s was declared .*discrete.*gm.Gibbs"):
         gm.fit(spins, {"s": np.ones((5, 2))}, gm.MaximumLikelihood(gm.MALA(0.1)), steps=3, progress=False)
+
+
+def spins_and_data():
+    """An Ising chain in fields, data of another law, and the moments of the model at given parameters by all states."""
+
+    def energy(s, w, h):
+        return -jnp.sum(w * s[1:] * s[:-1]) - jnp.sum(h * s)
+
+    model = gm.energy(energy, s=gm.Spin(5), w=gm.param(jnp.zeros(4)), h=gm.param(jnp.zeros(5)))
+    rng = np.random.default_rng(0)
+    data = np.where(rng.random((300, 5)) < 0.65, 1, -1)
+    data[:150, 1] = data[:150, 0]
+    states = np.array(list(itertools.product([-1, 1], repeat=5)))
+
+    def features(s):
+        return np.concatenate([s[:, 1:] * s[:, :-1], s], axis=1)
+
+    def moments(fitted):
+        weights = np.concatenate([np.asarray(fitted.params[name].value, float) for name in ("w", "h")])
+        probability = np.exp(features(states) @ weights)
+        return probability @ features(states) / probability.sum()
+
+    return model, {"s": data}, moments, features(data).mean(axis=0)
+
+
+def test_an_energy_of_few_spins_reaches_its_exact_maximum_where_the_moments_match(x64):
+    model, data, moments, wanted = spins_and_data()
+    fit = gm.fit(model, data, gm.MaximumLikelihood(), optimizer=optax.adam(0.05), steps=800, progress=False)
+    np.testing.assert_allclose(moments(fit.model), wanted, atol=1e-5)
+    assert fit.remark == ""
+    log_z = gm.log_normalizer(fit.model).log_z
+    density = gm.compile(fit.model)
+    mean = np.mean([density.log_density({"s": row}) for row in data["s"][:40]])
+    few = {"s": data["s"][:40]}
+    np.testing.assert_allclose(gm.MaximumLikelihood().loss(None, fit.model, Batch(few), ())[0], log_z - mean, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gm.MaximumLikelihood(gm.Gibbs(), steps=2, chains=512),
+        gm.ContrastiveDivergence(gm.Gibbs(), steps=2, persistent=True, chains=512),
+    ],
+    ids=["likelihood", "contrastive"],
+)
+def test_chains_of_spins_come_near_the_same_maximum(objective):
+    model, data, moments, wanted = spins_and_data()
+    optimizer = optax.adam(0.03)
+    fit = gm.fit(model, data, objective, optimizer=optimizer, steps=600, average=0.98, progress=False)
+    np.testing.assert_allclose(
+        moments(fit.model), wanted, atol=0.04
+    )  # four errors of 512 chains, averaged over 50 steps
+
+
+def test_a_machine_with_a_hidden_label_comes_near_its_exact_maximum_by_chains():
+    rng = np.random.default_rng(1)
+    groups = rng.integers(0, 2, 400)
+    data = {"v": (rng.random((400, 4)) < np.where(groups, 0.8, 0.3)[:, None]).astype(int)}
+    weights = gm.param(jnp.asarray(rng.normal(size=(4, 2))))
+    model = gm.energy(
+        lambda v, k, w, a: -(v @ w + a) @ jax.nn.one_hot(k, 2),
+        v=gm.Binary(4), k=gm.Categorical(2), w=weights, a=gm.param(jnp.zeros(2)),
+    )  # fmt: skip
+
+    def loss(learned, objective):
+        found = gm.fit(learned, data, objective, optimizer=optax.adam(0.05), steps=500, average=0.95, progress=False)
+        visible = found.model if "k" not in found.model.free else found.model.marginalize("k")
+        return gm.MaximumLikelihood().loss(None, visible, Batch(data), ())[0]
+
+    exact = loss(model.marginalize("k"), gm.MaximumLikelihood())
+    alike = stats.bernoulli(data["v"].mean(axis=0)).entropy().sum()  # without a hidden label
+    assert exact < alike - 0.08
+    assert exact - 1e-4 < loss(model, gm.MaximumLikelihood(gm.Gibbs(), steps=5, chains=512)) < exact + 0.03
+
+
+def test_a_sum_over_too_many_states_is_refused_with_the_way_out():
+    rng = np.random.default_rng(0)
+    coupling = gm.param(jnp.asarray(rng.normal(size=(40, 40))))
+    glass = gm.energy(lambda s, w: s @ w @ s, s=gm.Spin(40), w=coupling)
+    data = {"s": np.ones((5, 40), int)}
+    with pytest.raises(gm.SpecError, match=r"unnormalised.*no rule sums over s.*Give a sampler"):
+        gm.fit(glass, data, gm.MaximumLikelihood(), steps=3, progress=False)
 
 
 def test_held_out_data_have_no_chains():

@@ -33,3 +33,14 @@ def test_noise_must_be_normalised_and_of_the_same_variables():
     model = gm.energy(lambda x, w: w * x**2, x=gm.Real(), w=gm.param(1.0))
     with pytest.raises(gm.SpecError, match="the model has x, the reference y"):
         gm.fit(model, {"x": [1.0]}, gm.NoiseContrastive(gm.joint(y=dist.Normal(0, 1))), progress=False)
+
+
+def test_noise_lives_in_the_space_of_the_model():
+    spins = gm.energy(lambda s, w: w * (s[1:] * s[:-1]).sum(), s=gm.Spin(7), w=gm.param(0.1))
+    data = {"s": np.sign(np.random.default_rng(0).normal(size=(20, 7))).astype(int)}
+    noise = gm.joint(s=dist.Normal(0.0, 1.0).expand([7]))
+    with pytest.raises(gm.SpecError, match=r"s lives in .*in the model, in .*in the reference.*one space"):
+        gm.fit(spins, data, gm.NoiseContrastive(noise), progress=False)
+    positive = gm.energy(lambda x, w: w * x, x=gm.Positive(), w=gm.param(1.0))
+    with pytest.raises(gm.SpecError, match="one space"):
+        gm.fit(positive, {"x": [1.0]}, gm.NoiseContrastive(gm.joint(x=dist.Normal(0.0, 1.0))), progress=False)

@@ -36,6 +36,17 @@ def test_weights_without_a_tail_are_described_and_not_nan():
     assert "nan" not in judge(two).evidence
 
 
+@pytest.mark.parametrize("spread", [0.03, 0.1])
+def test_weights_on_the_grid_of_single_precision_have_a_shape(spread):
+    """A log-density near -250,000 has steps of 1/64 to 1/32 nats: 400,000 rows of a logistic regression."""
+    log_weight = np.float32(-250_000.0 + spread * np.random.default_rng(0).normal(size=4000))
+    assert np.unique(log_weight).size < 60
+    assert pareto_k(log_weight) < 0.3
+    assert judge(log_weight).status == "ok"
+    heavy = np.float32(-250_000.0 + 0.9 * np.random.default_rng(0).exponential(size=4000))
+    assert judge(heavy).status == "suspect"
+
+
 def test_no_weight_fails():
     assert judge(np.full(10, -np.inf)).status == judge(np.full(10, np.nan)).status == "failed"
 

@@ -68,6 +68,14 @@ def bias(posterior: Any) -> Finding | None:
     return Finding("law of the sampler", "note", posterior.attrs["bias"], advice)
 
 
+def noisy_end(posterior: Any) -> Finding | None:
+    """The finding "noisy end" of a way back that starts from another law than that of the noised data."""
+    if "noisy_end" not in posterior.attrs:
+        return None
+    advice = "Take more noise (a larger sigma or t_max), centre the data, or give init=, the law at t_max."
+    return Finding("noisy end", "suspect", posterior.attrs["noisy_end"], advice)
+
+
 def energies(stats: Any) -> Finding | None:
     """The finding "E-BFMI"."""
     if "energy" not in stats or stats.sizes["draw"] < LEAST_DRAWS:

@@ -47,8 +47,8 @@ def _step_by_step(sampler: Sampler, key: Array, target: Target, x: Any, steps: i
     def step(i: Array, at: Any) -> Any:
         state, total = at
         state, stats = sampler.step(step_key(key, i + 1), target, state)
-        return state, total + stats.get("acceptance_rate", jnp.nan)
+        return state, (total + stats.get("acceptance_rate", jnp.nan)).astype(total.dtype)
 
-    start = (sampler.init(step_key(key, jnp.int32(0)), target, x), jnp.zeros((), x.dtype))
+    start = (sampler.init(step_key(key, jnp.int32(0)), target, x), jnp.zeros((), jnp.result_type(x.dtype, 1.0)))
     state, total = jax.lax.fori_loop(0, steps, step, start)
     return sampler.position(state), total / max(steps, 1)

@@ -16,6 +16,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.keys import seed_key
 from gmdsl.diffusion.noised import Noised
+from gmdsl.diffusion.noisy_end import far_end
 from gmdsl.inference.generator import Generator, Prepared
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
@@ -42,6 +43,8 @@ def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int,
     }
     if generator.bias:
         attrs["bias"] = generator.bias
+    if isinstance(model, Noised) and target.begin is None and (far := far_end(model)):
+        attrs["noisy_end"] = far
     stats = {name: values[None] for name, values in made.stats.items()}
     log_z = made.log_z(type(generator).__name__) if "log_weight" in stats else None
     drawn = WeightedDraws(_name_values(model, made.x[None]), stats, log_z, generator.resamples, made.ready.found, attrs)

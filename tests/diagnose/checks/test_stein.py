@@ -52,6 +52,24 @@ def test_a_bias_is_seen_and_named(normal, change, seen):
     assert seen in found.evidence
 
 
+@pytest.mark.parametrize(("chains", "draws"), [(401, 10), (401, 200), (3000, 40), (10_000, 10)])
+def test_any_number_of_chains_is_examined(normal, chains, draws):
+    rng = np.random.default_rng(chains + draws)
+    x = autoregression(rng, 0.5, chains, draws)
+    assert judged(normal, x)["Stein identity"].status == "ok"
+    found = judged(normal, np.sqrt(2.0) * x)["Stein identity"]  # as Langevin with a long step
+    assert found.status == "suspect", found
+
+
+def test_thinning_keeps_draws_along_chains_and_bounds_their_number():
+    for chains, draws in [(4, 1000), (401, 200), (3000, 12), (5000, 5)]:
+        x = np.zeros((chains, draws, 1))
+        kept = Positions(x, x[..., 0]).thinned(4000)
+        assert kept.x.shape[0] * kept.x.shape[1] <= 4000
+        assert kept.x.shape[1] >= min(draws, 40)
+        assert kept.log_weight.shape == kept.x.shape[:2]
+
+
 def test_heavy_tails_and_skewness_raise_no_alarm():
     rng = np.random.default_rng(5)
     cauchy = gm.joint(x=dist.Cauchy(0.0, 1.0).expand([2]))

@@ -1,0 +1,1 @@
+"""Special functions that keep their digits in single precision, for large arguments and far out."""
