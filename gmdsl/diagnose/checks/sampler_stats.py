@@ -18,6 +18,7 @@ from gmdsl.inference.stats import RARE
 BFMI = 0.3  # as in ArviZ
 LEAST_DRAWS = 100  # draws per chain below which E-BFMI is not looked at
 LOW_ACCEPTANCE = 0.3  # of what warm-up aimed at
+LEVEL = 0.01  # chance that a run has more divergences, or NaN, than is called rare
 UNEQUAL = 10.0  # ratio of step sizes between chains
 
 
@@ -32,7 +33,7 @@ def divergences(stats: Any) -> Finding | None:
     chains = int((diverging.sum(axis=1) > 0).sum())
     advice = "Reparametrise (a non-centred form), or raise target_accept towards 0.99."
     evidence = f"{count} of {total} draws ({percent(count / total)}) in {chains} chains"
-    status = "note" if count <= RARE * total else "suspect"
+    status = "note" if count <= _usual(total) else "suspect"
     return Finding("divergences", status, evidence, advice)
 
 
@@ -56,8 +57,16 @@ def nan_evaluations(stats: Any) -> Finding | None:
         return Finding("NaN evaluations", "ok", "the log-density was never NaN")
     advice = "The target is cut there. Guard the term that gives NaN, or declare the support."
     # a trajectory that flies off may overflow once in a while where the law has no mass to speak of
-    status = "note" if share <= RARE else "suspect"
+    counted = stats["nan_evaluations"].values
+    status = "note" if np.sum(counted) <= _usual(counted.size) else "suspect"
     return Finding("NaN evaluations", status, f"{percent(share)} of proposals, all rejected", advice)
+
+
+def _usual(total: int) -> int:
+    """How many rare events clean runs may have: their number is Poisson's."""
+    from scipy.stats import poisson
+
+    return int(poisson.isf(LEVEL, RARE * total))
 
 
 def bias(posterior: Any) -> Finding | None:
