@@ -1,10 +1,11 @@
 r"""No density far out, where bijections have left the numbers.
 
-An unconstrained value u = -100 of a positive variable is the value exp(-100), which single precision holds as zero. There a
-density is a sum like $\infty - \infty$ or a product like $0 \cdot \infty$, and NaN says nothing of the model: the limit of
-every density that can be normalised is zero. From half of the range of exponents on (|u| > 43 in single precision, 353
-in double), where squares and reciprocals of values overflow, NaN and $+\infty$ are therefore read as $-\infty$. So is NaN at
-a matrix that rounding has made singular. Nearer they stay what they are: there they are the model's own.
+An unconstrained value u = -100 of a positive variable is the value exp(-100), which single precision holds as zero.
+There a density is a sum like $\infty - \infty$ or a product like $0 \cdot \infty$, and NaN says nothing of the model:
+the limit of every density that can be normalised is zero. From half of the range of exponents on (|u| > 43 in single
+precision, 353 in double), where squares and reciprocals of values overflow, NaN and $+\infty$ are therefore read as
+$-\infty$. So is NaN at a matrix that rounding has made singular. Nearer they stay what they are: there they are the
+model's own.
 """
 
 from collections.abc import Mapping
