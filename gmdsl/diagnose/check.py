@@ -46,7 +46,7 @@ CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whate
     lambda run: sampler_stats.depth(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.nan_evaluations(run.stats),
     lambda run: sampler_stats.acceptance(run.stats, run.posterior.attrs),
-    lambda run: sampler_stats.energies(run.stats),
+    lambda run: sampler_stats.energies(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.bias(run.posterior),
 )
 

@@ -98,8 +98,14 @@ def bias(posterior: Any) -> Finding | None:
     return Finding("law of the sampler", "note", posterior.attrs["bias"], advice)
 
 
-def energies(stats: Any) -> Finding | None:
-    """The finding "E-BFMI"."""
+def energies(stats: Any, attrs: Mapping[str, Any] | None = None) -> Finding | None:
+    """The finding "E-BFMI".
+
+    Args:
+        stats: of the steps.
+        attrs: of the draws; where there are angles, energies depend on the turn of the circle, which is no part of a
+            draw, and are not judged.
+    """
     if "energy" not in stats or stats.sizes["draw"] < LEAST_DRAWS:
         return None
     import arviz_stats
@@ -112,6 +118,8 @@ def energies(stats: Any) -> Finding | None:
     if worst >= BFMI:
         return Finding("E-BFMI", "ok", f"at least {worst:.2f}")
     count = int((values < BFMI).sum())
+    if "angles" in (attrs or {}):
+        return Finding("E-BFMI", "note", f"{worst:.2f}, not judged: the energies contain the turns of angles")
     advice = "Heavy tails or a funnel: reparametrise (a non-centred form)."
     return Finding("E-BFMI", "suspect", f"{worst:.2f}, below {BFMI} in {count} of {values.size} chains", advice)
 
