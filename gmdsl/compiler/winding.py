@@ -3,7 +3,7 @@ r"""Angles as chains move them: on a line that is wound around the circle, so th
 The unconstrained coordinate of an angle maps the line to (-pi, pi), and the two ends of that interval are one point
 that a chain cannot pass. Here it moves u instead, with the angle u modulo 2 pi and the density
 
-$$f(u) = p(u \bmod 2\pi)\, w(u), \qquad w(u) = G\!\left(\frac{u + \pi}{s}\right) - G\!\left(\frac{u - \pi}{s}\right)$$
+$$f(u) = p(u \bmod 2\pi)\, w(u), \quad w(u) = G((u + \pi) / s) - G((u - \pi) / s)$$
 
 for the logistic function G. The weights of the points of one angle, $\sum_k w(u + 2\pi k)$, are a telescope whose sum is
 one. So f is normalised where p is, and the law of the angle is p exactly. The weight keeps chains near zero, so that

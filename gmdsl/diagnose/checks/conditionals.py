@@ -57,16 +57,16 @@ def conditionals(density: Density, at: Positions) -> Conditionals | None:
     None where no element has finitely many values, or the log-density is not a number.
     """
     states = density.target.states
-    known = [i for i, one in enumerate(states) if one is not None and one[0] <= MANY]
+    known = {i: one for i, one in enumerate(states) if one is not None and one[0] <= MANY}
     if not known or not np.isfinite(at.x).all():
         return None
-    most = max(int(states[i][0]) for i in known)
+    most = max(int(one[0]) for one in known.values())
     x = at.thinned(POINTS).x
     room = max(1, EVALUATIONS // (most * x.shape[0] * x.shape[1]))
     still = (at.x == at.x[:, :1]).all(axis=1).any(axis=0)
-    order = np.random.default_rng(0).permutation(known)
+    order = np.random.default_rng(0).permutation(list(known))
     entries = np.sort(sorted(order, key=lambda i: not still[i])[:room])
-    table = np.array([states[i] for i in entries], float)
+    table = np.array([known[i] for i in entries], float)
     log_shares = in_batches(_Each(tuple(int(i) for i in entries), tuple(map(tuple, table)), most), density.target, x)
     log_shares = np.asarray(log_shares, float)
     if np.isnan(log_shares).any():

@@ -126,13 +126,14 @@ def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> Sta
 
 def _fixed_terms(density: Density, point: dict[str, Any]) -> dict[str, float]:
     """The terms that depend on data alone: no start changes them."""
-    model, plan = density.model, density.target.program.plan
-    names, values = unique_names(model.factors), evaluate.completed(model, point)
-    found = {}
-    for index, factor in enumerate(model.factors):
-        if index in plan.fixed and not isinstance(factor, Deterministic):
-            found[names[index]] = float(factor.log_density(values))
-    return found
+    model, fixed = density.model, density.target.program.plan.fixed
+    named = dict(zip(unique_names(model.factors), enumerate(model.factors), strict=True))
+    chosen = {n: f for n, (i, f) in named.items() if i in fixed and not isinstance(f, Deterministic)}
+    if not chosen:
+        return {}
+    # traced, or NumPyro warns of what lies outside of a support
+    found = jax.jit(lambda values: {n: f.log_density(values) for n, f in chosen.items()})
+    return {name: float(value) for name, value in found(evaluate.completed(model, point)).items()}
 
 
 def _data_error(fixed: dict[str, float]) -> StartError:
