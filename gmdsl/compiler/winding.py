@@ -5,8 +5,8 @@ that a chain cannot pass. Here it moves u instead, with the angle u modulo 2 pi 
 
 $$f(u) = p(u \bmod 2\pi)\, w(u), \quad w(u) = G((u + \pi) / s) - G((u - \pi) / s)$$
 
-for the logistic function G. The weights of the points of one angle, $\sum_k w(u + 2\pi k)$, are a telescope whose sum is
-one. So f is normalised where p is, and the law of the angle is p exactly. The weight keeps chains near zero, so that
+for the logistic function G. The weights of the points of one angle, $\sum_k w(u + 2\pi k)$, are a telescope whose sum
+is one. So f is normalised where p is, and the law of the angle is p exactly. The weight keeps chains near zero, so that
 trajectories turn back where p is flat; and log w is nowhere steeper than 1/s, so that a chain that stays in one turn
 while others stay in another sees nearly the same law.
 
