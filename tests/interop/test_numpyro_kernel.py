@@ -77,7 +77,8 @@ def test_the_acceptance_rate_settles_at_what_numpyro_calls_target_accept_prob():
         stats = tree["sample_stats"]
         assert abs(float(stats["acceptance_rate"].mean()) - accept) < 0.06
         assert len(np.unique(stats["step_size"].values)) == 4  # one per chain, frozen
-    assert set(stats) == {"acceptance_rate", "diverging", "energy", "lp", "n_steps", "step_size"}
+    names = {"acceptance_rate", "diverging", "energy", "lp", "n_steps", "step_size", "reached_max_treedepth"}
+    assert set(stats) == names
 
 
 def test_what_numpyro_would_adapt_is_adapted_and_nothing_else():
