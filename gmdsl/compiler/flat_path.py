@@ -1,5 +1,8 @@
 """Compiling a path: the flat targets between two models of the same variables."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -22,19 +25,19 @@ class FlatPath(PathTarget):
         return TemperedTarget(self, beta)
 
     def log_ratio(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        return self._both(x)[1]
+        return self._all(x)[2]
 
     def draw(self, key: Array) -> Float[Array, " dim"]:
         values = self.reference.model.sample(key)
         return self.reference.unconstrain({name: values[name] for name in self.reference.free})
 
-    def _both(self, x: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """The flat log-density of the reference, and log p - log q (a NaN counts as no density)."""
+    def _all(self, x: Float[Array, " dim"]) -> tuple[Mapping[str, Any], Float[Array, ""], Float[Array, ""]]:
+        """The values, the flat log-density of the reference, and log p - log q (a NaN counts as no density)."""
         have, flat = self.reference.decode(x)
         values = {name: have[name] for name in self.reference.free}
         start, end = self.reference.log_density_at(values), self.target.log_density_at(values)
         ratio = end - start
-        return flat, jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
+        return values, flat, jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
 
 
 class TemperedTarget(Target):
@@ -48,8 +51,8 @@ class TemperedTarget(Target):
         return self.path.dim
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        flat, ratio = self.path._both(x)
-        return flat + self.beta * ratio
+        values, flat, ratio = self.path._all(x)
+        return self.path.reference.program.far_out.mended(flat + self.beta * ratio, x, values)
 
 
 def compile_path(path: Path) -> FlatPath:

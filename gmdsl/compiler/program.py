@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.far_out import FarOut
 from gmdsl.compiler.plan import Plan, plan
 from gmdsl.compiler.rewrites.convolutions import as_product, has_kernels
 from gmdsl.compiler.rewrites.cumulative_sums import by_doubling
@@ -60,6 +61,7 @@ class Program:
     def __init__(self, skeleton: Skeleton, model: FactorGraph):
         self.skeleton = skeleton
         self.plan: Plan = plan(model)
+        self.far_out = FarOut(self.plan)
         self.spaces: dict[str, Space] = model.spaces
         self.free: tuple[str, ...] = model.free
         self.floats = tuple(name for name in self.free if not self.spaces[name].discrete)
@@ -189,7 +191,7 @@ class Program:
                 terms.append(term)
             elif density and isinstance(factor, Undirected):
                 terms.append(factor.log_density(have))
-        return have, self._sum(terms, hoisted)
+        return have, self.far_out.mended(self._sum(terms, hoisted), x, have)
 
     def constrain(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> dict[str, Array]:
         """Free and deterministic variables from the flat vector."""

@@ -28,22 +28,27 @@ from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.stein import stein
 from gmdsl.diagnose.checks.weights import weights
 from gmdsl.diagnose.examined import Examined
+from gmdsl.diagnose.labels import Labels, labels_of
 from gmdsl.diagnose.lint_rules.improper import improper
 from gmdsl.diagnose.lint_rules.observations import observations
+from gmdsl.diagnose.lint_rules.precision import precision_at
 from gmdsl.diagnose.positions import positions
+from gmdsl.diagnose.probed import probed, several_probed
 from gmdsl.diagnose.report import Finding, Report, report
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
 from gmdsl.results.arguments import tree_and_model
 from gmdsl.run.training import Fit
+from gmdsl.spaces.elementwise import Positive
+from gmdsl.spaces.space import Real
 
 CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whatever their model
     lambda run: sampler_stats.divergences(run.stats),
-    lambda run: sampler_stats.depth(run.stats),
+    lambda run: sampler_stats.depth(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.nan_evaluations(run.stats),
     lambda run: sampler_stats.acceptance(run.stats, run.posterior.attrs),
-    lambda run: sampler_stats.energies(run.stats),
+    lambda run: sampler_stats.energies(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.bias(run.posterior),
     lambda run: sampler_stats.noisy_end(run.posterior),
 )
@@ -82,8 +87,9 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
         advice = "Run it again, or give a shorter warmup=."
         return report([Finding("draws", "failed", "interrupted during warm-up: there are no draws", advice)])
     run = Examined(tree)
-    moving = run.moving
-    found = [draws.missing(tree), draws.finite(tree["posterior"]), drift(tree, moving), draws.constant(tree, moving)]
+    moving, labels = run.moving, labels_of(tree, model)
+    found = [draws.missing(tree), draws.finite(tree["posterior"]), drift(tree, moving)]
+    found.append(draws.constant(tree, moving, labels.certain))
     if "approximation" in tree.children:
         found += approximation(tree)
     elif "particles" in tree.children:
@@ -93,7 +99,8 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
         ]
     else:
         found += _chains(run, broken=_is_broken(found))
-    return report([*found, *_with_model(tree, moving, model, reference, broken=_is_broken(found))])
+    found += [*_with_model(tree, moving, model, reference, labels, broken=_is_broken(found))]
+    return report(sampler_stats.without_lone_divergences(found))
 
 
 def _chains(run: Examined, *, broken: bool) -> list[Finding | None]:
@@ -101,11 +108,14 @@ def _chains(run: Examined, *, broken: bool) -> list[Finding | None]:
     found = [look(run) for look in CHECKS]
     if broken:
         return found
-    found += [draws.enough(run.moving), draws.rhat(run.moving), *draws.sizes(run.moving)]
+    ranked = run.ranked
+    found += [draws.enough(run.moving), draws.rhat(ranked), *draws.sizes(ranked)]
     return [*found, by_arviz(run.tree)] if run.moving.sizes["draw"] >= draws.FEW else found
 
 
-def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: bool) -> list[Finding]:
+def _with_model(
+    tree: Any, moving: Any, model: Any, reference: Any, labels: Labels, *, broken: bool
+) -> list[Finding | None]:
     """What only the model can tell."""
     if model is None:
         return [_not_examined("Stein identity", "no model was given", "Pass the model: gm.check(tree, model).")]
@@ -117,23 +127,39 @@ def _with_model(tree: Any, moving: Any, model: Any, reference: Any, *, broken: b
         raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
     density = Density(model)
     said = [found for found in (observations(model),) if found.status != "ok"]
-    return said + _with_density(tree, moving, model, density, reference, broken=broken)
+    return [*said, *_with_density(tree, moving, model, density, reference, labels, broken=broken)]
 
 
 def _with_density(
-    tree: Any, moving: Any, model: Model, density: Density, reference: Any, *, broken: bool
-) -> list[Finding]:
+    tree: Any, moving: Any, model: Model, density: Density, reference: Any, labels: Labels, *, broken: bool
+) -> list[Finding | None]:
     """What the density can tell."""
     if any(density.spaces[name].discrete for name in density.free):
-        return [_not_examined("Stein identity", "a variable is discrete", "Sum it out: model.marginalize(...).")]
-    at, proper = positions(tree, density), improper(model)
+        skipped = _not_examined("Stein identity", "a variable is discrete", "Sum it out: model.marginalize(...).")
+        return [labels.finding, skipped]
+    at, proper = positions(tree, density), probed("proper density", lambda: improper(model))
     if broken or proper.status == "failed":
         return [proper, _not_examined("Stein identity", "the draws are broken, or there is no density", "")]
     if moving.sizes["draw"] < draws.FEW:
         return [_not_examined("Stein identity", f"{moving.sizes['draw']} draws", "Run more draws.")]
     if not np.isfinite(at.x).all():
         return [_not_examined("Stein identity", "draws lie on the border of the support", "Try jax_enable_x64.")]
-    return [proper, *stein(density, at), gradient(model, at), modes(model, reference, at)]
+    return [
+        proper,
+        probed("single precision", lambda: precision_at(model, at.x.reshape(-1, at.x.shape[-1]), _lp(tree, density))),
+        *several_probed("Stein identity", lambda: stein(density, at)),
+        probed("gradient", lambda: gradient(model, at)),
+        modes(model, reference, at),
+    ]
+
+
+def _lp(tree: Any, density: Density) -> Any:
+    """The log-densities that the sampler had at its draws; None where these cannot be told from the draws exactly."""
+    exact = all(isinstance(density.spaces[name], Real | Positive) for name in density.free)
+    if "particles" in tree.children or not (exact or "unconstrained_posterior" in tree.children):
+        return None
+    stats = tree["sample_stats"] if "sample_stats" in tree.children else {}
+    return stats["lp"].transpose("chain", "draw").values.ravel().astype(float) if "lp" in stats else None
 
 
 def _not_examined(name: str, why: str, advice: str) -> Finding:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+CERTAIN = 0.99  # share of draws with one value from which an element of a discrete variable is all but certain
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -33,9 +35,39 @@ class Examined:
         return _as_directions(moving, self.posterior, angles) if angles else moving
 
     @property
+    def ranked(self) -> Any:
+        """The moving draws without elements of discrete variables that have one value in almost all draws.
+
+        Ranks of such draws are ties, and say nothing of how the chains mix.
+        """
+        discrete = [name for name in self.moving.data_vars if is_discrete(self.posterior, name)]
+        return _without_certain(self.moving, discrete) if discrete else self.moving
+
+    @property
     def stats(self) -> Any:
         """The statistics of the steps, by name; empty where there are none."""
         return self.tree["sample_stats"] if "sample_stats" in self.tree.children else {}
+
+
+def is_discrete(posterior: Any, name: str) -> bool:
+    """Whether a variable of the draws has whole numbers or flags."""
+    return name in posterior and posterior[name].dtype.kind in "biu"
+
+
+def _without_certain(moving: Any, discrete: list[str]) -> Any:
+    """The draws without those elements of some variables that almost never leave one value."""
+    import xarray
+
+    data = moving.to_dataset(inherit=False)
+    for name in discrete:
+        values = data[name].transpose("chain", "draw", ...).values
+        flat = values.reshape(*values.shape[:2], -1)
+        usual = np.median(flat, axis=(0, 1))
+        kept = (flat == usual).mean(axis=(0, 1)) < CERTAIN
+        data = data.drop_vars(name)
+        if kept.any():
+            data = data.assign({name: (("chain", "draw", f"{name} element"), flat[..., kept])})
+    return xarray.DataTree(data)
 
 
 def _as_directions(moving: Any, posterior: Any, angles: list[str]) -> Any:

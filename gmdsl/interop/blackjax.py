@@ -23,9 +23,11 @@ from gmdsl.core.pytrees.function import Constant
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
-from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
+from gmdsl.interop.foreign import ForeignKernel, freed, held, reached_depth, stats_of
 
 THEIRS = {"step_size": "step_size", "inverse_mass": "inverse_mass_matrix", "length": "L"}
+
+DEPTH = 10  # doublings of a tree at most, by BlackJAX's default
 
 
 class BlackJAXKernel(ForeignKernel):
@@ -55,7 +57,12 @@ class BlackJAXKernel(ForeignKernel):
     def step(self, key: Array, target: Target, state: Any) -> tuple[Any, Stats]:
         new, info = self._algorithm(target.log_density).step(key, state)
         lp = {"lp": new.logdensity} if hasattr(new, "logdensity") else {}
-        return new, {**stats_of(info, leave=("logdensity",)), **lp}
+        told = stats_of(info, leave=("logdensity",))
+        turning = jnp.asarray(told.get("is_turning", False), bool)
+        told = reached_depth(told, freed(self.others).get("max_num_doublings", DEPTH) if "tree_depth" in told else None)
+        if "reached_max_treedepth" in told:
+            told["reached_max_treedepth"] &= ~turning
+        return new, {**told, **lp}
 
     def _algorithm(self, log_density: Callable[..., Any]) -> Any:
         tuned = {theirs: getattr(self, ours) for ours, theirs in THEIRS.items()}

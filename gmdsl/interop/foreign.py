@@ -79,6 +79,23 @@ def stats_of(info: Any, leave: tuple[str, ...] = ()) -> Stats:
     return told
 
 
+def reached_depth(told: Stats, limit: Any) -> Stats:
+    """The statistics with `reached_max_treedepth`, where a tree was doubled as often as its limit allows.
+
+    Args:
+        told: by ArviZ's names; a tree tells `n_steps`, and some `tree_depth`.
+        limit: doublings at most; a pair gives those of warm-up and afterwards. None for kernels without trees.
+
+    >>> bool(reached_depth({"n_steps": jnp.asarray(7)}, 3)["reached_max_treedepth"])
+    True
+    """
+    if limit is None or not {"n_steps", "tree_depth"} & told.keys():
+        return told
+    most = jnp.asarray(limit[-1] if isinstance(limit, tuple | list) else limit)
+    full = told["tree_depth"] >= most if "tree_depth" in told else told["n_steps"] >= 2**most - 1
+    return {**told, "reached_max_treedepth": full & ~jnp.asarray(told.get("diverging", False))}
+
+
 def held(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as leaves of a sampler: functions and other objects are compared by content."""
     return {name: _hold(value) for name, value in settings.items()}

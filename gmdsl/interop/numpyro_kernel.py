@@ -28,10 +28,11 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
-from gmdsl.interop.foreign import ForeignKernel, freed, held, stats_of
+from gmdsl.interop.foreign import ForeignKernel, freed, held, reached_depth, stats_of
 
 INNER = ("i", "potential_energy", "mean_accept_prob", "trajectory_length")  # fields of a state that are no statistics
 OWN = ("adapt_step_size", "adapt_mass_matrix")  # switches of NumPyro's own adaptation
+DEPTH = 10  # doublings of a tree at most, by NumPyro's default
 
 
 class NumPyroKernel(ForeignKernel):
@@ -56,7 +57,8 @@ class NumPyroKernel(ForeignKernel):
         if "step_size" in self.names:
             state = state._replace(adapt_state=fresh.adapt_state)
         new = kernel.sample(state._replace(rng_key=key), (), {})
-        return new, {**stats_of(new, leave=INNER), "lp": -new.potential_energy}
+        limit = freed(self.others).get("max_tree_depth", DEPTH) if "max_tree_depth" in self.names else None
+        return new, {**reached_depth(stats_of(new, leave=INNER), limit), "lp": -new.potential_energy}
 
     def _start(self, key: Array, target: Target, x: Float[Array, " dim"]) -> tuple[Any, Any]:
         """The kernel with its present settings, and its state at a position."""

@@ -30,7 +30,8 @@ def build_tree(density: Density, sampler: Sampler, run: Any, *, seed: int, thin:
 
 def run_groups(density: Density, position: np.ndarray, stats: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """What chains leave behind, by group: named values, stats with `lp`, and unconstrained values."""
-    stats = stats if "lp" in stats else {**stats, "lp": log_densities(density, position)}
+    if "lp" not in stats or density.moved is not density.target:  # in the coordinates of the model
+        stats = {**stats, "lp": log_densities(density, position)}
     free = {s.name: slot_values(position, s) for s in density.target.slots}
     values = constrained(density, position)
     return {"posterior": values, "sample_stats": stats, "unconstrained_posterior": free}

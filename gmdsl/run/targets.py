@@ -9,6 +9,7 @@ from typing import Any
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.replicas import on_rungs
+from gmdsl.compiler.winding import density_of_chains
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
@@ -60,7 +61,7 @@ def chain_density(model: Any, sampler: Sampler, operation: str = "sample") -> De
         )
     if not isinstance(model, Model):
         raise mismatch(operation, model, sampler)
-    return Density(model)
+    return density_of_chains(model)
 
 
 def mismatch(operation: str, model: Any, sampler: Any) -> SpecError:

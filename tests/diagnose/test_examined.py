@@ -1,6 +1,7 @@
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+import xarray
 
 import gmdsl as gm
 from gmdsl.diagnose.examined import Examined
@@ -34,3 +35,15 @@ def test_angles_are_seen_as_directions(tmp_path):
         assert set(run.moving.data_vars) == {"cos x", "sin x", "y"}
         np.testing.assert_allclose(run.moving["sin x"], np.sin(run.posterior["x"]), rtol=1e-6)
     assert gm.check(run.tree, model)["R-hat"].evidence.split("(")[-1] != "x)"
+
+
+def test_labels_that_are_all_but_certain_are_not_ranked():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, size=(4, 200, 3))
+    labels[..., 1] = 0
+    labels[0, 7, 1] = 1
+    draws = xarray.Dataset({"k": (("chain", "draw", "i"), labels), "x": (("chain", "draw"), rng.normal(size=(4, 200)))})
+    moving = draws.assign(k=draws["k"].astype(float))
+    tree = xarray.DataTree.from_dict({"posterior": draws, "unconstrained_posterior": moving})
+    assert Examined(tree).ranked["k"].shape == (4, 200, 2)
+    assert set(Examined(tree).moving.data_vars) == {"k", "x"}

@@ -52,7 +52,7 @@ def test_adapters_of_gmdsl_tune_a_kernel_and_its_law_is_exact():
     stats = tree["sample_stats"]
     assert abs(float(stats["acceptance_rate"].mean()) - 0.8) < 0.15
     names = {"acceptance_rate", "diverging", "energy", "lp", "n_steps", "step_size", "tree_depth", "is_turning"}
-    assert set(stats) == names
+    assert set(stats) == names | {"reached_max_treedepth"}
     assert stats["diverging"].dtype == bool
 
 
@@ -145,3 +145,19 @@ def test_blackjax_is_not_imported_by_gmdsl():
     code = "import sys, gmdsl as gm; gm.from_blackjax; print('blackjax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_trees_at_the_limit_are_told_with_the_name_of_the_setting():
+    model = gm.energy(lambda x: 0.5 * jnp.sum((x / jnp.array([1e-3, 1.0, 100.0])) ** 2), x=gm.Real(3))
+    settings = {"step_size": 0.1, "inverse_mass_matrix": np.ones(3), "max_num_doublings": 3}
+    sampler = gm.from_blackjax(blackjax.nuts, **settings, adapts=gm.adapt.StepSize(0.8), lockstep=False)
+    found = gm.check(gm.sample(model, sampler, draws=300, warmup=300, seed=0, progress=False))["tree depth"]
+    assert found.status == "suspect"
+    assert "max_num_doublings" in found.advice
+
+
+def test_trees_below_the_limit_are_ok():
+    settings = {"step_size": 0.3, "inverse_mass_matrix": MASS}
+    sampler = gm.from_blackjax(blackjax.nuts, **settings, lockstep=False)
+    tree = gm.sample(gm.energy(energy, x=gm.Real(2)), sampler, draws=300, warmup=0, seed=0, progress=False)
+    assert gm.check(tree)["tree depth"].status == "ok"

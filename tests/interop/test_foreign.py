@@ -3,7 +3,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gmdsl.interop.foreign import freed, held, stats_of
+from gmdsl.interop.foreign import freed, held, reached_depth, stats_of
 
 
 class Info(NamedTuple):
@@ -45,3 +45,16 @@ def test_settings_come_back_as_they_went_in_and_functions_compare_by_content():
     assert back["k"] == {"one": 1}
     assert back["none"] is None
     assert back["a"] is one["a"]
+
+
+def test_a_tree_at_its_limit_is_told_by_its_depth_or_its_steps():
+    assert "reached_max_treedepth" not in reached_depth({"n_steps": jnp.asarray(7)}, None)
+    assert "reached_max_treedepth" not in reached_depth({"accepted": True}, 3)
+    for told, limit, reached in [
+        ({"n_steps": jnp.asarray(7)}, 3, True),
+        ({"n_steps": jnp.asarray(6)}, 3, False),
+        ({"n_steps": jnp.asarray(7)}, (10, 3), True),
+        ({"n_steps": jnp.asarray(5), "tree_depth": jnp.asarray(3)}, 3, True),
+        ({"n_steps": jnp.asarray(7), "diverging": jnp.asarray(True)}, 3, False),
+    ]:
+        assert bool(reached_depth(told, limit)["reached_max_treedepth"]) == reached

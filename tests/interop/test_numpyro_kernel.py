@@ -77,7 +77,8 @@ def test_the_acceptance_rate_settles_at_what_numpyro_calls_target_accept_prob():
         stats = tree["sample_stats"]
         assert abs(float(stats["acceptance_rate"].mean()) - accept) < 0.06
         assert len(np.unique(stats["step_size"].values)) == 4  # one per chain, frozen
-    assert set(stats) == {"acceptance_rate", "diverging", "energy", "lp", "n_steps", "step_size"}
+    names = {"acceptance_rate", "diverging", "energy", "lp", "n_steps", "step_size", "reached_max_treedepth"}
+    assert set(stats) == names
 
 
 def test_what_numpyro_would_adapt_is_adapted_and_nothing_else():
@@ -118,3 +119,22 @@ def test_what_cannot_be_used_is_refused_with_a_fix():
         gm.from_numpyro(infer.NUTS, model=lambda: None)
     with pytest.raises(gm.SpecError, match=r"from_numpyro\(NUTS, tree_depth=...\): its settings are .*max_tree_depth"):
         gm.from_numpyro(infer.NUTS, tree_depth=3)
+
+
+def uneven():
+    return gm.energy(lambda x: 0.5 * jnp.sum((x / jnp.array([1e-3, 1.0, 100.0])) ** 2), x=gm.Real(3))
+
+
+@pytest.mark.parametrize("limit", [3, (10, 3)])
+def test_trees_at_the_limit_are_told_with_the_name_of_the_setting(limit):
+    sampler = gm.from_numpyro(infer.NUTS, max_tree_depth=limit, adapts=gm.adapt.StepSize(0.8))
+    tree = gm.sample(uneven(), sampler, draws=300, warmup=300, seed=0, progress=False)
+    found = gm.check(tree)["tree depth"]
+    assert found.status == "suspect"
+    assert "max_tree_depth of gm.from_numpyro" in found.advice
+
+
+def test_trees_below_the_limit_are_ok():
+    sampler = gm.from_numpyro(infer.NUTS)
+    tree = gm.sample(gm.energy(energy, x=gm.Real(2)), sampler, draws=300, warmup=300, seed=0, progress=False)
+    assert gm.check(tree)["tree depth"].status == "ok"

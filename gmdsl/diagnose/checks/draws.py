@@ -9,15 +9,18 @@ Reference:
     Vehtari et al., *Rank-normalization, folding, and localization: an improved R-hat*, 2021.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from gmdsl.diagnose.examined import is_discrete
 from gmdsl.diagnose.report import Finding
 
 RHAT = 1.01
 CLEAR = 1.05  # R-hat above which too few draws are no excuse
-ESS_PER_CHAIN = 100
+ESS_PER_CHAIN = 100  # effective draws for an estimate of R-hat that can be relied on, by Vehtari et al.
+EFFICIENCY = 0.1  # effective draws per draw of a run that mixes and is only short
 FEW = 10  # draws per chain below which R-hat and ESS say nothing
 LEVEL = 0.001  # chance that the largest R-hat of chains that agree is called suspect
 
@@ -42,27 +45,56 @@ def finite(posterior: Any) -> Finding:
     return Finding("finite draws", "failed", f"draws that are NaN or infinite: {counts}", advice)
 
 
-def constant(tree: Any, moving: Any) -> Finding:
-    """The finding "moving chains". An element of a discrete variable may stay where its law is all but certain."""
+def constant(tree: Any, moving: Any, certain: Mapping[str, np.ndarray] | None = None) -> Finding:
+    """The finding "moving chains". An element of a discrete variable may stay where its law is all but certain.
+
+    Args:
+        tree: the result of `gm.sample`.
+        moving: its draws in the coordinates that the sampler moved.
+        certain: for discrete variables, whether the model lets an element of a chain keep its value, (chain, element).
+    """
     stuck, still_discrete = [], []
     for name, variable in moving.data_vars.items():
         draws = by_element(variable)
         still = (draws == draws[:, :1]).all(axis=1)
         if draws.shape[1] < 2 or not still.any():
             continue
-        discrete = name in tree["posterior"] and tree["posterior"][name].dtype.kind in "biu"
-        together = still.all(axis=0) & (draws[:, 0] == draws[:1, 0]).all(axis=0)
-        if discrete and not (still & ~together).any() and not together.all():
+        excused = np.zeros_like(still)
+        if is_discrete(tree["posterior"], name):
+            excused = certain[name] if certain and name in certain else _seldom(draws, still)
+            excused = excused & _agree(draws, still)
+        if (still & ~excused).any():
+            stuck.append(f"{name} in {int((still & ~excused).any(axis=1).sum())} of {draws.shape[0]} chains")
+        elif (together := still.all(axis=0)).any():
             still_discrete.append(f"{name}: {int(together.sum())} of {together.size} elements")
-        else:
-            stuck.append(f"{name} in {int(still.any(axis=1).sum())} of {draws.shape[0]} chains")
     if stuck:
         advice = "The sampler rejects everything there: lower step_size, more warm-up, or start elsewhere (init=)."
         return Finding("moving chains", "failed", f"constant: {'; '.join(stuck)}", advice)
     if still_discrete:
         told = f"one value in every chain, {'; '.join(still_discrete)}"
+        if certain:
+            return Finding("moving chains", "note", told, "The model gives the other values next to nothing there.")
         return Finding("moving chains", "note", told, "Their law may be all but certain; other starts would tell.")
     return Finding("moving chains", "ok", "every chain moves")
+
+
+def _agree(draws: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Whether all chains in which an element stands still have it at one value; (1, element)."""
+    first = draws[:, 0]
+    low = np.where(still, first, np.inf).min(axis=0)
+    return (~still | (first == low)).all(axis=0)[None]
+
+
+def _seldom(draws: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Whether an element moves so seldom in the other chains that chance may let it stand still in one; (1, element).
+
+    An element that moves in no chain may be certain, unless all elements stand still.
+    """
+    if still.all():
+        return np.zeros((1, still.shape[1]), bool)
+    moves = (draws[:, 1:] != draws[:, :-1]).sum(axis=(0, 1)) / 2.0
+    others = np.maximum((~still).sum(axis=0), 1)
+    return (still.all(axis=0) | (np.exp(-moves / others) > LEVEL / still.size))[None]
 
 
 def enough(moving: Any) -> Finding | None:
@@ -81,6 +113,8 @@ def rhat(moving: Any) -> Finding:
         return Finding("R-hat", "note", f"not examined: {moving.sizes['draw']} draws", "Run more draws.")
     if moving.sizes["chain"] < 2:
         return Finding("R-hat", "note", "not examined: one chain", "Run at least four chains.")
+    if not len(moving.data_vars):
+        return Finding("R-hat", "note", "not examined: every element is all but certain")
     name, worst = extreme(arviz_stats.rhat(moving.to_dataset()), np.nanmax)
     if worst <= RHAT:
         return Finding("R-hat", "ok", f"at most {worst:.4f} ({name})")
@@ -114,14 +148,38 @@ def sizes(moving: Any) -> list[Finding]:
     if moving.sizes["draw"] < FEW:
         return []
     findings = []
-    needed = ESS_PER_CHAIN * moving.sizes["chain"]
+    chains, draws = moving.sizes["chain"], moving.sizes["draw"]
+    wanted, needed = ESS_PER_CHAIN * chains, least_size(chains, draws)
     for method in ("bulk", "tail"):
+        if not len(moving.data_vars):
+            findings.append(Finding(f"ESS {method}", "note", "not examined: every element is all but certain"))
+            continue
         name, worst = extreme(arviz_stats.ess(moving.to_dataset(), method=method), np.nanmin)
-        good = worst >= needed
-        advice = "" if good else "Run more draws, or a sampler that mixes faster."
-        evidence = f"at least {worst:.0f} ({name})" if good else f"{worst:.0f} for {name}, below {needed}"
-        findings.append(Finding(f"ESS {method}", "ok" if good else "suspect", evidence, advice))
+        if worst >= wanted:
+            findings.append(Finding(f"ESS {method}", "ok", f"at least {worst:.0f} ({name})"))
+        elif worst >= needed:
+            told = f"{worst:.0f} for {name} of {chains * draws} draws: they mix well and are few, below {wanted}"
+            findings.append(Finding(f"ESS {method}", "note", told, "Run more draws for exact means and quantiles."))
+        else:
+            told = f"{worst:.0f} for {name}, below {needed:.0f}"
+            findings.append(
+                Finding(f"ESS {method}", "suspect", told, "Run more draws, or a sampler that mixes faster.")
+            )
     return findings
+
+
+def least_size(chains: int, draws: int) -> float:
+    """The effective size below which a run is suspect: a hundred per chain, and less for a short run that mixes.
+
+    From a hundred draws per chain on, one in ten is enough, and never fewer than ten per chain. A shorter run cannot
+    have a hundred, however well it mixes.
+
+    >>> [least_size(4, draws) for draws in (80, 100, 500, 1000, 5000)]
+    [400.0, 40.0, 200.0, 400.0, 400.0]
+    """
+    if draws < ESS_PER_CHAIN:
+        return float(ESS_PER_CHAIN * chains)
+    return float(min(ESS_PER_CHAIN * chains, EFFICIENCY * chains * draws))
 
 
 def extreme(values: Any, pick: Any) -> tuple[str, float]:

@@ -100,10 +100,12 @@ def _slopes(model: Model, bases: np.ndarray, lines: np.ndarray, limits: list[flo
 def _far_slope(values: Any, floor: float) -> float:
     """Over the last two radii with a usable value: NaN and +inf are overflow, -inf is a fall.
 
-    Beyond `LAST` exponentials overflow, and -inf is overflow too. A plateau far below the start is a fall: bijections
-    are cut off where numbers end, and are flat from there.
+    Beyond `LAST` exponentials overflow, and -inf is overflow too; from `LAST` on where the log-density rises. A plateau
+    far below the start is a fall: bijections are cut off where numbers end, and are flat from there.
     """
     overflow = (values == -np.inf) & (RADII > LAST) & np.isfinite(values[RADII == LAST])
+    rising = np.nan_to_num(values[RADII == LAST / 2], nan=-np.inf) > floor + 2.0 * DEEP
+    overflow |= (values == -np.inf) & (RADII >= LAST) & rising
     usable = np.flatnonzero(~np.isnan(values) & (values < np.inf) & ~overflow)
     if len(usable) < 2 or values[usable[-1]] < floor:
         return -np.inf

@@ -18,6 +18,10 @@ POINTS = 16
 WALK = 100  # steps uphill
 ERROR = 0.1  # of a log-density: what changes an acceptance rate by a tenth
 SCORE_ERROR = 0.02  # relative
+FELT = 0.25  # of either: what a run suffers from
+DRAWS = 64  # of a run, at which both precisions are compared
+
+ADVICE = "Terms that are large cancel: subtract constants, use logsumexp or log1p, or jax_enable_x64."
 
 
 def precision(model: Model) -> Finding:
@@ -27,18 +31,47 @@ def precision(model: Model) -> Finding:
     x = _spread(model, _uphill(model, starts(Density(model).dim, POINTS)))
     if len(x) < 4:
         return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", "See the starts.")
+    error, slope, evidence = _lost(model, x)
+    return Finding(
+        NAME, *(("ok", evidence) if error <= ERROR and slope <= SCORE_ERROR else ("suspect", evidence, ADVICE))
+    )
+
+
+def precision_at(model: Model, x: np.ndarray, lp: np.ndarray | None = None) -> Finding:
+    """The finding "single precision" at the draws of a run.
+
+    The same terms are rounded in another way in each compiled program. So what the sampler itself had counts, too. An
+    error that a sampler does not feel is a note: its draws follow a density that is a little rough.
+
+    Args:
+        model: what was sampled.
+        x: flat draws, (point, dim).
+        lp: the log-densities that the sampler had there, up to a constant.
+    """
+    if jax.config.jax_enable_x64:
+        return Finding(NAME, "ok", "double precision is on")
+    chosen = np.unique(np.linspace(0, len(x) - 1, DRAWS).astype(int))
+    error, slope, evidence = _lost(model, x[chosen], None if lp is None else lp[chosen])
+    if error <= ERROR and slope <= SCORE_ERROR:
+        return Finding(NAME, "ok", evidence)
+    felt = error > FELT or slope > FELT
+    return Finding(NAME, "suspect" if felt else "note", evidence, ADVICE)
+
+
+def _lost(model: Model, x: np.ndarray, lp: np.ndarray | None = None) -> tuple[float, float, str]:
+    """The errors of the log-density and, relative, of the score, and what to say of them."""
     x = x.astype(np.float32).astype(float)
     fine, fine_score = scores(model, x)
     coarse, coarse_score = scores(model, x, double=False)
     with np.errstate(invalid="ignore"):
-        gap = np.abs((coarse - np.median(coarse)) - (fine - np.median(fine)))
+        gap = _gap(coarse, fine) if lp is None else np.maximum(_gap(coarse, fine), _gap(lp, fine))
         lost = np.linalg.norm(coarse_score - fine_score, axis=1) / (np.linalg.norm(fine_score, axis=1) + 1.0)
     error, slope = _usual(gap), _usual(lost)
-    evidence = f"float32 is off by {error:.1g} in the log-density, by {100 * slope:.1g} % in the score"
-    if error <= ERROR and slope <= SCORE_ERROR:
-        return Finding(NAME, "ok", evidence)
-    advice = "Terms that are large cancel: subtract constants, use logsumexp or log1p, or jax_enable_x64."
-    return Finding(NAME, "suspect", evidence, advice)
+    return error, slope, f"float32 is off by {error:.1g} in the log-density, by {100 * slope:.1g} % in the score"
+
+
+def _gap(coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
+    return np.abs((coarse - np.median(coarse)) - (fine - np.median(fine)))
 
 
 def _uphill(model: Model, x: np.ndarray) -> np.ndarray:

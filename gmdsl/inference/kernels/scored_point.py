@@ -23,8 +23,11 @@ def scored_point(target: Target, x: Float[Array, " dim"]) -> ScoredPoint:
 
 
 def is_nan(point: ScoredPoint) -> Bool[Array, ""]:
-    """Whether the log-density or the score is NaN at a finite position (one that has overflowed is a divergence)."""
-    nan = jnp.isnan(point.log_density) | jnp.isnan(point.score).any()
+    """Whether the log-density or the score is NaN at a finite position (one that has overflowed is a divergence).
+
+    Where there is no density, its score says nothing.
+    """
+    nan = jnp.isnan(point.log_density) | (jnp.isnan(point.score).any() & (point.log_density > -jnp.inf))
     return nan & jnp.isfinite(point.position).all()
 
 

@@ -12,6 +12,8 @@ from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError, StartError, unknown_name
 from gmdsl.core.random.keys import chain_words, seed_key
 from gmdsl.core.user_arrays import as_numbers
+from gmdsl.graph import evaluate
+from gmdsl.graph.factor import Deterministic
 from gmdsl.graph.order import ancestors, unique_names
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.target import Target
@@ -96,6 +98,9 @@ def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> Sta
     values = density.constrain(jnp.asarray(x))
     point = {name: values[name] for name in density.free}
     terms, slopes = _terms_and_slopes(density.target, point)
+    fixed = {name: value for name, value in _fixed_terms(density, point).items() if not np.isfinite(value)}
+    if fixed:
+        return _data_error(fixed)
     rows = []
     for name, value in terms.items():
         smooth = all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(slopes[name]))
@@ -117,6 +122,29 @@ def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> Sta
         return StartError(f"sample(init=...): {wrong} at the start {where}. Mend the first factor below.\n{table}")
     what = f"sample(...): no usable start in {tries} tries: at the last one {wrong}, at {where}."
     return StartError(f"{what} Mend the first factor below, or give init=.\n{table}")
+
+
+def _fixed_terms(density: Density, point: dict[str, Any]) -> dict[str, float]:
+    """The terms that depend on data alone: no start changes them."""
+    model, fixed = density.model, density.target.program.plan.fixed
+    named = dict(zip(unique_names(model.factors), enumerate(model.factors), strict=True))
+    chosen = {n: f for n, (i, f) in named.items() if i in fixed and not isinstance(f, Deterministic)}
+    if not chosen:
+        return {}
+    # traced, or NumPyro warns of what lies outside of a support
+    found = jax.jit(lambda values: {n: f.log_density(values) for n, f in chosen.items()})
+    return {name: float(value) for name, value in found(evaluate.completed(model, point)).items()}
+
+
+def _data_error(fixed: dict[str, float]) -> StartError:
+    """The error for a term that is not finite wherever the free variables are."""
+    table = "\n".join(f"  {_shorten(name, 60):<32} {value:>12.5g}" for name, value in list(fixed.items())[:ROWS])
+    name, value = next(iter(fixed.items()))
+    observed = name.removeprefix("p(").removesuffix(")").split(" | ")[0]
+    return StartError(
+        f"sample(...): there is no usable start: {name} depends on data alone, and its log-density is {value:.5g}."
+        f" Change what is observed of {observed}, or its distribution.\n{table}"
+    )
 
 
 @jax.jit

@@ -95,3 +95,54 @@ def test_a_discrete_element_may_stay_where_all_chains_agree():
     assert (found.status, found.evidence) == ("failed", "constant: k in 4 of 4 chains")
     labels[:] = 1
     assert draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float))).status == "failed"
+
+
+@pytest.mark.parametrize("draws_per_chain", [100, 500, 1000, 4000])
+def test_independent_draws_have_enough_however_few_there_are(draws_per_chain):
+    rng = np.random.default_rng(4)
+    for _ in range(10):
+        found = draws.sizes(dataset(x=rng.normal(size=(4, draws_per_chain, 3))))
+        assert "suspect" not in {f.status for f in found}
+
+
+def slow(draws_per_chain, memory, rng):
+    """Autoregressions whose effective size is (1 - memory) / (1 + memory) of their length."""
+    x = np.zeros((4, draws_per_chain, 1))
+    x[:, 0] = rng.normal(size=(4, 1))
+    for t in range(1, draws_per_chain):
+        x[:, t] = memory * x[:, t - 1] + np.sqrt(1 - memory**2) * rng.normal(size=(4, 1))
+    return x
+
+
+def test_a_short_run_that_mixes_well_is_a_note_and_one_that_does_not_is_suspect():
+    rng = np.random.default_rng(5)
+    good, bad = dataset(x=slow(500, 0.75, rng)), dataset(x=slow(500, 0.95, rng))  # about 290 and 50 effective draws
+    assert draws.sizes(good)[0].status == "note"
+    assert draws.sizes(bad)[0].status == "suspect"
+
+
+def test_a_long_run_that_mixes_slowly_needs_a_hundred_per_chain():
+    rng = np.random.default_rng(6)
+    assert draws.sizes(dataset(x=slow(4000, 0.98, rng)))[0].status == "suspect"  # about 160 of 16,000
+    assert draws.sizes(dataset(x=slow(4000, 0.9, rng)))[0].status == "ok"  # about 840
+
+
+def test_a_label_that_moves_seldom_may_stand_still_in_a_chain():
+    labels = np.random.default_rng(7).integers(0, 2, size=(4, 500, 2))
+    labels[..., 1] = 0
+    labels[0, 100, 1] = labels[2, 300, 1] = 1  # one visit in each of two chains
+    found = draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float)))
+    assert found.status == "ok"
+    labels[:3, ::2, 1] = 1  # all the time in three chains, never in the last
+    found = draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float)))
+    assert (found.status, found.evidence) == ("failed", "constant: k in 1 of 4 chains")
+
+
+def test_the_model_tells_which_labels_may_stand_still():
+    labels = np.random.default_rng(8).integers(0, 2, size=(4, 500, 3))
+    labels[..., 1:] = 1
+    given = {"k": np.array([[False, True, False]] * 4)}
+    found = draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float)), given)
+    assert (found.status, found.evidence) == ("failed", "constant: k in 4 of 4 chains")
+    given["k"][:, 2] = True
+    assert draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float)), given).status == "note"

@@ -5,6 +5,7 @@ import pytest
 import xarray
 
 from gmdsl.diagnose.checks import sampler_stats
+from gmdsl.diagnose.report import Finding
 
 SETTINGS = {"tuning_steps": 1000, "sampler_settings": json.dumps({"target_accept": 0.8})}
 
@@ -78,3 +79,37 @@ def test_nan_at_one_proposal_in_a_thousand_is_a_note():
     nan = np.zeros((4, 1000), bool)
     nan[0, :4] = True
     assert sampler_stats.nan_evaluations(stats(nan_evaluations=nan)).status == "note"
+
+
+DIVERGING = Finding("divergences", "suspect", "23 of 4000 draws (0.575 %) in 4 chains", "Reparametrise.")
+GOOD = (Finding("Stein identity", "ok", ""), Finding("E-BFMI", "ok", ""))
+
+
+def test_a_few_divergences_alone_are_a_note():
+    found = sampler_stats.without_lone_divergences([None, DIVERGING, *GOOD])
+    assert found[1].status == "note"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [DIVERGING, GOOD[0]],  # the energies were not looked at
+        [DIVERGING, GOOD[1], Finding("Stein identity", "note", "not examined")],
+        [DIVERGING, *GOOD, Finding("ESS tail", "suspect", "")],
+        [Finding("divergences", "suspect", "160 of 4000 draws (4 %) in 4 chains"), *GOOD],
+    ],
+)
+def test_divergences_beside_anything_else_stay_suspect(found):
+    assert sampler_stats.without_lone_divergences(found)[0].status == "suspect"
+
+
+def test_energies_are_not_judged_where_there_are_angles():
+    slow = np.random.default_rng(0).normal(size=(4, 1000)).cumsum(axis=1)
+    assert sampler_stats.energies(stats(energy=slow), {"angles": ["a"]}).status == "note"
+
+
+def test_the_limit_of_a_tree_has_the_name_that_its_library_gives_it():
+    full = np.ones((4, 100), bool)
+    found = sampler_stats.depth(stats(reached_max_treedepth=full), {"sampler": "BlackJAXKernel"})
+    assert "max_num_doublings" in found.advice
+    assert "max_tree_depth" in sampler_stats.depth(stats(reached_max_treedepth=full)).advice

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
@@ -26,3 +27,19 @@ def test_a_large_log_density_alone_is_not_blamed():
 
 def test_in_double_precision_there_is_nothing_to_say(x64):
     assert precision(gm.energy(lambda x: 1e8 + 0.5 * x @ x, x=gm.Real(2))).status == "ok"
+
+
+def test_a_run_in_too_few_digits_is_told_so_by_check():
+    """A count of a million: the terms of its log-density are ten million, where single precision has steps of one."""
+    model = gm.joint(rate=dist.Gamma(1.0, 1e-9), y=lambda rate: dist.Poisson(rate)).condition(y=10**6)
+    tree = gm.sample(model, gm.NUTS(), chains=4, draws=500, warmup=500, seed=0, progress=False)
+    found = gm.check(tree, model)["single precision"]
+    assert found.status == "suspect"
+    assert found.evidence.startswith("float32 is off by")
+    assert "jax_enable_x64" in found.advice
+
+
+def test_a_run_with_enough_digits_is_ok():
+    model = gm.joint(rate=dist.Gamma(1.0, 1.0), y=lambda rate: dist.Poisson(rate)).condition(y=10)
+    tree = gm.sample(model, gm.NUTS(), chains=4, draws=500, warmup=500, seed=0, progress=False)
+    assert gm.check(tree, model)["single precision"].status == "ok"

@@ -132,3 +132,23 @@ def test_a_narrow_support_is_found_by_trying_again():
     narrow = gm.energy(lambda x: jnp.where(x > 1.0, x, jnp.inf), x=gm.Real())
     tree = gm.sample(narrow, gm.RandomWalk(), draws=100, warmup=100, progress=False)
     assert (tree["posterior"]["x"].values > 1.0).all()
+
+
+@pytest.mark.parametrize("init", [None, {"b": 0.0}])
+def test_a_factor_of_data_alone_that_is_impossible_is_named(init):
+    model = gm.joint(b=dist.Normal(0.0, 1.0), k=dist.Poisson(0.0)).condition(k=1)
+    with pytest.raises(gm.StartError, match=r"p\(k\) depends on data alone, and its log-density is -inf") as raised:
+        gm.sample(model, gm.NUTS(), init=init, progress=False)
+    assert "p(b)" not in str(raised.value)
+
+
+def test_an_impossible_observation_below_computed_data_is_named_too():
+    model = gm.joint(
+        b=dist.Normal(0.0, 1.0),
+        twice=lambda b: 2.0 * b,
+        width=gm.data([1.0, 2.0]),
+        most=lambda width: 2.0 * width,
+        y=lambda most: dist.Uniform(0.0, most),
+    ).condition(y=[3.0, 1.0])
+    with pytest.raises(gm.StartError, match=r"p\(y \| most\) depends on data alone"):
+        gm.sample(model, gm.NUTS(), progress=False)
