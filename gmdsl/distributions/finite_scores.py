@@ -18,19 +18,24 @@ from jax.scipy.special import gammaln
 from gmdsl.distributions.recognise import is_distribution
 
 
-def with_finite_scores(distribution: Any) -> Any:
+def with_finite_scores(distribution: Any, *, labels: bool = False) -> Any:
     """The distribution, or a copy of the same law whose log-density has finite slopes where it is -inf.
 
+    Args:
+        distribution: a NumPyro distribution.
+        labels: whether labels are among what it is made of, so that a rate or a probability may be exactly zero.
+
     >>> import jax, numpyro.distributions as dist
-    >>> zero = lambda rate: with_finite_scores(dist.Poisson(0.0 * rate)).log_prob(3)
+    >>> zero = lambda rate: with_finite_scores(dist.Poisson(0.0 * rate), labels=True).log_prob(3)
     >>> float(zero(1.0)), float(jax.grad(zero)(1.0))
     (-inf, 0.0)
     """
-    method = _methods().get(type(distribution))
+    kind = type(distribution)
+    method = _at_ends().get(kind) or (_of_labels().get(kind) if labels else None)
     changes: dict[str, Any] = {} if method is None else {"log_prob": functools.partial(method, distribution)}
     for name, held in vars(distribution).items():
         if is_distribution(held) and name != "_mixing_distribution":
-            part = with_finite_scores(held)
+            part = with_finite_scores(held, labels=labels)
             if part is not held:
                 changes[name] = part
     if not changes:
@@ -41,19 +46,20 @@ def with_finite_scores(distribution: Any) -> Any:
 
 
 @functools.cache
-def _methods() -> dict[type, Callable[..., Any]]:
-    """The families with a formula of their own, by class."""
+def _at_ends() -> dict[type, Callable[..., Any]]:
+    """Formulas of families that may be evaluated at an end of their support, by class."""
+    from numpyro import distributions as dist
+
+    return {dist.Beta: _beta, dist.Dirichlet: _dirichlet, dist.MixtureGeneral: _mixture}
+
+
+@functools.cache
+def _of_labels() -> dict[type, Callable[..., Any]]:
+    """Formulas of families with a parameter that may be zero, by class."""
     from numpyro import distributions as dist
     from numpyro.distributions.discrete import GeometricProbs, MultinomialProbs
 
-    return {
-        dist.Poisson: _poisson,
-        dist.Beta: _beta,
-        dist.Dirichlet: _dirichlet,
-        GeometricProbs: _geometric,
-        MultinomialProbs: _multinomial,
-        dist.MixtureGeneral: _mixture,
-    }
+    return {dist.Poisson: _poisson, GeometricProbs: _geometric, MultinomialProbs: _multinomial}
 
 
 def _at(distribution: Any, value: Any, **parameters: Any) -> Any:

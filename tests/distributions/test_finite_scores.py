@@ -15,7 +15,7 @@ def either(zero, full, value):
     """A mixture by hand of a law without mass at the value and a full one, as a function of one parameter."""
 
     def density(a):
-        terms = [with_finite_scores(make(a)).log_prob(value) for make in (zero, full)]
+        terms = [with_finite_scores(make(a), labels=True).log_prob(value) for make in (zero, full)]
         return jnp.logaddexp(jnp.log(0.3) + terms[0], jnp.log(0.7) + terms[1])
 
     return density

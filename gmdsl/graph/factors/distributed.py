@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.distributions.domain import log_prob
 from gmdsl.distributions.drawn import as_drawn
+from gmdsl.distributions.finite_scores import with_finite_scores
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Values
 from gmdsl.spaces.bijections import from_support, to_support
@@ -51,7 +52,9 @@ class Distributed(Conditional):
 
     def distribution(self, values: Values) -> Any:
         """The NumPyro distribution at given parents."""
-        return self.call(values)
+        found = self.call(values)
+        labels = any(jnp.issubdtype(jnp.result_type(values[name]), jnp.integer) for name in self.parents)
+        return with_finite_scores(found, labels=True) if labels else found
 
     def log_prob(self, distribution: Any, value: Any) -> Any:
         """The log-density of a value element by element, -inf where a parameter is outside of its constraint."""
