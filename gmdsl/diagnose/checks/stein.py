@@ -42,12 +42,18 @@ def stein(density: Density, found: Positions) -> list[Finding]:
         skipped = Finding("Stein identity", "note", "not examined: scores are not finite", "Mend the scores first.")
         return [Finding("finite scores", "suspect", evidence, advice), skipped]
     finite = Finding("finite scores", "ok", f"finite at {bad.size} draws")
-    values, names = quantities(x.astype(float), score.astype(float), coordinates(density))
     if found.log_weight is not None:
+        values, names = quantities(x.astype(float), score.astype(float), coordinates(density))
         return [finite, _judge(*_score_weighted(values, found.log_weight), names)]
+    return [finite, stein_of(x.astype(float), score.astype(float), coordinates(density))]
+
+
+def stein_of(x: np.ndarray, score: np.ndarray, names: list[str]) -> Finding:
+    """The finding "Stein identity" of draws and scores, both (chain, draw, dim), with the names of coordinates."""
     if x.shape[0] * x.shape[1] < 2 * LEAST or x.shape[1] < 10:
-        return [finite, _too_few(x.shape[0] * x.shape[1])]
-    return [finite, _judge(*_chains(values), names)]
+        return _too_few(x.shape[0] * x.shape[1])
+    values, called = quantities(x, score, names)
+    return _judge(*_chains(values), called)
 
 
 def quantities(x: np.ndarray, score: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
