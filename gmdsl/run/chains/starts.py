@@ -118,10 +118,25 @@ def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> Sta
         what = f"sample(init=...): the start is outside the support: the log-density is -inf at {where}."
         return StartError(f"{what} Give another start.\n{table}")
     wrong = f"the log-density is {total:.5g}" if not np.isfinite(total) else "the gradient is not finite"
+    mend = "Mend the first factor below"
+    if _usable_in_double(density, x):
+        mend = (
+            'In double precision both are finite there: jax.config.update("jax_enable_x64", True). Or mend the factor'
+        )
     if given:
-        return StartError(f"sample(init=...): {wrong} at the start {where}. Mend the first factor below.\n{table}")
+        return StartError(f"sample(init=...): {wrong} at the start {where}. {mend}.\n{table}")
     what = f"sample(...): no usable start in {tries} tries: at the last one {wrong}, at {where}."
-    return StartError(f"{what} Mend the first factor below, or give init=.\n{table}")
+    return StartError(f"{what} {mend}, or give init=.\n{table}")
+
+
+def _usable_in_double(density: Density, x: np.ndarray) -> bool:
+    """Whether a start fails in single precision alone, as where a covariance is singular to seven digits."""
+    if jax.config.jax_enable_x64:
+        return False
+    with jax.enable_x64(True):
+        target = Density(density.model).target
+        value, score = jax.jit(type(target).log_density_and_score)(target, jnp.asarray(x, float))
+        return bool(jnp.isfinite(value) & jnp.isfinite(score).all())
 
 
 def _fixed_terms(density: Density, point: dict[str, Any]) -> dict[str, float]:

@@ -152,3 +152,16 @@ def test_an_impossible_observation_below_computed_data_is_named_too():
     ).condition(y=[3.0, 1.0])
     with pytest.raises(gm.StartError, match=r"p\(y \| most\) depends on data alone"):
         gm.sample(model, gm.NUTS(), progress=False)
+
+
+def test_a_covariance_that_is_singular_in_single_precision_alone_is_told():
+    x = np.linspace(0.0, 1.0, 60)
+    kernel = gm.joint(
+        x=gm.data(x),
+        scale=dist.LogNormal(1.0, 0.3),
+        f=lambda x, scale: dist.MultivariateNormal(
+            jnp.zeros(60), jnp.exp(-((x[:, None] - x) ** 2) / (2 * scale**2)) + 1e-9 * jnp.eye(60)
+        ),
+    ).condition(f=np.sin(x))
+    with pytest.raises(gm.StartError, match="In double precision both are finite there: .*jax_enable_x64"):
+        gm.sample(kernel, gm.NUTS(), progress=False)
