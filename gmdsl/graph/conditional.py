@@ -30,6 +30,11 @@ class Conditional(Factor):
         """Whether it can be drawn from; by default where it is normalised."""
         return self.normalized
 
+    @property
+    def stepwise(self) -> bool:
+        """Whether its children are drawn one after another, so that some can be drawn given the others before them."""
+        return len(self.children) == 1
+
     def batch_rank(self, child: str, values: Values) -> int | None:
         """How many axes of a child number independent elements; None where that is not known.
 

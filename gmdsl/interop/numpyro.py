@@ -18,11 +18,11 @@ from gmdsl.graph.factor import Call, Deterministic
 from gmdsl.graph.names import RESERVED
 from gmdsl.interop.numpyro_arguments import arguments_as_read, observed_by, read_elsewhere, with_constants
 from gmdsl.interop.numpyro_check import check_density
-from gmdsl.interop.numpyro_program import DeterministicSite, NumPyroProgram
+from gmdsl.interop.numpyro_program import DeterministicSite, NumPyroProgram, read_alone
 from gmdsl.interop.numpyro_sites import Sites
 from gmdsl.interop.numpyro_trace import TracedModel
 from gmdsl.models.model import Model
-from gmdsl.models.probe.indices import check_indices
+from gmdsl.models.probe.indices import check_indices, check_labels
 from gmdsl.spaces.space import Real, Space
 
 
@@ -70,9 +70,8 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     for name, site in sites.found.items():
         if site["type"] == "deterministic":
             spaces[name] = Real(*np.shape(site["value"]))
-            factors.append(
-                Deterministic(name, Call(DeterministicSite(program, name, reads), tuple(("", n) for n in reads)))
-            )
+            made = read_alone(DeterministicSite(program, name, reads), {**data, **sites.observed, **sites.points()[0]})
+            factors.append(Deterministic(name, Call(made, tuple(("", n) for n in made.reads))))
     built = Model(
         factors=tuple(factors),
         declared=tuple(spaces.items()),
@@ -81,6 +80,7 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
         dims=sites.dims({*spaces, *data, *RESERVED}),
     )
     check_indices(f"from_numpyro_model({label})", built, data)
+    check_labels(f"from_numpyro_model({label})", built)
     return built
 
 

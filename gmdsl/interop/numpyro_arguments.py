@@ -36,14 +36,18 @@ def read_elsewhere(sites: Sites, arguments: Arguments, name: str, site: str) -> 
         return fixed[message["name"]][_step(message)] if message["name"] in fixed else None
 
     runs = [_with(sites, given).run({}, put) for given in (arguments, {**arguments, name: _moved(arguments[name])})]
-    terms = [
-        [log_prob(s, total=False) if s["type"] == "sample" else s["value"] for s in run.values() if s["type"] in KINDS]
-        for run in runs
-    ]
+    terms = [[part for s in run.values() if s["type"] in KINDS for part in _effects(s)] for run in runs]
     return not all(map(same, *terms))
 
 
 KINDS = ("sample", "deterministic")
+
+
+def _effects(site: Any) -> tuple[Any, ...]:
+    """What a site gives: its value, or its terms and their scale."""
+    if site["type"] == "deterministic":
+        return (site["value"],)
+    return log_prob(site, total=False), 1.0 if site.get("scale") is None else site["scale"]
 
 
 def arguments_as_read(sites: Sites, arguments: Arguments, tied: dict[str, str]) -> tuple[Arguments, Arguments]:

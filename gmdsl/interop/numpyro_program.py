@@ -14,7 +14,7 @@ from gmdsl.core.jaxprs.dataflow import CONSTANT, output_states
 from gmdsl.distributions.drawn import whole
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
-from gmdsl.interop.numpyro_sites import Sites
+from gmdsl.interop.numpyro_sites import Sites, is_improper
 from gmdsl.interop.numpyro_trace import TracedModel, is_in_control_flow, log_prob, value_of
 from gmdsl.spaces.bijections import from_support, to_support
 from gmdsl.spaces.space import Space
@@ -59,6 +59,10 @@ class NumPyroProgram(Conditional):
     @property
     def drawable(self) -> bool:
         return self.proper and self.redrawn
+
+    @property
+    def stepwise(self) -> bool:
+        return True
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         return self.decode(values, {})[1]
@@ -203,3 +207,19 @@ class DeterministicSite(eqx.Module):
     def resized(self, values: Values) -> "DeterministicSite":
         """The site for data of other sizes."""
         return DeterministicSite(self.program.resized(values)[0], self.site, self.reads)
+
+
+def read_alone(site: DeterministicSite, point: Values) -> DeterministicSite:
+    """The site with those of its inputs alone that its value depends on; others are drawn, and change nothing.
+
+    Args:
+        site: with all inputs that there may be.
+        point: any values of them.
+    """
+    states = [frozenset({name}) for name in site.reads]
+    found = output_states(site, [point[name] for name in site.reads], states, _union)
+    used = set() if found == CONSTANT else set(found)
+    known = {name: point[name] for name in site.reads}
+    sites = site.program.traced.run(known, site.program.known(known))
+    improper = {v for s, v in site.program.sites if is_improper(sites[s]["fn"])}
+    return DeterministicSite(site.program, site.site, tuple(n for n in site.reads if n in used | improper))

@@ -88,11 +88,12 @@ def is_in_control_flow(site: Any) -> bool:
 
 
 def log_prob(site: Any, *, total: bool) -> Any:
-    """The term of a site, with its scale."""
+    """The term of a site: with its scale, summed; or without, for each element."""
     value = with_finite_scores(site["fn"]).log_prob(site["value"])
+    if not total:
+        return value
     scale = site.get("scale")
-    value = value if scale is None else scale * value
-    return jnp.sum(value) if total else value
+    return jnp.sum(value if scale is None else scale * value)
 
 
 def _redraw(anew: bool) -> Any:

@@ -140,3 +140,47 @@ def test_rows_without_a_plate_are_drawn_one_by_one():
     row_means = drawn.mean("draw").values[0]  # rows differ from each other: each has draws of its own
     assert row_means.std(axis=0).min() > 0.0
     np.testing.assert_allclose(drawn.mean(("chain", "draw")).values.mean(0), [58.0 / 60.0, 12.0 / 60.0], atol=0.02)
+
+
+def by_group(group, names, y=None):
+    mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
+    with numpyro.plate("group", names.shape[0]):
+        effect = numpyro.sample("effect", dist.Normal(mu, 5.0))
+    numpyro.sample("y", dist.Normal(effect[group], 0.1), obs=y)
+
+
+def test_new_groups_are_drawn_beside_the_known_ones():
+    model = gm.from_numpyro_model(by_group, np.array([0, 0, 1, 2]), np.arange(3), np.array([0.0, 0.2, 5.0, 10.0]))
+    tree = gm.sample(model, gm.NUTS(), draws=300, warmup=300, progress=False)
+    new = {"group": np.array([0, 3]), "names": np.arange(4)}
+    with pytest.raises(gm.SpecError, match=r"extend=\['effect'\]"):
+        gm.predict(tree, model, data=new)
+    kept = gm.predict(tree, model, data=new, extend=["effect"])["predictions"]["effect"].values
+    np.testing.assert_array_equal(kept[..., :3], tree["posterior"]["effect"].values)
+    mu = tree["posterior"]["mu"].values
+    spread = (kept[..., 3] - mu) / 5.0
+    assert abs(spread.mean()) < 4.5 / np.sqrt(spread.size)  # independent draws; false alarms: 7e-6
+    assert abs(spread.std() - 1.0) < 4.5 / np.sqrt(2 * spread.size)
+    anew = gm.predict(tree, model, data=new, resample=["effect"])["predictions"]["effect"].values
+    assert abs(((anew - mu[..., None]) / 5.0).std() - 1.0) < 4.5 / np.sqrt(2 * anew.size)
+
+
+def test_a_computed_site_reads_what_it_depends_on():
+    model = gm.from_numpyro_model(line, X, Y)
+    assert next(f for f in model.factors if f.children == ("mean",)).parents == ("x", "a", "b")
+    assert gm.lint(model)["unused"].status == "ok"
+
+
+def test_terms_of_observations_leave_scales_out():
+    def model(x, y=None):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        with numpyro.plate("row", len(x)), numpyro.handlers.scale(scale=3.0):
+            numpyro.sample("y", dist.Normal(a * x, 1.0), obs=y)
+
+    built = gm.from_numpyro_model(model, X, Y)
+    tree = gm.log_likelihood(sampled(built), built)
+    a = tree["posterior"]["a"].values[0, :5]
+    right = dist.Normal(a[:, None] * X, 1.0).log_prob(Y)
+    np.testing.assert_allclose(tree["log_likelihood"]["y"].values[0, :5], right, rtol=1e-4)
+    scaled = dist.Normal(0.0, 1.0).log_prob(0.5) + 3.0 * dist.Normal(0.5 * X, 1.0).log_prob(Y).sum()
+    np.testing.assert_allclose(gm.compile(built).log_density({"a": 0.5}), scaled, rtol=1e-5)

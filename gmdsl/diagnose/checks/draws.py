@@ -20,6 +20,7 @@ from gmdsl.diagnose.report import Finding
 RHAT = 1.01
 CLEAR = 1.05  # R-hat above which too few draws are no excuse
 ESS_PER_CHAIN = 100  # effective draws for an estimate of R-hat that can be relied on, by Vehtari et al.
+ENOUGH = 400  # effective draws of all chains together, where each has few draws
 EFFICIENCY = 0.1  # effective draws per draw of a run that mixes and is only short
 FEW = 10  # draws per chain below which R-hat and ESS say nothing
 LEVEL = 0.001  # chance that the largest R-hat of chains that agree is called suspect
@@ -171,14 +172,14 @@ def sizes(moving: Any) -> list[Finding]:
 def least_size(chains: int, draws: int) -> float:
     """The effective size below which a run is suspect: a hundred per chain, and less for a short run that mixes.
 
-    From a hundred draws per chain on, one in ten is enough, and never fewer than ten per chain. A shorter run cannot
-    have a hundred, however well it mixes.
+    From a hundred draws per chain on, one in ten is enough, and never fewer than ten per chain. Shorter chains cannot
+    have a hundred each, however well they mix; many of them are judged together.
 
-    >>> [least_size(4, draws) for draws in (80, 100, 500, 1000, 5000)]
-    [400.0, 40.0, 200.0, 400.0, 400.0]
+    >>> [least_size(4, draws) for draws in (80, 100, 500, 1000, 5000)], least_size(200, 50)
+    ([400.0, 40.0, 200.0, 400.0, 400.0], 400.0)
     """
     if draws < ESS_PER_CHAIN:
-        return float(ESS_PER_CHAIN * chains)
+        return float(min(ESS_PER_CHAIN * chains, ENOUGH))
     return float(min(ESS_PER_CHAIN * chains, EFFICIENCY * chains * draws))
 
 

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.factor import Deterministic, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
+from gmdsl.spaces.space import dtype_of
 
 if TYPE_CHECKING:
     from gmdsl.core.jaxprs.lookups import Lookup
@@ -41,6 +42,37 @@ def check_indices(operation: str, model: FactorGraph, names: Iterable[str]) -> N
                     raise SpecError(f"{operation}: {_describe(factor, lookup)}")
 
 
+def check_labels(operation: str, model: FactorGraph) -> None:
+    """Refuses variables with finitely many values that point outside of the axis they are an index of.
+
+    Args:
+        operation: what the user called, for messages.
+        model: a model; its free variables are tried at their lowest and at their highest values.
+
+    Raises:
+        SpecError: names the node, the variable, the index and the size of the axis.
+    """
+    finite = {name: model.spaces[name] for name in model.free if model.spaces[name].cardinality is not None}
+    if not finite:
+        return
+    shapes = shapes_of(model)
+    integers = {name: value for name, value in {**model.data, **model.observed}.items() if _is_index(value)}
+    for factor in model.factors:
+        labels = {name: finite[name] for name in (*factor.parents, *factor.children) if name in finite}
+        for number in (0, -1) if labels else ():
+            known = {name: jnp.asarray(integers[name]) for name in factor.parents if name in integers}
+            known |= {name: _filled(space, number) for name, space in labels.items()}
+            for lookup in _lookups(factor, shapes, known):
+                if not lookup.fits and set(labels) & set(lookup.names):
+                    raise SpecError(f"{operation}: {_describe_label(factor, lookup)}")
+
+
+def _filled(space: Any, number: int) -> Any:
+    """An array of the lowest value of a space, or of the highest."""
+    value = space.first + space.gap * (number % space.cardinality)
+    return jnp.full(space.shape, value, dtype_of(space))
+
+
 def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> "list[Lookup]":
     from gmdsl.core.jaxprs.lookups import lookups
 
@@ -68,6 +100,17 @@ def _describe(factor: Factor, lookup: "Lookup") -> str:
     hint = " Are the labels counted from 1? Subtract 1." if lookup.low == 1 and lookup.high == lookup.size else ""
     fix = hint or " Declare as many elements as there are labels, or number the labels from 0 without gaps."
     return f"{listed} gives the index {lookup.high} in {where}, where the elements are 0 to {most}.{fix}"
+
+
+def _describe_label(factor: Factor, lookup: "Lookup") -> str:
+    listed, most = " and ".join(lookup.names), lookup.size - 1
+    where = factor.children[0] if len(factor.children) == 1 else factor.name
+    index, end = (lookup.low, "count from the end") if lookup.low < 0 else (lookup.high, "take the last one again")
+    return (
+        f"{listed} can give the index {index} in {where}, where the elements are 0 to {most}; JAX would {end}."
+        " Give the label as many values as there are elements, counted from 0, or, where it is masked afterwards,"
+        f" look it up by jnp.clip(..., 0, {most})."
+    )
 
 
 def _is_index(value: Any) -> bool:

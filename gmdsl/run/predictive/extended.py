@@ -12,6 +12,7 @@ from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.order import reads_of
 from gmdsl.models.model import Model
+from gmdsl.spaces.space import dtype_of
 
 
 def check_extended(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
@@ -38,12 +39,13 @@ def check_extended(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
                 " to grow, as where its distribution is expanded by the size of some data."
             )
         maker = next(factor for factor in fresh.factors if name in factor.children)
-        if not isinstance(maker, Distributed) or grown[0] >= (_batch_rank(fresh, maker, name) or 0):
+        alone = isinstance(maker, Distributed) or (isinstance(maker, Conditional) and maker.stepwise)
+        if not alone or grown[0] >= (_batch_rank(fresh, maker, name) or 0):
             raise SpecError(
                 f"{operation}: its elements depend on each other along that axis, so new ones cannot be drawn alone."
                 f" Draw all of it anew by resample=[{name!r}]."
             )
-        _check_data(operation, fresh, model, maker, old[grown[0]])
+        _check_data(operation, fresh, model, maker.parents_of(name, any_point(model)), old[grown[0]])
 
 
 def check_independent(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
@@ -100,12 +102,17 @@ def _batch_rank(fresh: Model, maker: Any, name: str) -> int | None:
     return found[0]
 
 
-def _check_data(operation: str, fresh: Model, model: Model, maker: Distributed, size: int) -> None:
+def any_point(model: Model) -> dict[str, Any]:
+    """Values of all variables and data, of the right shapes and kinds."""
+    return {**{name: np.zeros(space.shape, dtype_of(space)) for name, space in model.declared}, **model.data}
+
+
+def _check_data(operation: str, fresh: Model, model: Model, reads: set[str], size: int) -> None:
     """Refuses data above a variable that differ where its old elements are."""
     changed = [name for name, value in fresh.data.items() if not np.array_equal(value, model.data[name])]
     for name in changed:
-        if set(maker.parents) & reads_of(model, (name,)) and not (
-            name in maker.parents and np.array_equal(fresh.data[name][:size], model.data[name][:size])
+        if reads & reads_of(model, (name,)) and not (
+            name in reads and np.array_equal(fresh.data[name][:size], model.data[name][:size])
         ):
             raise SpecError(
                 f"{operation}: its law reads {name}, whose first {size} rows are others now. Keep these rows, and add"

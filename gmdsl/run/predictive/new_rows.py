@@ -20,9 +20,8 @@ from gmdsl.models.declare.coords import labels_of
 from gmdsl.models.model import Model
 from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.results.tree import as_tree, attributes
-from gmdsl.run.predictive.extended import check_extended, check_independent, joined
+from gmdsl.run.predictive.extended import any_point, check_extended, check_independent, joined
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
-from gmdsl.spaces.space import dtype_of
 
 
 def predictions(
@@ -72,7 +71,7 @@ def _check_upstream(fresh: Model, model: Model, kept: tuple[str, ...]) -> None:
     """Refuses draws that belong to the old rows, because their law reads data that have changed."""
     changed = tuple(name for name, value in fresh.data.items() if not np.array_equal(value, model.data[name]))
     moved = reads_of(model, changed)
-    point = {**{name: np.zeros(space.shape, dtype_of(space)) for name, space in model.declared}, **model.data}
+    point = any_point(model)
     for factor in (f for f in model.factors if isinstance(f, Conditional) and moved & set(f.parents)):
         for name in set(factor.children) & set(kept):
             through = sorted(moved & factor.parents_of(name, point))
@@ -91,7 +90,7 @@ def _check_resampled(fresh: Model, model: Model, resample: tuple[str, ...]) -> N
             if name in model.deterministic:
                 raise SpecError(f"predict(resample=[{name!r}]): {name} is computed. Resample what it is computed from.")
             raise unknown_name(f"predict(resample=[{name!r}])", name, model.free, "free variables")
-        together = makers[name].children if name in makers else ()
+        together = makers[name].children if name in makers and not makers[name].stepwise else ()
         if not set(together) <= set(resample):
             rest = ", ".join(child for child in together if child not in resample)
             raise SpecError(f"predict(resample=[{name!r}]): it is drawn together with {rest}. Resample both.")

@@ -78,3 +78,46 @@ def test_numpyro_models_are_looked_at():
 
     with pytest.raises(gm.SpecError, match="group gives the index 3"):
         gm.from_numpyro_model(model, jnp.array([1, 2, 3]), np.zeros(3))
+
+
+def looked_up(label, size, index=lambda k: k):
+    return gm.joint(
+        k=label,
+        mu=dist.Normal(0.0, 1.0).expand([size]),
+        y=lambda k, mu: dist.Normal(mu[index(k)], 1.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "index"),
+    [
+        (dist.Categorical(jnp.ones(4) / 4), 3),
+        (dist.DiscreteUniform(1, 3), 3),
+        (dist.Binomial(5, 0.5), 5),
+        (dist.Categorical(jnp.ones(4) / 4).expand([5]), 3),
+        (gm.truncated(dist.Poisson(2.0), high=4), 4),
+    ],
+)
+def test_a_label_that_can_point_outside_is_refused(label, index):
+    with pytest.raises(gm.SpecError, match=rf"k can give the index {index} in y, where the elements are 0 to 2"):
+        looked_up(label, 3)
+
+
+def test_labels_that_fit_are_taken():
+    looked_up(dist.Categorical(jnp.ones(3) / 3), 3)
+    looked_up(dist.DiscreteUniform(1, 3), 3, lambda k: k - 1)
+    looked_up(dist.Categorical(jnp.ones(4) / 4), 3, lambda k: jnp.clip(k, 0, 2))
+    looked_up(dist.Categorical(jnp.ones(3) / 3), 3, lambda k: (k + 1) % 3)
+    gm.energy(lambda s, w: -w[(s + 1) // 2].sum(), s=gm.Spin(3), w=gm.Real(2))
+    with pytest.raises(gm.SpecError, match=r"s can give the index -1 .* count from the end"):
+        gm.energy(lambda s, w: -w[s].sum(), s=gm.Spin(3), w=gm.Real(2))
+
+
+def test_labels_of_numpyro_models_are_looked_at():
+    def model(y):
+        k = numpyro.sample("k", dist.Categorical(jnp.ones(4) / 4))
+        mu = numpyro.sample("mu", dist.Normal(0.0, 1.0).expand([3]))
+        numpyro.sample("y", dist.Normal(mu[k], 1.0), obs=y)
+
+    with pytest.raises(gm.SpecError, match="k can give the index 3"):
+        gm.from_numpyro_model(model, 1.0)
