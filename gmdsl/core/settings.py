@@ -98,6 +98,20 @@ class Checked:
     """A class whose unknown keyword arguments are named with what they are called here."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            check_settings(cls.__name__, inspect.signature(cls).parameters, kwargs)
+        if args or kwargs:
+            parameters = inspect.signature(cls).parameters
+            check_settings(cls.__name__, parameters, kwargs)
+            for name, value in {**dict(zip(parameters, args, strict=False)), **kwargs}.items():
+                _check_number(cls.__name__, name, parameters.get(name), value)
         return super().__new__(cls)
+
+
+def _check_number(owner: str, name: str, parameter: inspect.Parameter | None, value: Any) -> None:
+    """Refuses text and lists where a number is declared, and fractions where a whole one is."""
+    kind = None if parameter is None else _NUMBERS.get(parameter.annotation)
+    wrong = isinstance(value, str | bytes | list | tuple | dict)
+    if kind is not None and (wrong or (kind == "whole number" and isinstance(value, float))):
+        raise SpecError(f"{owner}({name}={value!r}): a {kind} is needed.")
+
+
+_NUMBERS: dict[Any, str] = {int: "whole number", "int": "whole number", float: "number", "float": "number"}

@@ -16,6 +16,7 @@ from gmdsl.diffusion.denoisers.gaussian_mixture import GaussianMixtureDenoiser
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.process import Process
 from gmdsl.exact.gaussian.from_model import gaussian_mixture
+from gmdsl.graph.factors.empirical import EmpiricalFactor
 from gmdsl.models.model import Model
 from gmdsl.spaces.space import Real
 
@@ -50,6 +51,8 @@ def noise(model: Any, process: Process, *, variables: Any = None) -> Noised:
             raise SpecError(f"noise(...): {name} lives in {space.title}; noise is added to real variables only. {way}.")
     found = gaussian_mixture(model)
     if found is None:
+        if any(isinstance(factor, EmpiricalFactor) for factor in model.factors):
+            raise SpecError("noise(...): a data set is given by its arrays, gm.noise({'x': data}, ...).")
         raise SpecError(
             "noise(...): the noised density has no closed form here; it has for Gaussian mixtures, linear-Gaussian"
             " models and data sets. Learn the score of draws, gm.score_model(...) with gm.DenoisingScoreMatching(),"

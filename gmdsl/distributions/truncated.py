@@ -163,7 +163,8 @@ def truncated(base: Any, low: Any = None, high: Any = None) -> Truncated:
     """
     low, high = checked_bounds("truncated", base, low, high)
     ends = (getattr(base.support, "lower_bound", None), getattr(base.support, "upper_bound", None))
-    return Truncated(base, _inner("low", low, ends[0], 1), _inner("high", high, ends[1], -1))
+    low, high = _inner("low", low, ends[0], 1), _inner("high", high, ends[1], -1)
+    return base if low is None and high is None else Truncated(base, low, high)  # nothing is cut off
 
 
 def _normal_base(base: Any) -> Any:

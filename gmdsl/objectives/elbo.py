@@ -8,6 +8,7 @@ Reference:
     arXiv:1401.4082; Burda, Grosse, Salakhutdinov, *Importance weighted autoencoders*, 2015, arXiv:1509.00519.
 """
 
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -37,7 +38,7 @@ class ELBO(Objective):
     importance: bool = False
 
     def __check_init__(self) -> None:
-        if not isinstance(self.particles, int) or self.particles < 1:
+        if not isinstance(self.particles, Integral) or self.particles < 1:
             raise SpecError(f"ELBO(particles={self.particles!r}): a whole number of at least 1 is needed.")
 
     @property

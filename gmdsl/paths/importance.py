@@ -7,6 +7,8 @@ Reference:
     Kahn, Marshall, *Methods of reducing sample size in Monte Carlo computations*, 1953.
 """
 
+from numbers import Integral
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
@@ -26,7 +28,7 @@ class ImportanceSampling(PathSampler):
     particles: int = 10_000
 
     def __check_init__(self) -> None:
-        if not isinstance(self.particles, int) or self.particles < 2:
+        if not isinstance(self.particles, Integral) or self.particles < 2:
             raise SpecError(f"ImportanceSampling(particles={self.particles!r}): at least 2 are needed.")
 
     def run(self, key: Array, path: PathTarget) -> Population:

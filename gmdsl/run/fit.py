@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import checked_settings
@@ -60,6 +61,7 @@ def fit(
     2.0
     """
     _check_pair(model, objective)
+    _check_settings(optimizer, steps, batch_size)
     arrays = _check_data(model, data, "fit(data)")
     others = None if held_out is None else _check_data(model, held_out, "fit(held_out)")
     objective.check(model, arrays, others)
@@ -75,6 +77,14 @@ def _check_pair(model: Any, objective: Any) -> None:
     if not isinstance(objective, Objective):
         given = objective.__name__ if isinstance(objective, type) else type(objective).__name__
         raise SpecError(f"fit(..., {given}): an objective is needed third, such as gm.MaximumLikelihood().")
+
+
+def _check_settings(optimizer: Any, steps: Any, batch_size: Any) -> None:
+    if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise SpecError(f"fit(optimizer={optimizer!r}): an optax transformation is needed, such as optax.adam(1e-3).")
+    for name, value in (("steps", steps), ("batch_size", batch_size)):
+        if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+            raise SpecError(f"fit({name}={value!r}): a whole number of at least 1 is needed.")
 
 
 def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:

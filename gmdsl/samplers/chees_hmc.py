@@ -10,6 +10,7 @@ Reference:
     AISTATS 2021.
 """
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -73,7 +74,7 @@ class ChEESHMC(Sampler):
     def __check_init__(self) -> None:
         check_step(self)
         check_positive(self, "trajectory_length")
-        if not isinstance(self.max_steps, int) or self.max_steps < 1:
+        if not isinstance(self.max_steps, Integral) or self.max_steps < 1:
             raise SpecError(f"ChEESHMC(max_steps={self.max_steps!r}): at least one leapfrog step is needed. Try 1000.")
 
     @property

@@ -7,6 +7,7 @@ Reference:
     Duane et al., *Hybrid Monte Carlo*, 1987; Neal, *MCMC using Hamiltonian dynamics*, 2011.
 """
 
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -49,7 +50,7 @@ class HMC(GradientSampler):
 
     def __check_init__(self) -> None:
         check_step(self)
-        if not isinstance(self.steps, int) or self.steps < 1:
+        if not isinstance(self.steps, Integral) or self.steps < 1:
             raise SpecError(f"HMC(steps={self.steps}): at least one leapfrog step is needed. Try 10.")
 
     @property

@@ -25,6 +25,7 @@ Reference:
     Omelyan, Mryglod and Folk, *Symplectic analytically integrable decomposition algorithms*, 2003 (the integrator).
 """
 
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -84,7 +85,7 @@ class MCLMC(Sampler):
         check_step(self)
         if isinstance(self.length, int | float) and not self.length > 0:
             raise SpecError(f"MCLMC(length={self.length}): a length is above zero. Give None, and warm-up finds it.")
-        if not isinstance(self.max_steps, int) or self.max_steps < 1:
+        if not isinstance(self.max_steps, Integral) or self.max_steps < 1:
             raise SpecError(f"MCLMC(max_steps={self.max_steps}): at least one step is needed. Try 100.")
 
     @property

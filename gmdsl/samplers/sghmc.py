@@ -12,6 +12,7 @@ Reference:
     Chen, Fox and Guestrin, *Stochastic gradient Hamiltonian Monte Carlo*, 2014.
 """
 
+from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -76,7 +77,7 @@ class SGHMC(Sampler):
         check_step(self)
         check_positive(self, "friction")
         check_batch(self)
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
+        if not isinstance(self.steps, Integral) or isinstance(self.steps, bool) or self.steps < 1:
             raise SpecError(f"SGHMC(steps={self.steps!r}): a whole number of at least 1 is needed.")
         numbers = (self.step_size, self.friction, self.noise)
         if not all(isinstance(number, int | float) for number in numbers):

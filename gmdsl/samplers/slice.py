@@ -8,6 +8,7 @@ Reference:
     Neal, *Slice sampling*, Annals of Statistics 2003, figures 3 and 5.
 """
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +52,7 @@ class Slice(Sampler):
 
     def __check_init__(self) -> None:
         check_positive(self, "width")
-        if not isinstance(self.max_steps_out, int) or self.max_steps_out < 1:
+        if not isinstance(self.max_steps_out, Integral) or self.max_steps_out < 1:
             raise SpecError(f"Slice(max_steps_out={self.max_steps_out!r}): a whole number above 0 is needed. Try 20.")
 
     @property

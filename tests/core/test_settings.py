@@ -71,3 +71,24 @@ def test_a_class_of_a_user_is_checked_by_its_own_signature():
     assert Mine(weight=2.0).weight == 2.0
     with pytest.raises(gm.SpecError, match=r"Mine\(weigth=...\): .* Did you mean weight"):
         Mine(weigth=2.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gm.NUTS(max_tree_depth=2.5), r"NUTS\(max_tree_depth=2.5\): a whole number is needed"),
+        (lambda: gm.NUTS(target_accept="0.8"), r"NUTS\(target_accept='0.8'\): a number is needed"),
+        (lambda: gm.Langevin("a"), r"Langevin\(step_size='a'\): a number is needed"),
+        (lambda: gm.replace(gm.NUTS(), target_accept_prob=0.1), "Did you mean 'target_accept'"),
+        (lambda: gm.fit(BOWL, {"x": np.zeros(3)}, gm.MaximumLikelihood(gm.MALA()), optimizer=1e-3), "optax.adam"),
+        (lambda: gm.fit(BOWL, {"x": np.zeros(3)}, gm.MaximumLikelihood(gm.MALA()), batch_size=0), "at least 1"),
+    ],
+)
+def test_settings_that_are_no_numbers_are_refused(call, message):
+    with pytest.raises(gm.SpecError, match=message):
+        call()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    assert gm.HMC(steps=np.int64(3)).steps == 3
+    assert gm.ImportanceSampling(np.int32(10)).particles == 10

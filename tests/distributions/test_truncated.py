@@ -102,3 +102,12 @@ def test_the_support_is_known_and_moves_with_its_bounds():
 def test_some_infinite_bounds_are_refused():
     with pytest.raises(gm.SpecError, match="some bounds are infinite"):
         gm.truncated(dist.Normal(0.0, 1.0), jnp.array([-jnp.inf, 1.0]))
+
+
+def test_a_bound_outside_of_the_support_cuts_nothing_off():
+    for base, low in ((dist.HalfNormal(1.0), -1.0), (dist.Pareto(0.3, 2.0), 0.2)):
+        assert gm.truncated(base, low=low) is base
+    model = gm.joint(a=dist.Uniform(0.1, 1.8), x=lambda a: gm.truncated(dist.Pareto(0.3, a), low=0.2))
+    np.testing.assert_allclose(
+        gm.compile(model).log_density({"a": 1.0, "x": 0.5}), np.log(1 / 1.7 * 0.3 / 0.25), rtol=1e-5
+    )

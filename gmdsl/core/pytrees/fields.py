@@ -1,11 +1,13 @@
 """Small helpers on immutable modules and pytrees."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from gmdsl.core.errors import unknown_name
 from gmdsl.core.pytrees.reads import ARRAYS
 
 
@@ -21,6 +23,10 @@ def replace(module: Any, **fields: Any) -> Any:
     5
     """
     names = tuple(fields)
+    known = [field.name for field in dataclasses.fields(module)]
+    for name in names:
+        if name not in known:
+            raise unknown_name(f"replace({type(module).__name__}, {name}=...)", name, known, "fields")
     none = lambda leaf: leaf is None  # noqa: E731
     return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, [fields[n] for n in names], is_leaf=none)
 

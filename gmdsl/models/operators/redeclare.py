@@ -41,7 +41,9 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
     Raises:
         SpecError: an unknown name, another rank or kind of number, a node that does not fit the new shapes.
     """
-    for name in values:
+    for name, value in values.items():
+        if value is None and name in model.observed:
+            raise SpecError(f"{operation}(data={{{name!r}: None}}): leave {name} out; it is drawn.")
         if name not in model.data and name not in model.observed:
             raise unknown_name(f"{operation}(data={{{name!r}: ...}})", name, [*model.data, *model.observed], "data")
     data = {name: _array(operation, model, name, values.get(name, old)) for name, old in model.data.items()}
