@@ -59,12 +59,15 @@ def check_labels(operation: str, model: FactorGraph) -> None:
     integers = {name: value for name, value in {**model.data, **model.observed}.items() if _is_index(value)}
     for factor in model.factors:
         labels = {name: finite[name] for name in (*factor.parents, *factor.children) if name in finite}
-        for number in (0, -1) if labels else ():
+        for number in (-1, 0) if labels else ():
             known = {name: jnp.asarray(integers[name]) for name in factor.parents if name in integers}
             known |= {name: _filled(space, number) for name, space in labels.items()}
-            for lookup in _lookups(factor, shapes, known):
-                if not lookup.fits and set(labels) & set(lookup.names):
+            found = [lookup for lookup in _lookups(factor, shapes, known) if set(labels) & set(lookup.names)]
+            for lookup in found:
+                if not lookup.fits:
                     raise SpecError(f"{operation}: {_describe_label(factor, lookup)}")
+            if not found:
+                break  # no label is an index here
 
 
 def _filled(space: Any, number: int) -> Any:
