@@ -24,7 +24,7 @@ from gmdsl.core.random.keys import seed_key
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
-from gmdsl.diffusion.noisy_end import begun
+from gmdsl.diffusion.noisy_end import warn_of_far_end
 from gmdsl.models.model import Model
 from gmdsl.spaces.layout import flatten, unflatten
 
@@ -45,7 +45,7 @@ def flow_log_likelihood(
         return np.zeros(0)
     flat = family.flat
     if prior is None:
-        prior = begun("log_likelihood(family, x)", family, "prior=")
+        warn_of_far_end("log_likelihood(family, x)", family, "prior=")
     skeleton, arrays = strip(FlatFamily(flat.process, flat.denoiser, flat.layout, prior))
     tolerance = (jnp.asarray(rtol, float), jnp.asarray(atol, float))
     size = min(BLOCK, len(x))

@@ -3,8 +3,8 @@ r"""How far the noisy end of a family is from the Gaussian from which the way ba
 For x drawn from that Gaussian, of standard deviation $\rho$, the mean of
 $\tfrac12 \rho^2\, \|s(x, T) + x/\rho^2\|^2$ is a relative Fisher information in nats. For a shift it is the divergence
 $D_{KL}(N(0, \rho^2) \| p_T)$, and a bound of it where the logarithm of p_T is bent at least as much as that of the
-Gaussian (logarithmic Sobolev inequality). Only the score is asked for, so it is known for learned families, too. Where
-the law of the end is known, the way back starts from it instead.
+Gaussian (logarithmic Sobolev inequality). Only the score is asked for, so it is known for learned families, too. The
+way back starts from the Gaussian all the same, as it is defined, and the user is told.
 
 Reference:
     Gross, *Logarithmic Sobolev inequalities*, 1975; Franzese et al., *How much is enough? A study on diffusion times in
@@ -23,37 +23,31 @@ from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.keys import seed_key
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised
-from gmdsl.models.model import Model
 
 DRAWS = 256
-KNOWN = 1e-3  # nats from which the law of the end is taken where it is known
-LEAST = 0.02  # nats that are told where it is not
+LEAST = 0.02  # nats that are told
 EACH = 2e-3  # and nats per dimension, which the error of a network may be
 
 ADVICE = "Take more noise (a larger sigma or t_max), centre the data, or give"
 
 
-def begun(operation: str, family: Noised, remedy: str) -> Model | None:
-    """The law from which the way back starts; None for the Gaussian of the process, where that is near enough.
-
-    A learned family, whose law at the end is not known, is warned of.
+def warn_of_far_end(operation: str, family: Noised, remedy: str) -> None:
+    """Warns of a family whose noisy end is far from the Gaussian that stands for it.
 
     Args:
         operation: what the user called, for the warning.
         family: a noised family.
         remedy: the argument by which the user gives the law of the end.
     """
-    if family.denoiser.kind != "learned":
-        return family.at(float(family.process.t_max)) if nats_from_gaussian(family.flat) > KNOWN else None
     if text := far_end(family):
-        warnings.warn(f"{operation}: {text}. {ADVICE} {remedy}, the law at t_max.", UserWarning, stacklevel=4)
-    return None
+        law = " family.at(t_max)," if family.denoiser.kind != "learned" else ""
+        warnings.warn(f"{operation}: {text}. {ADVICE} {remedy},{law} the law at t_max.", UserWarning, stacklevel=4)
 
 
 def far_end(family: Noised) -> str:
-    """What is wrong with the Gaussian start of a learned family, in words; empty where it is near enough."""
+    """What is wrong with the Gaussian start of a family, in words; empty where it is near enough."""
     nats = nats_from_gaussian(family.flat)
-    if family.denoiser.kind != "learned" or not nats > max(LEAST, EACH * family.flat.dim):
+    if not nats > max(LEAST, EACH * family.flat.dim):
         return ""
     return f"the noisy end of {family.process} is about {nats:.2g} nats from the Gaussian that the way back starts from"
 

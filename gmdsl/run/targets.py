@@ -13,7 +13,7 @@ from gmdsl.compiler.winding import density_of_chains
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
-from gmdsl.diffusion.noisy_end import begun
+from gmdsl.diffusion.noisy_end import warn_of_far_end
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
@@ -97,8 +97,8 @@ def _family(operation: str, model: Any, generator: Generator, init: Any) -> Flat
         )
     flat = model.flat
     if init is None:
-        begin = begun(f"{operation}(..., {name}())", model, "init=")
-        return flat if begin is None else FlatFamily(flat.process, flat.denoiser, flat.layout, begin)
+        warn_of_far_end(f"{operation}(..., {name}())", model, "init=")
+        return flat
     if not isinstance(init, Model) or not same_variables(init, model) or not init.capabilities().drawable:
         raise SpecError(
             f"sample(init=...): a drawable model of {', '.join(model.free)} is needed, the law at t_max, such as"

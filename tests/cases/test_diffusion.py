@@ -23,6 +23,7 @@ SCHEMES = {
     "ancestral": lambda n: gm.DDPM(steps=n),
 }
 DRAWS = 20_000
+pytestmark = pytest.mark.filterwarnings("ignore:.*nats from the Gaussian")  # some cases are about that start
 
 
 def process_of(meta):

@@ -156,7 +156,7 @@ def test_a_run_of_a_reverse_process_can_be_checked(way):
     family = gm.noise(model, gm.VP())
     tree = gm.sample(family, way, draws=1000, progress=False)
     assert gm.check(tree).status == "ok"
-    assert "a noised family" in gm.check(tree, family)["Stein identity"].evidence
+    assert gm.check(tree, family)["Stein identity"].status == "ok"
     assert gm.check(tree, model)["gradient"].status == "ok"
     other = gm.mixture([0.7, 0.3], gm.joint(x=dist.Normal(-2.0, 0.3)), gm.joint(x=dist.Normal(3.0, 0.5)))
     assert gm.check(tree, other)["Stein identity"].status == "suspect"
