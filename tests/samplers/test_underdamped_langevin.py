@@ -29,7 +29,7 @@ def linear(sampler):
     return jax.jacfwd(step)(here), step(here) / jax.random.normal(key, (1,), here.dtype)
 
 
-@pytest.mark.parametrize("adjusted_settings", [{}, {"metric": gm.adapt.DenseMetric()}, {"target_accept": 0.6}])
+@pytest.mark.parametrize("adjusted_settings", [{}, {"metric": gm.adapt.DenseMetric()}, {"target_accept": 0.7}])
 def test_the_adjusted_sampler_reproduces_the_law(adjusted_settings):
     sampler = gm.UnderdampedLangevin(adjusted=True, **adjusted_settings)
     tree = gm.sample(target(), sampler, draws=20_000, progress=False)
