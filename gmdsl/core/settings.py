@@ -105,12 +105,17 @@ class Checked:
                 _check_number(cls.__name__, name, parameters.get(name), value)
         return super().__new__(cls)
 
+    def __check_init__(self) -> None:
+        """Refuses fractions where a whole number was declared, after the checks of the class itself."""
+        for name, kind in inspect.get_annotations(type(self)).items():
+            if _NUMBERS.get(kind) == "whole number" and isinstance(value := getattr(self, name, None), float):
+                raise SpecError(f"{type(self).__name__}({name}={value!r}): a whole number is needed.")
+
 
 def _check_number(owner: str, name: str, parameter: inspect.Parameter | None, value: Any) -> None:
-    """Refuses text and lists where a number is declared, and fractions where a whole one is."""
+    """Refuses text and lists where a number is declared."""
     kind = None if parameter is None else _NUMBERS.get(parameter.annotation)
-    wrong = isinstance(value, str | bytes | list | tuple | dict)
-    if kind is not None and (wrong or (kind == "whole number" and isinstance(value, float))):
+    if kind is not None and isinstance(value, str | bytes | list | tuple | dict):
         raise SpecError(f"{owner}({name}={value!r}): a {kind} is needed.")
 
 

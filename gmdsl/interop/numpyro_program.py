@@ -200,6 +200,11 @@ class DeterministicSite(eqx.Module):
     site: str = eqx.field(static=True)
     reads: tuple[str, ...] = eqx.field(static=True)
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """What is read because the function cannot be called without it."""
+        return self.program.parents
+
     def __call__(self, *values: Any) -> Any:
         known = dict(zip(self.reads, values, strict=True))
         return self.program.traced.run(known, self.program.known(known))[self.site]["value"]
@@ -222,4 +227,5 @@ def read_alone(site: DeterministicSite, point: Values) -> DeterministicSite:
     known = {name: point[name] for name in site.reads}
     sites = site.program.traced.run(known, site.program.known(known))
     improper = {v for s, v in site.program.sites if is_improper(sites[s]["fn"])}
-    return DeterministicSite(site.program, site.site, tuple(n for n in site.reads if n in used | improper))
+    kept = used | improper | set(site.program.parents)  # the function cannot be called without its data
+    return DeterministicSite(site.program, site.site, tuple(n for n in site.reads if n in kept))

@@ -166,6 +166,14 @@ def test_new_groups_are_drawn_beside_the_known_ones():
 
 
 def test_a_computed_site_reads_what_it_depends_on():
+    def extra(x, width, y=None):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        s = numpyro.sample("s", dist.HalfNormal(1.0))
+        numpyro.sample("y", dist.Normal(numpyro.deterministic("mean", a * x), s * width), obs=y)
+
+    model = gm.from_numpyro_model(extra, X, np.ones(40), Y)
+    assert next(f for f in model.factors if f.children == ("mean",)).parents == ("x", "width", "a")
+    assert gm.lint(model)["unused"].status == "ok"
     model = gm.from_numpyro_model(line, X, Y)
     assert next(f for f in model.factors if f.children == ("mean",)).parents == ("x", "a", "b")
     assert gm.lint(model)["unused"].status == "ok"

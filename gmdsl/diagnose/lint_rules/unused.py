@@ -42,4 +42,6 @@ def _find_ignored(model: Model, factor: Factor) -> list[str]:
 
     traced = jax.make_jaxpr(run)([have[name] for name in names])
     _, used = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
-    return [name for name, reads in zip(names, used, strict=True) if not reads and name in factor.parents]
+    needed = getattr(getattr(getattr(factor, "call", None), "function", None), "needed", ())
+    ignored = [name for name, reads in zip(names, used, strict=True) if not reads and name in factor.parents]
+    return [name for name in ignored if name not in needed]
