@@ -1,8 +1,12 @@
 """Estimates from weighted draws: log Z with its standard error and effective size, and resampling.
 
-The standard error comes from leaving out one of twenty groups of draws at a time, which sees heavy weights better than
-the usual formula. It is widened by the Student-t quantile of so many groups, and by what the fitted tail of the weights
-has beyond the largest of them, so that two of it cover in about 94 % of the runs whose status is "ok".
+The standard error comes from leaving out one of twenty groups of draws at a time, widened by the Student-t quantile of
+so many groups. A sample of skewed weights that misses the large ones has a mean and an error that are both too small:
+the upper end of the interval knows the skewness, and the longer side counts. What the fitted tail of the weights has
+beyond the largest of them is added, so that two errors cover in about 95 % of the runs whose status is "ok".
+
+Reference:
+    Hall, *On the removal of skewness by transformation*, JRSS B 54, 1992 (the cubic transformation).
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +17,7 @@ from scipy.special import stdtrit
 from gmdsl.results.reliability import Verdict, judge, unseen_share
 
 GROUPS = 20
+SYMMETRIC = 1e-6  # skewness of a mean below which its law is symmetric
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def estimate(
     if n < 2:
         return LogZ(float(top), np.inf, float(n), *rest)
     ess = weight.sum() ** 2 / (weight**2).sum()
-    error = float(np.hypot(leave_out_error(weight), unseen_share(log_weight)))
+    sides = max(leave_out_error(weight), skewed_error(weight))
+    error = float(np.hypot(sides, unseen_share(log_weight)))
     return LogZ(float(top + np.log(weight.mean())), error, float(ess), *rest)
 
 
@@ -77,4 +83,26 @@ def leave_out_error(weight: np.ndarray) -> float:
     sums, sizes = np.array([part.sum() for part in groups]), np.array([len(part) for part in groups])
     left = np.log(np.maximum((weight.sum() - sums) / (n - sizes), np.finfo(float).tiny))
     error = np.sqrt((len(groups) - 1) / len(groups) * np.sum((left - left.mean()) ** 2))
-    return float(error * stdtrit(len(groups) - 1, 0.975) / stdtrit(np.inf, 0.975))
+    return float(error * _quantile(len(groups)) / _quantile(np.inf))
+
+
+def skewed_error(weight: np.ndarray) -> float:
+    """Half the upper part of the 95 % interval of the logarithm of a mean, for weights whose law is skewed.
+
+    >>> import numpy as np
+    >>> few = np.append(np.ones(99), 30.0)
+    >>> skewed_error(few) > 1.5 * few.std() / 10 / few.mean()
+    True
+    """
+    n, spread = len(weight), weight.std(ddof=1)
+    if spread == 0:
+        return 0.0
+    skewness = float(np.mean((weight - weight.mean()) ** 3) / spread**3 / np.sqrt(n))
+    low, far = -_quantile(min(GROUPS, n)), 0.0
+    if skewness > SYMMETRIC:
+        far = 3.0 / skewness * (1.0 - np.cbrt(1.0 + skewness * (low - skewness / 6.0)))
+    return float(np.log1p(max(far, -low) * spread / np.sqrt(n) / weight.mean()) / _quantile(np.inf))
+
+
+def _quantile(groups: float) -> float:
+    return float(stdtrit(groups - 1, 0.975))
