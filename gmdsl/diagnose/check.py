@@ -25,7 +25,7 @@ from gmdsl.diagnose.checks.drift import drift
 from gmdsl.diagnose.checks.gradient import gradient
 from gmdsl.diagnose.checks.learning import learning
 from gmdsl.diagnose.checks.modes import modes
-from gmdsl.diagnose.checks.reverse import reverse_stein
+from gmdsl.diagnose.checks.reverse import reverse_checks
 from gmdsl.diagnose.checks.stein import stein
 from gmdsl.diagnose.checks.weights import weights
 from gmdsl.diagnose.examined import Examined
@@ -123,7 +123,7 @@ def _with_model(
     if isinstance(model, Path):
         model, reference = model.target, model.reference if reference is None else reference
     if isinstance(model, Noised):
-        return [_not_examined("Stein identity", "the draws are broken", "") if broken else reverse_stein(tree, model)]
+        return [_not_examined("Stein identity", "the draws are broken", "")] if broken else reverse_checks(tree, model)
     if not isinstance(model, Model):
         raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
     density = Density(model)

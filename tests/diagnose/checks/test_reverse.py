@@ -5,8 +5,10 @@ import jax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+import xarray
 
 import gmdsl as gm
+from gmdsl.diagnose.checks.reverse import reverse_checks
 
 NORMAL = gm.joint(x=dist.Normal(1.0, 0.5))
 CLOUD = np.random.default_rng(0).gamma(2.0, size=(300, 2))
@@ -40,16 +42,42 @@ def test_a_data_set_is_judged_with_noise_added(steps, status):
 def test_exact_draws_with_other_processes_are_ok(process):
     family = gm.noise(CLOUD, process)
     rows = np.random.default_rng(1).integers(len(CLOUD), size=(1, 2000))
-    from gmdsl.diagnose.checks.reverse import reverse_stein
+    assert [found.status for found in reverse_checks(_tree(CLOUD[rows]), family)] == ["ok", "ok"]
+    wider = reverse_checks(_tree(1.3 * CLOUD[rows]), family)
+    assert [found.status for found in wider] == ["suspect", "suspect"]
 
-    assert reverse_stein({"posterior": _group(CLOUD[rows])}, family).status == "ok"
-    assert reverse_stein({"posterior": _group(1.3 * CLOUD[rows])}, family).status == "suspect"
+
+def test_a_law_whose_errors_cancel_in_steins_identity_is_told():
+    parts = [gm.joint(x=dist.Normal(mean, 0.5)) for mean in (-2.0, 2.0)]
+    family = gm.noise(gm.mixture([0.3, 0.7], *parts), gm.VP())
+    x = np.random.default_rng(0).choice([-2.0, 2.0], size=(1, 4000), p=[0.45, 0.55])
+    x += 0.5 * np.random.default_rng(1).normal(size=x.shape)  # the weights are wrong, and the score does not see them
+    stein, law = reverse_checks(_tree(x), family)
+    assert (stein.status, law.status) == ("ok", "suspect")
+    gap = float(law.evidence.split()[4])
+    assert abs(gap - 0.15) < 0.03, law.evidence  # 0.45 for 0.3; 4000 draws tell it to 0.01
 
 
-def _group(x):
-    import xarray
+def test_exact_draws_are_rarely_called_suspect():
+    family = gm.noise(gm.joint(x=dist.MultivariateNormal(np.zeros(3), np.diag([1.0, 4.0, 9.0]))), gm.VP())
+    rng, called = np.random.default_rng(2), 0
+    for _ in range(40):
+        x = rng.normal(size=(1, 1000, 3)) * np.array([1.0, 2.0, 3.0])
+        called += reverse_checks(_tree(x), family)[1].status != "ok"
+    assert called <= 1  # at a rate of 0.002, two or more of forty in 0.3 % of such tests
 
-    return xarray.Dataset({"x": (("chain", "draw", "x_dim_0"), x)})
+
+@pytest.mark.parametrize(("steps", "status"), [(4, "suspect"), (40, "ok")])
+def test_steps_of_a_solver_of_second_order(steps, status):
+    parts = [gm.joint(x=dist.Normal(mean, 0.5)) for mean in (-2.0, 2.0)]
+    family = gm.noise(gm.mixture([0.3, 0.7], *parts), gm.VP())
+    tree = gm.sample(family, gm.ReverseODE(gm.DPMSolver(), steps=steps), draws=4000, progress=False)
+    assert gm.check(tree, family)["exact draws"].status == status
+
+
+def _tree(x):
+    dims = ("chain", "draw", "x_dim_0")[: x.ndim]
+    return xarray.DataTree.from_dict({"posterior": xarray.Dataset({"x": (dims, x)})})
 
 
 def test_a_learned_score_is_not_judged():
