@@ -123,7 +123,9 @@ def _with_model(
     if isinstance(model, Path):
         model, reference = model.target, model.reference if reference is None else reference
     if isinstance(model, Noised):
-        return [_not_examined("Stein identity", "the draws are broken", "")] if broken else reverse_checks(tree, model)
+        return (
+            [_not_examined("Stein identity", "the draws are broken", "")] if broken else [*reverse_checks(tree, model)]
+        )
     if not isinstance(model, Model):
         raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
     density = Density(model)

@@ -1,5 +1,6 @@
 """Stated errors cover: on targets of known truth a number is inside two errors, or refused in words."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -10,6 +11,7 @@ import gmdsl as gm
 
 SMALL = np.diff(stats.norm.cdf([0.5, 0.51]))[0]
 NORMAL, WIDE = dist.Normal(0.0, 1.0), dist.Normal(0.0, 3.0)
+RUNS = 200  # of the slow tests
 LEAST = 0.94  # of runs that are inside two stated errors, or refused
 
 
@@ -136,11 +138,10 @@ def test_the_error_of_log_z_covers_or_is_refused(name, runs):
 
 @pytest.mark.slow
 def test_the_error_of_log_z_covers_over_many_seeds():
-    runs = 40
-    found = {name: evidence_is_covered(name, range(100, 100 + runs)) for name in EVIDENCES}
+    found = {name: evidence_is_covered(name, range(100, 100 + RUNS)) for name in EVIDENCES}
     assert np.mean([inside for inside, _ in found.values()]) >= LEAST, found
     for name, (inside, good) in found.items():
-        assert inside >= LEAST - 3.0 * np.sqrt(LEAST * (1 - LEAST) / runs), name
+        assert inside >= LEAST - 3.0 * np.sqrt(LEAST * (1 - LEAST) / RUNS), name
         assert good <= 0.2 if name in NASTY else good >= 0.8, name
 
 
@@ -157,5 +158,36 @@ def test_the_error_of_log_marginal_covers():
 
 @pytest.mark.slow
 def test_the_error_of_independent_draws_covers():
-    shares = {name: np.mean([mean_is_covered(name, gm.MonteCarlo(2000), seed) for seed in range(60)]) for name in MEANS}
+    shares = {
+        name: np.mean([mean_is_covered(name, gm.MonteCarlo(2000), seed) for seed in range(RUNS)]) for name in MEANS
+    }
     assert np.mean(list(shares.values())) >= LEAST, shares
+
+
+@pytest.mark.parametrize("process", [gm.VP(), gm.EDM()])
+def test_a_likelihood_by_the_flow_is_within_its_tolerance_of_the_density(process):
+    model, x = two_modes()
+    family = gm.noise(model, process)
+    exact = np.asarray(jax.vmap(gm.compile(model).log_density)({"x": x}))
+    found = gm.log_likelihood(family, x, prior=family.at(process.t_max))
+    np.testing.assert_allclose(found, exact, atol=2e-3)  # 1e-5 a step, some hundred steps
+
+
+@pytest.mark.slow
+def test_a_likelihood_with_random_directions_is_unbiased():
+    model, x = two_modes()
+    family = gm.noise(model, gm.VP())
+    exact = np.asarray(jax.vmap(gm.compile(model).log_density)({"x": x}))
+    prior = family.at(family.process.t_max)
+    found = np.stack([gm.log_likelihood(family, x, prior=prior, probes=4, seed=seed) for seed in range(RUNS)])
+    z = (found.mean(0) - exact) / (found.std(0, ddof=1) / np.sqrt(RUNS))
+    assert np.mean(np.abs(z) <= 2.0) >= LEAST - 3.0 * np.sqrt(LEAST * (1 - LEAST) / len(x)), z
+    assert abs(z.mean()) * np.sqrt(len(x)) < 4.0  # at a rate of 6e-5
+
+
+def two_modes():
+    """A mixture in three dimensions, and 40 draws of it."""
+    parts = [one(dist.Normal(mean, 0.5).expand([3])) for mean in (-2.0, 2.0)]
+    rng = np.random.default_rng(0)
+    x = rng.choice([-2.0, 2.0], size=(40, 1), p=[0.3, 0.7]) + 0.5 * rng.normal(size=(40, 3))
+    return gm.mixture([0.3, 0.7], *parts), x

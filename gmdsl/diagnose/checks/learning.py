@@ -3,7 +3,7 @@ r"""Did a fit end at a minimum? What the history of the loss tells.
 The loss of the last quarter is compared with that of the quarter before, by means of blocks, so that the noise of
 batches is known. A loss that still falls by a good part of what it has fallen at all has not levelled off. A loss that
 is a difference of mean energies, data against chains, has no floor: where the chains leave the data behind it runs
-away, and all of it stays finite.
+away, and all of it stays finite. There the energy of the data tells whether the model still moves.
 
 Reference:
     Nijkamp et al., *On the anatomy of MCMC-based maximum likelihood learning of energy-based models*, 2020,
@@ -20,6 +20,7 @@ BLOCKS = 8  # in a quarter; their means give its error
 LEAST = 80  # steps below which nothing is said
 ERRORS = 4.5  # standard errors
 FALL = 0.02  # of the whole fall, in the last quarter alone
+MOVE = 0.1  # the same for the energy of the data, which wanders with the noise of the chains
 GAP = 100.0  # nats between data and chains, where their spread over the run does not explain it
 LOW, HIGH = 0.1, 0.999  # acceptance rates of chains that hardly move, or move hardly far
 APART = 0.995  # accuracy at which data and noise are told apart nearly always
@@ -73,7 +74,20 @@ def _runaway(history: dict[str, np.ndarray]) -> Finding:
     grows = -growth > ERRORS * error and size > 3.0 * max(early, 1.0)
     if size > GAP * max(1.0, early) or grows or size > 1e4:
         return Finding("level", "suspect", f"{evidence}, {early:.3g} in the first: it runs away", SHORTER)
-    return Finding("level", "ok", evidence)
+    return _still_moving(history["log_density_data"]) or Finding("level", "ok", evidence)
+
+
+def _still_moving(level: np.ndarray) -> Finding | None:
+    """Whether the energy of the data, which has no floor but comes to rest, is still on its way."""
+    quarters = np.array_split(level, 4)
+    rise, error = _change(quarters[3], quarters[2])
+    whole = abs(float(np.mean(quarters[3]) - np.mean(level[: max(1, level.size // 50)])))
+    if abs(rise) < max(ERRORS * error, MOVE * whole, 1e-5 * (1.0 + abs(float(level[-1])))):
+        return None
+    evidence = f"log_density_data changed by {rise:.3g} in the last quarter of the steps, by {whole:.3g} in all"
+    return Finding(
+        "level", "suspect", evidence, "It has not come to rest: make more steps, or raise the learning rate."
+    )
 
 
 def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:

@@ -48,8 +48,8 @@ def log_likelihood(
         data: the result of `gm.sample` on the model; or one datum, or one per row (several variables: a dict).
         rtol: relative tolerance of the flow per step.
         atol: absolute tolerance of the flow per step, in the units of the data. Below 1e-6 wants x64.
-        prior: the law at the noisy end, a model such as `family.at(t_max)`. When None, the Gaussian of the process
-            where it is near enough; else the law itself where it is known, or a warning.
+        prior: the law at the noisy end, a model such as `family.at(t_max)`. When None, the Gaussian of the process;
+            a warning says where the law at the end is known to be far from it.
         probes: random directions for the trace of the Jacobian (Hutchinson), an unbiased estimate for high
             dimensions; None computes it exactly, one derivative per dimension.
         seed: for the probes.

@@ -85,3 +85,16 @@ def test_held_out_data_tell_when_a_fit_learns_by_heart():
 
 def test_an_empty_history_has_failed():
     assert gm.check(gm.Fit(NORMAL, {}, 0, False)).status == "failed"
+
+
+@pytest.mark.parametrize(("steps", "status"), [(150, "suspect"), (1200, "ok")])
+def test_an_energy_that_is_still_on_its_way_is_told(steps, status):
+    model = gm.energy(lambda x, J: -J * x[0] * x[1], x=gm.Spin(2), J=gm.param(0.0))
+    rows = np.random.default_rng(0).choice([-1.0, 1.0], size=(1000, 1)) * np.array([[1.0, 1.0]])
+    rows[:250, 1] *= -1.0  # a quarter of them differ: J is atanh(0.5) = 0.549
+    objective = gm.ContrastiveDivergence(gm.Gibbs(), persistent=True)
+    found = gm.fit(model, {"x": rows}, objective, steps=steps, optimizer=optax.adam(0.002), progress=False)
+    level = gm.check(found)["level"]
+    assert level.status == status, level.evidence
+    if status == "suspect":
+        assert "log_density_data" in level.evidence
