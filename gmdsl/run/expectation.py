@@ -268,7 +268,9 @@ def _of_tree(tree: Any, function: Any) -> Expectation:
     flat = found.reshape(-1, *found.shape[2:])
     error = np.hypot(np.nan_to_num(np.asarray(arviz_stats.mcse(data, method="mean")["f"])), _rare_error(flat))
     account = f"{found.shape[0]} chains of {found.shape[1]} draws{_doubts(flat)}"
-    rhat = np.nanmax(np.append(np.asarray(arviz_stats.rhat(data)["f"], float).ravel(), 1.0)) if flat.size > 16 else 1.0
+    with np.errstate(all="ignore"):  # an element that is constant, or at one distance from its median, has none
+        ranked = arviz_stats.rhat(data)["f"] if flat.size > 16 else 1.0
+    rhat = np.nanmax(np.append(np.asarray(ranked, float).ravel(), 1.0))
     if rhat > FAR_APART:
         account += f"; suspect: the chains disagree, R-hat {rhat:.2f}, and the error does not cover"
     return Expectation(found.mean(axis=(0, 1)), error, account)

@@ -105,6 +105,7 @@ def enough(moving: Any) -> Finding | None:
     return Finding("ESS", "suspect", f"{moving.sizes['draw']} draws are too few to judge by", "Run more draws.")
 
 
+@np.errstate(all="ignore")  # two values, each in half of the draws, have one distance from their median
 def rhat(moving: Any) -> Finding:
     """The finding "R-hat"."""
     import arviz_stats
@@ -142,6 +143,7 @@ def _within(moving: Any, name: str, worst: float) -> float:
     return max(float(np.nanmin(sizes)), 1.0)
 
 
+@np.errstate(all="ignore")
 def sizes(moving: Any) -> list[Finding]:
     """The findings "ESS bulk" and "ESS tail"."""
     import arviz_stats

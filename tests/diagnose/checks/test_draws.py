@@ -146,3 +146,10 @@ def test_the_model_tells_which_labels_may_stand_still():
     assert (found.status, found.evidence) == ("failed", "constant: k in 4 of 4 chains")
     given["k"][:, 2] = True
     assert draws.constant({"posterior": dataset(k=labels)}, dataset(k=labels.astype(float)), given).status == "note"
+
+
+def test_two_values_in_half_of_the_draws_each_are_judged_by_their_ranks():
+    labels = np.random.default_rng(0).permuted(np.tile([0, 1], (4, 250)), axis=1)  # their distance from 0.5 is constant
+    moving = dataset(z=labels)
+    assert draws.rhat(moving).status == "ok"
+    assert [found.status for found in draws.sizes(moving)] == ["ok", "ok"]
