@@ -229,7 +229,9 @@ def test_each_value_is_scored_given_the_past():
     phi, sigma = (tree["posterior"][name].values[0][:, None] for name in ("phi", "sigma"))
     np.testing.assert_allclose(scores[:, 1:], stats.norm(phi * x[:-1], sigma).logpdf(x[1:]), rtol=1e-9)
     np.testing.assert_allclose(scores[:, :1], stats.norm(0, sigma / np.sqrt(1 - phi**2)).logpdf(x[:1]), rtol=1e-9)
-    assert gm.predict(tree, model)["posterior_predictive"]["x"].shape == (1, 50, N)
+    drawn = gm.predict(tree, model)["posterior_predictive"]["x"].values[0]
+    noise = np.concatenate([drawn[:, :1] * np.sqrt(1 - phi**2), drawn[:, 1:] - phi * drawn[:, :-1]], axis=1) / sigma
+    assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-4  # 600 independent standard normals; false alarms: 1e-4
 
 
 def test_nuts_agrees_with_the_kalman_smoother_on_a_local_level():
