@@ -22,6 +22,8 @@ def tree(model):
 def test_arviz_reads_the_tree(tree):
     summary = az.summary(tree)
     assert set(summary.index) == {"m", *(f"v[{i}, {j}]" for i in range(2) for j in range(3))}
+    assert tree["posterior"]["v"].dims == ("chain", "draw", "v_dim_0", "v_dim_1")
+    assert tree["posterior"]["v"].shape == (4, 20, 2, 3)
     means = tree["posterior"].to_dataset().mean(("chain", "draw"))
     found = [float(summary.loc[name, "mean"]) for name in ("m", "v[1, 2]")]
     np.testing.assert_allclose(found, [means["m"], means["v"][1, 2]], atol=0.06)  # a summary is rounded
