@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from gmdsl.distributions.log_tails import probabilities
+from gmdsl.distributions.log_tails import by_family, probabilities
 from gmdsl.distributions.special.beta_tails import log_beta_power
 from gmdsl.distributions.special.gamma_tails import log_gamma_power
 from gmdsl.distributions.special.log_integral import floats
@@ -88,17 +88,4 @@ def _student(d: Any, value: Any) -> Array:
     return log_student_density(d.df, (value - d.loc) / d.scale) - jnp.log(d.scale)
 
 
-_STABLE = {
-    dist.Gamma: _gamma,
-    dist.Chi2: _gamma,
-    dist.Beta: _beta,
-    dist.BetaProportion: _beta,
-    dist.Poisson: _poisson,
-    dist.BinomialProbs: _binomial,
-    dist.BinomialLogits: _binomial,
-    dist.GammaPoisson: _gamma_poisson,
-    dist.NegativeBinomial2: _gamma_poisson,
-    dist.NegativeBinomialProbs: _gamma_poisson,
-    dist.NegativeBinomialLogits: _gamma_poisson,
-    dist.StudentT: _student,
-}
+_STABLE = {**by_family(_gamma, _beta, _poisson, _binomial, _gamma_poisson), dist.StudentT: _student}

@@ -201,6 +201,18 @@ def probabilities(d: Any) -> tuple[Any, Any]:
     return d.probs, 1.0 - d.probs
 
 
+def by_family(gamma: Any, beta: Any, poisson: Any, binomial: Any, gamma_poisson: Any) -> dict[type, Any]:
+    """The rules of families that are gamma and beta integrals, by the class of the distribution."""
+    return {
+        **dict.fromkeys((dist.Gamma, dist.Chi2), gamma),
+        **dict.fromkeys((dist.Beta, dist.BetaProportion), beta),
+        dist.Poisson: poisson,
+        **dict.fromkeys((dist.BinomialProbs, dist.BinomialLogits), binomial),
+        **dict.fromkeys((dist.GammaPoisson, dist.NegativeBinomial2), gamma_poisson),
+        **dict.fromkeys((dist.NegativeBinomialProbs, dist.NegativeBinomialLogits), gamma_poisson),
+    }
+
+
 _CLOSED = {
     dist.Normal: _normal,
     dist.HalfNormal: _half_normal,
@@ -212,17 +224,7 @@ _CLOSED = {
     dist.HalfCauchy: _half_cauchy,
     dist.StudentT: _student,
     dist.Gumbel: _gumbel,
-    dist.Gamma: _gamma,
-    dist.Chi2: _gamma,
-    dist.Beta: _beta,
-    dist.BetaProportion: _beta,
-    dist.Poisson: _poisson,
-    dist.BinomialProbs: _binomial,
-    dist.BinomialLogits: _binomial,
-    dist.GammaPoisson: _gamma_poisson,
-    dist.NegativeBinomial2: _gamma_poisson,
-    dist.NegativeBinomialProbs: _gamma_poisson,
-    dist.NegativeBinomialLogits: _gamma_poisson,
+    **by_family(_gamma, _beta, _poisson, _binomial, _gamma_poisson),
     dist.GeometricProbs: _geometric,
     dist.Uniform: _uniform,
     dist.Gompertz: lambda d, x: _from_above(-d.concentration * jnp.expm1(d.rate * x)),

@@ -8,6 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.random.repeat import repeated
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.graph.capability import capabilities
 from gmdsl.graph.conditional import Conditional
@@ -22,10 +23,7 @@ def draw(model: FactorGraph, key: Array, shape: tuple[int, ...] = ()) -> dict[st
     offer = capabilities(model)
     if not offer.drawable:
         raise SpecError(f"sample(...): {offer.reasons['drawable']}. gm.sample runs a sampler on it instead.")
-    one = _one_draw(model)
-    for size in reversed(shape):
-        one = _repeated(one, size)
-    found = one(key)
+    found = repeated(_one_draw(model), key, shape)
     check_domains("sample(...)", model, found, len(shape))
     return found
 
@@ -81,7 +79,3 @@ def _one_draw(model: FactorGraph) -> Any:
         return {name: values[name] for name in names}
 
     return one
-
-
-def _repeated(one: Any, size: int) -> Any:
-    return lambda key: jax.vmap(one)(jax.random.split(key, size))

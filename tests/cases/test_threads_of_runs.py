@@ -15,16 +15,12 @@ from numpyro.distributions import constraints, transforms
 from numpyro.infer.util import log_density
 
 import gmdsl as gm
+from tests.cases.test_threads_of_densities import run
 
 pytestmark = [
     pytest.mark.usefixtures("x64"),
     pytest.mark.filterwarnings("ignore::gmdsl.core.errors.CaptureWarning"),  # arrays in functions, as people write them
 ]
-
-
-def run(model, sampler=None, **settings):
-    chosen = {"draws": 1000, "warmup": 500, "progress": False, **settings}
-    return gm.sample(model, gm.NUTS() if sampler is None else sampler, **chosen)
 
 
 def means(tree, name):

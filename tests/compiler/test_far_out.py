@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from scipy import stats
 
 import gmdsl as gm
 from gmdsl.compiler.far_out import limit
@@ -106,8 +107,13 @@ def test_a_path_of_models_is_not_nan_far_out():
 
     gamma, other = gm.joint(x=dist.Gamma(3.0, 1.0)), gm.joint(x=dist.Gamma(2.0, 2.0))
     target = compile_path(gm.temper(gamma, other)).at(jnp.array(0.5))
-    found = jax.vmap(target.log_density)(jnp.asarray(RADII, jnp.float32)[:, None])
+    found = np.asarray(jax.vmap(target.log_density)(jnp.asarray(RADII, jnp.float32)[:, None]))
     assert not np.isnan(found).any()
+    for u, value in zip(RADII, found, strict=True):
+        if abs(u) <= 45:  # half of both log-densities, and the logarithm of the slope of exp(u)
+            exact = u + 0.5 * (stats.gamma.logpdf(np.exp(u), 3.0) + stats.gamma.logpdf(np.exp(u), 2.0, scale=0.5))
+            np.testing.assert_allclose(value, exact, rtol=1e-5)
+    assert (found[RADII > 90] == -np.inf).all()
 
 
 @pytest.mark.parametrize("sampler", [gm.NUTS(), gm.HMC(steps=5), gm.MALA(), gm.BarkerMH(), gm.RandomWalk(), gm.Slice()])

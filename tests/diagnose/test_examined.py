@@ -16,7 +16,9 @@ def tree():
 def test_checks_see_the_coordinates_that_moved(tree):
     run = Examined(tree)
     np.testing.assert_allclose(np.exp(run.moving["x"]), run.posterior["x"], rtol=1e-5)
-    assert run.stats["accepted"].shape == (4, 20)
+    np.testing.assert_array_equal(run.stats["accepted"], tree["sample_stats"]["accepted"])
+    moved = np.diff(run.moving["x"], axis=1).any(-1)
+    np.testing.assert_array_equal(run.stats["accepted"][:, 1:], moved)
 
 
 def test_a_tree_of_draws_alone_has_no_stats_and_is_read_as_it_is(tree):

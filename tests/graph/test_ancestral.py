@@ -34,7 +34,10 @@ def test_shapes_come_first(model):
     many = model.sample(jax.random.key(0), (3, 2))
     assert many["b"].shape == (3, 2)
     np.testing.assert_allclose(many["c"], 2.0 * many["b"], rtol=1e-6)
-    assert model.sample(jax.random.key(0))["b"].shape == ()
+    alone = model.sample(jax.random.key(0))
+    assert alone["b"].shape == ()
+    np.testing.assert_allclose(alone["c"], 2.0 * alone["b"], rtol=1e-6)
+    assert len(np.unique(many["b"])) == 6
 
 
 def test_what_cannot_be_drawn_says_why(model):

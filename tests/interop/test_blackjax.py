@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.random.keys import chain_keys, step_key
+from gmdsl.core.random.keys import as_keys, chain_words, step_key
 from tests.samplers.laws import assert_exact, target
 
 TUNED = (gm.adapt.DiagonalMetric(), gm.adapt.StepSize(0.8))
@@ -38,7 +38,7 @@ def test_a_run_makes_the_steps_that_blackjax_itself_makes_with_the_same_keys(mak
     run = {"chains": 1, "draws": 5, "warmup": 0, "seed": 3, "init": START, "progress": False}
     found = gm.sample(model, sampler, **run)["posterior"]["x"].values[0]
     algorithm = maker(lambda x: -energy(x), **settings)
-    chain = chain_keys(3, range(1))[0]
+    chain = as_keys(chain_words(3, range(1)))[0]
     state = algorithm.init(jnp.asarray(START["x"]), jax.random.fold_in(chain, 0x7FFFFFFF))
     for i in range(5):
         state, _ = algorithm.step(step_key(chain, i), state)

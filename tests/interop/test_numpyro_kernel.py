@@ -6,7 +6,7 @@ import pytest
 from numpyro import infer
 
 import gmdsl as gm
-from gmdsl.core.random.keys import chain_keys, step_key
+from gmdsl.core.random.keys import as_keys, chain_words, step_key
 from tests.samplers.laws import assert_exact, target
 
 MASS = np.array([0.5, 2.0])
@@ -31,7 +31,7 @@ def test_a_run_makes_the_steps_that_numpyro_itself_makes_with_the_same_keys(kern
     run = {"chains": 1, "draws": 5, "warmup": 0, "seed": 3, "init": START, "progress": False}
     found = gm.sample(gm.energy(energy, x=gm.Real(2)), sampler, **run)["posterior"]["x"].values[0]
     own = kernel(potential_fn=energy, **settings, **FROZEN)
-    chain = chain_keys(3, range(1))[0]
+    chain = as_keys(chain_words(3, range(1)))[0]
     state = own.init(jax.random.key(0), 0, jnp.asarray(START["x"]), (), {})
     for i in range(5):
         state = own.sample(state._replace(rng_key=step_key(chain, i)), (), {})

@@ -12,7 +12,18 @@ def test_an_mlp_is_a_smooth_scalar_function():
     slope = jax.grad(net)(x)
     numeric = [(net(x.at[i].add(h)) - net(x.at[i].add(-h))) / (2 * h) for i in range(2)]
     np.testing.assert_allclose(slope, numeric, atol=1e-3)
-    assert gm.nets.MLP(2, out=3, key=jax.random.key(0))(x).shape == (3,)
+
+
+def test_the_layers_are_affine_with_swish_between():
+    net = gm.nets.MLP(2, width=16, depth=2, out=3, key=jax.random.key(0))
+    x = np.array([0.3, -0.7])
+    first, second, last = [
+        (np.asarray(layer.weight, float), np.asarray(layer.bias, float)) for layer in net.layers.layers
+    ]
+    for weight, bias in (first, second):
+        x = weight @ x + bias
+        x = x / (1.0 + np.exp(-x))
+    np.testing.assert_allclose(net(jnp.array([0.3, -0.7])), last[0] @ x + last[1], rtol=1e-5)
 
 
 def test_an_energy_by_a_network_learns_where_the_data_are():

@@ -18,10 +18,12 @@ def test_batches_give_the_same_values_as_single_points(model):
     density = gm.compile(model)
     x = np.random.default_rng(0).normal(size=(3, 700, density.dim)).astype(np.float32)  # more than one batch
     values = constrained(density, x)
-    one = density.constrain(x[2, 650])
-    for name in ("v", "m"):
-        np.testing.assert_allclose(values[name][2, 650], one[name], rtol=1e-6)
-    assert values["m"].shape == (3, 700)
+    for chain, draw in ((0, 0), (1, 333), (2, 650), (2, 699)):
+        one = density.constrain(x[chain, draw])
+        for name in ("v", "m", "y"):
+            np.testing.assert_allclose(values[name][chain, draw], one[name], rtol=1e-6)
+    (slot,) = [slot for slot in density.target.slots if slot.name == "m"]
+    np.testing.assert_allclose(values["m"], np.exp(x[..., slot.start]), rtol=1e-6)
 
 
 def test_log_densities_count_the_jacobian_of_each_draw(x64):

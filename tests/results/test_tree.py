@@ -21,9 +21,15 @@ def tree(model):
 
 def test_arviz_reads_the_tree(tree):
     summary = az.summary(tree)
-    assert len(summary) == 1 + 6
-    errors, _ = az.diagnose(tree, return_diagnostics=True)
-    assert isinstance(errors, bool)
+    assert set(summary.index) == {"m", *(f"v[{i}, {j}]" for i in range(2) for j in range(3))}
+    assert tree["posterior"]["v"].dims == ("chain", "draw", "v_dim_0", "v_dim_1")
+    assert tree["posterior"]["v"].shape == (4, 20, 2, 3)
+    means = tree["posterior"].to_dataset().mean(("chain", "draw"))
+    found = [float(summary.loc[name, "mean"]) for name in ("m", "v[1, 2]")]
+    np.testing.assert_allclose(found, [means["m"], means["v"][1, 2]], atol=0.06)  # a summary is rounded
+    _, found = az.diagnose(tree, return_diagnostics=True)
+    rhat = az.rhat(tree)
+    np.testing.assert_allclose(found["rhat"]["rhat_values"]["v"], rhat["v"], rtol=1e-9)
 
 
 def test_the_tree_survives_netcdf_and_zarr(tree, tmp_path):

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.core import Tracer
 from jax.extend.core import Literal
@@ -43,23 +42,13 @@ class Bounds(NamedTuple):
 ANYTHING = Bounds()
 
 
-def bounds_of(function: Callable[..., Any], inputs: Sequence[Any], bounds: Sequence[Bounds]) -> list[Bounds]:
-    """The bounds of each output of a function, given those of its inputs.
+def bounds_in(closed: Any, bounds: Sequence[Bounds]) -> list[Bounds]:
+    """The bounds of each output of a traced program, given those of its inputs.
 
-    Args:
-        function: of as many arguments as inputs, each an array.
-        inputs: arrays or shapes.
-        bounds: of each input.
-
-    >>> import jax.numpy as jnp
-    >>> bounds_of(lambda x: jnp.exp(x) + 1.0, [jnp.zeros(3)], [ANYTHING])
+    >>> import jax, jax.numpy as jnp
+    >>> bounds_in(jax.make_jaxpr(lambda x: jnp.exp(x) + 1.0)(jnp.zeros(3)), [ANYTHING])
     [Bounds(low=1.0, high=inf, open=True)]
     """
-    return bounds_in(jax.make_jaxpr(function)(*inputs), bounds)
-
-
-def bounds_in(closed: Any, bounds: Sequence[Bounds]) -> list[Bounds]:
-    """The bounds of each output of a traced program, given those of its inputs."""
     return _flow(closed.jaxpr, closed.consts, list(bounds))
 
 

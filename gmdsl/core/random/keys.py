@@ -48,17 +48,12 @@ def row_seed(seed: int, row: int) -> int:
     return int(np.random.SeedSequence([seed, row]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def chain_keys(seed: int, chains: range) -> Array:
-    """Random keys, one per chain; a chain has the same one in every run of this seed.
+def chain_words(seed: int, chains: range) -> UInt32[np.ndarray, "chains 2"]:
+    """The words of the keys of chains, on the host; a chain has the same one in every run of this seed.
 
-    >>> bool((chain_keys(3, range(2, 4)) == chain_keys(3, range(9))[2:4]).all())
+    >>> bool((chain_words(3, range(2, 4)) == chain_words(3, range(9))[2:4]).all())
     True
     """
-    return as_keys(jnp.asarray(chain_words(seed, chains)))
-
-
-def chain_words(seed: int, chains: range) -> UInt32[np.ndarray, "chains 2"]:
-    """The words of those keys, on the host."""
     words = np.random.default_rng([seed, _CHAINS]).integers(0, 2**32, (chains.stop, 2), np.uint32)
     return words[chains.start :]
 
@@ -72,7 +67,7 @@ def step_key(chain: Array, index: Int[Array, ""]) -> Array:
     """The key of one step of a chain, or of one part of a step.
 
     Args:
-        chain: a key of `chain_keys`, or another one of which nothing else is made.
+        chain: the key of a chain, or another one of which nothing else is made.
         index: number of the step, from 0.
     """
     words = jax.random.key_data(chain)

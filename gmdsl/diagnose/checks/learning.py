@@ -22,7 +22,7 @@ ERRORS = 4.5  # standard errors
 FALL = 0.02  # of the whole fall, in the last quarter alone
 MOVE = 0.1  # the same for the energy of the data, which wanders with the noise of the chains
 GAP = 100.0  # nats between data and chains, where their spread over the run does not explain it
-LOW, HIGH = 0.1, 0.999  # acceptance rates of chains that hardly move, or move hardly far
+LOW = 0.1  # acceptance rate of chains that hardly move
 APART = 0.995  # accuracy at which data and noise are told apart nearly always
 
 SHORTER = "Lower the learning rate, take a smaller step of the sampler or an exact one (gm.MALA), and start anew."

@@ -30,7 +30,7 @@ def product[M: FactorGraph](first: M, second: M) -> M:
     data = _merge("data", first.data, second.data)
     params = _merge("parameter", first.params, second.params)
     constants = _merge("constant", dict(first.constants), dict(second.constants))
-    _one_role(first, second, spaces)
+    _one_role(first, second)
     factors = first.factors + tuple(f for f in second.factors if not _already(f, first.factors))
     observed = _merge("observed value", first.observed, second.observed)
     for name, value in observed.items():
@@ -98,7 +98,7 @@ def _same(first: FactorGraph, second: FactorGraph) -> bool:
     return fingerprint(first, []) == fingerprint(second, [])
 
 
-def _one_role(first: FactorGraph, second: FactorGraph, spaces: dict[str, Space]) -> None:
+def _one_role(first: FactorGraph, second: FactorGraph) -> None:
     kinds = [{**dict.fromkeys(m.data, "data"), **dict.fromkeys(m.params, "parameter"),
               **{n: "constant" for n, _ in m.constants}} for m in (first, second)]  # fmt: skip
     for name in kinds[0].keys() & kinds[1].keys():

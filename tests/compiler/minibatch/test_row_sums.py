@@ -5,8 +5,11 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.minibatch.row_sums import check_sum, gathered
 from gmdsl.compiler.minibatch.rows import rows_of
+from gmdsl.compiler.minibatch.subsampled import holds_rows, part
+from gmdsl.compiler.program import program_of
 
 RNG = np.random.default_rng(0)
 N = 11
@@ -15,6 +18,18 @@ X, Y = RNG.normal(size=(N, 2)), RNG.normal(size=N)
 
 def check(model, rows, size):
     check_sum("op", model, rows_of("op", model, rows), size)
+
+
+def parts_and_whole(model, names, size):
+    """The mean log-density over all runs of `size` rows, each row in as many of them, and that of all rows."""
+    rows, whole = rows_of("op", model, names), gm.compile(model).target
+    program, _ = program_of(part("op", model, rows, size))
+
+    def of_run(first):
+        leaves = gathered(holds_rows(model, rows), whole.leaves, (first + jnp.arange(size)) % N)
+        return FlatTarget(program, leaves, program.hoist(leaves)).log_density(jnp.ones(whole.dim))
+
+    return jax.vmap(of_run)(jnp.arange(N)).mean(), whole.log_density(jnp.ones(whole.dim))
 
 
 @pytest.mark.parametrize("size", [1, 4, 11])
@@ -27,11 +42,13 @@ def test_a_regression_is_a_sum_over_its_rows_whatever_the_rest(size):
         y=lambda b, k, s, X: dist.Normal(X @ b + k, s),
     )
     check(model.condition(y=Y), ("X", "y"), size)
+    np.testing.assert_allclose(*parts_and_whole(model.condition(y=Y), ("X", "y"), size), rtol=2e-6)
 
 
 def test_a_rounded_sum_is_close_enough():
     energy = gm.energy(lambda b, y: (((y - b) ** 2).astype(jnp.float32)).sum(), b=gm.Real(), y=gm.data(Y))
     check(energy, "y", 4)
+    np.testing.assert_allclose(*parts_and_whole(energy, "y", 4), rtol=2e-6)
 
 
 @pytest.mark.parametrize("size", [1, 10])

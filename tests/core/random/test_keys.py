@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.core.random.keys import chain_keys, row_seed, seed_key, step_key
+from gmdsl.core.random.keys import as_keys, chain_words, row_seed, seed_key, step_key
+
+
+def chain_keys(seed, chains):
+    return as_keys(chain_words(seed, chains))
 
 
 def words(keys):

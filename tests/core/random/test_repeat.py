@@ -6,7 +6,8 @@ from gmdsl.core.random.repeat import repeated
 
 def test_repeated_draws_are_independent_and_shaped():
     draws = repeated(lambda key: {"x": jax.random.normal(key)}, jax.random.key(0), (2, 3))
-    assert draws["x"].shape == (2, 3)
+    rows = [jax.random.split(key, 3) for key in jax.random.split(jax.random.key(0), 2)]
+    np.testing.assert_allclose(draws["x"], [[jax.random.normal(key) for key in row] for row in rows], rtol=1e-6)
     assert len(np.unique(draws["x"])) == 6
 
 

@@ -63,11 +63,18 @@ def test_any_number_of_chains_is_examined(normal, chains, draws):
 
 def test_thinning_keeps_draws_along_chains_and_bounds_their_number():
     for chains, draws in [(4, 1000), (401, 200), (3000, 12), (5000, 5)]:
-        x = np.zeros((chains, draws, 1))
-        kept = Positions(x, x[..., 0]).thinned(4000)
+        x = np.arange(chains * draws, dtype=float).reshape(chains, draws, 1)  # a draw is its own number
+        kept = Positions(x, -x[..., 0]).thinned(4000)
         assert kept.x.shape[0] * kept.x.shape[1] <= 4000
         assert kept.x.shape[1] >= min(draws, 40)
-        assert kept.log_weight.shape == kept.x.shape[:2]
+        np.testing.assert_array_equal(kept.log_weight, -kept.x[..., 0])
+        which, when = np.divmod(kept.x[..., 0], draws)
+        assert (which == which[:, :1]).all()
+        assert (when == when[:1]).all()
+        for places, last in ((which[:, 0], chains - 1), (when[0], draws - 1)):
+            assert places[0] == 0
+            assert places[-1] == last
+            assert np.ptp(np.diff(places)) <= 1  # evenly
 
 
 def test_heavy_tails_and_skewness_raise_no_alarm():

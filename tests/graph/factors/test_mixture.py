@@ -60,7 +60,13 @@ def test_a_mixture_of_mixtures_is_a_mixture(x64):
     model = gm.mixture([0.5, 0.5], two(), normal(4.0, 1.0))
     truth = np.log(0.5 * np.exp(exact(0.5)) + 0.5 * stats.norm.pdf(0.5, 4.0, 1.0))
     np.testing.assert_allclose(gm.compile(model).log_density({"x": 0.5}), truth, rtol=1e-12)
-    assert model.sample(jax.random.key(0), 3)["x"].shape == (3,)
+    draws = np.asarray(model.sample(jax.random.key(0), 20_000)["x"])
+    grid = np.array([-2.0, 0.0, 2.0, 4.0])
+    cdf = (
+        0.15 * stats.norm.cdf(grid, -2.0, 0.5) + 0.35 * stats.norm.cdf(grid, 1.0, 1.5) + 0.5 * stats.norm.cdf(grid, 4.0)
+    )
+    found = (draws[:, None] < grid).mean(0)
+    assert (np.abs(found - cdf) < 4.5 * np.sqrt(cdf * (1 - cdf) / 20_000)).all()  # false alarms: 3e-5
 
 
 def test_the_label_is_shared_by_all_variables_and_the_rest_is_drawn_given_one(x64):

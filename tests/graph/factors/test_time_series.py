@@ -222,14 +222,18 @@ def test_a_path_is_a_factor_like_any_other():
 
 
 def test_each_value_is_scored_given_the_past():
-    x = np.random.default_rng(0).normal(size=N)
+    x = 2.0 * np.sin(np.arange(N) / 3.0)  # smooth, so that phi is near one
     model = autoregression().condition(x=x)
-    tree = gm.sample(model, gm.NUTS(), chains=1, draws=50, warmup=200, progress=False)
+    tree = gm.sample(model, gm.NUTS(), chains=1, draws=400, warmup=200, progress=False)
     scores = gm.log_likelihood(model, tree)["log_likelihood"]["x"].values[0]
     phi, sigma = (tree["posterior"][name].values[0][:, None] for name in ("phi", "sigma"))
     np.testing.assert_allclose(scores[:, 1:], stats.norm(phi * x[:-1], sigma).logpdf(x[1:]), rtol=1e-9)
     np.testing.assert_allclose(scores[:, :1], stats.norm(0, sigma / np.sqrt(1 - phi**2)).logpdf(x[:1]), rtol=1e-9)
-    assert gm.predict(tree, model)["posterior_predictive"]["x"].shape == (1, 50, N)
+    drawn = gm.predict(tree, model)["posterior_predictive"]["x"].values[0]
+    noise = np.concatenate([drawn[:, :1] * np.sqrt(1 - phi**2), drawn[:, 1:] - phi * drawn[:, :-1]], axis=1) / sigma
+    assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-4  # 4800 independent standard normals; false alarms: 1e-4
+    z = np.sum(noise[:, 1:] * drawn[:, :-1]) / np.sqrt(np.sum(drawn[:, :-1] ** 2))
+    assert abs(z) < 4.5  # nothing of the value before is left in the noise; false alarms: 7e-6
 
 
 def test_nuts_agrees_with_the_kalman_smoother_on_a_local_level():

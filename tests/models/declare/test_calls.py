@@ -14,8 +14,11 @@ OFFSET = np.ones(2)
 
 
 def test_closing_over_an_array_warns_once_and_names_it():
-    with pytest.warns(gm.CaptureWarning, match="y: its function closes over 'OFFSET' .array."):
-        gm.joint(x=dist.Normal(0.0, 1.0), y=lambda x: dist.Normal(x + OFFSET, 1.0))
+    with pytest.warns(gm.CaptureWarning, match="y: its function closes over 'OFFSET' .array.") as warned:
+        model = gm.joint(x=dist.Normal(0.0, 1.0), y=lambda x: dist.Normal(x + OFFSET, 1.0))
+    assert len(warned) == 1
+    found = gm.compile(model).log_density({"x": 0.5, "y": np.array([1.0, 2.0])})
+    np.testing.assert_allclose(found, -0.5 * (0.25 + 0.25 + 0.25) - 1.5 * np.log(2 * np.pi), rtol=1e-6)
 
 
 def test_given_ties_modules_and_builtins_to_their_parents():

@@ -56,4 +56,5 @@ def test_mistakes_are_named_when_the_model_is_declared(build, message):
 
 def test_implicit_rank_promotion_in_an_energy_warns():
     with pytest.warns(gm.RankWarning, match="energy: .*rank promotion"):
-        gm.energy(lambda x: (x[:, None] + x).sum(), x=gm.Real(2))
+        model = gm.energy(lambda x: (x[:, None] + x).sum(), x=gm.Real(2))
+    assert float(gm.compile(model).log_density({"x": np.array([1.0, 2.0])})) == -12.0

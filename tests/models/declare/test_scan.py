@@ -32,8 +32,12 @@ def test_calls_that_cannot_be_meant_are_refused(declare, message):
 
 def test_what_a_step_closes_over_is_warned_of():
     weights = np.ones(3)
-    with pytest.warns(gm.CaptureWarning, match="x: its function closes over 'weights'"):
-        gm.joint(x=gm.scan(lambda b: dist.Normal(b * weights.sum(), 1.0), first=NORMAL, length=2))
+    with pytest.warns(gm.CaptureWarning, match="x: its function closes over 'weights'") as warned:
+        model = gm.joint(x=gm.scan(lambda b: dist.Normal(b * weights.sum(), 1.0), first=NORMAL, length=2))
+    assert len(warned) == 1
+    weights[:] = 5.0  # the model keeps what it was declared with
+    found = gm.compile(model).log_density({"x": np.array([0.5, 1.0])})
+    np.testing.assert_allclose(found, -0.5 * (0.25 + 0.25) - np.log(2 * np.pi), rtol=1e-6)
 
 
 def test_a_path_of_one_value_is_its_first():

@@ -46,6 +46,19 @@ def test_devices_of_all_launched_processes_must_divide_the_chains():
         check_mesh(gm.mesh(jax.devices()[:1]), 4, Place(0, 2, joined=True))
 
 
-def test_who_is_alone_meets_and_agrees_with_nobody():
+def test_who_is_alone_meets_and_agrees_with_nobody(monkeypatch):
+    from jax._src import distributed
+    from jax.experimental import multihost_utils
+
+    class Client:
+        def wait_at_barrier(self, name, patience):
+            called.append(name)
+
+    called = []
+    monkeypatch.setattr(distributed.global_state, "client", Client())
+    monkeypatch.setattr(multihost_utils, "process_allgather", lambda digest: called.append("gather") or digest)
     ALONE.meet()
     ALONE.agree("anything")
+    assert called == []
+    Place(0, 2, joined=True).agree("anything")
+    assert called == ["gmdsl", "gather"]
