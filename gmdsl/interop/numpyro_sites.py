@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.core.errors import SpecError
+from gmdsl.interop.numpyro_masks import left_out
 from gmdsl.interop.numpyro_trace import TracedModel
 from gmdsl.spaces.from_constraint import space_of
 from gmdsl.spaces.space import Space
@@ -97,6 +98,11 @@ class Sites:
         """Whether every term belongs to a variable and integrates to one."""
         terms = [site for site in self.found.values() if site["type"] == "sample"]
         return len(terms) == len(self.variables) and not any(is_improper(site["fn"]) for site in terms)
+
+    @property
+    def masked(self) -> bool:
+        """Whether a free site has a mask, of one value or of many."""
+        return any(left_out(self.found[name]) is not None for name in self.free)
 
     def points(self) -> list[dict[str, Any]]:
         """Values of the free sites, two of each."""

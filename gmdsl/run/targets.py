@@ -6,10 +6,14 @@ path. A pair that does not fit is refused here, in words, for `gm.sample`, `gm.l
 
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.replicas import on_rungs
 from gmdsl.compiler.winding import density_of_chains
+from gmdsl.compiler.without_density import Filled, Moving
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
@@ -61,7 +65,23 @@ def chain_density(model: Any, sampler: Sampler, operation: str = "sample") -> De
         )
     if not isinstance(model, Model):
         raise mismatch(operation, model, sampler)
-    return density_of_chains(model)
+    return _of_what_has_density(density_of_chains(model), sampler, operation)
+
+
+def _of_what_has_density(density: Density, sampler: Sampler, operation: str) -> Density:
+    """The compiled model with chains that leave coordinates without density alone."""
+    gone = density.gone
+    if not gone.any():
+        return density
+    if gone.all():
+        raise SpecError(
+            f"{operation}(...): every element of {', '.join(density.free)} is masked and has no density; there is"
+            " nothing to sample. Leave the mask out."
+        )
+    inner = getattr(sampler, "sampler", sampler)  # of one that was tuned
+    if type(inner).bound is Sampler.bound:
+        return Density(density.model, Moving(density.moved, jnp.asarray(np.flatnonzero(~gone))))
+    return Density(density.model, Filled(density.moved, jnp.asarray(gone)))
 
 
 def mismatch(operation: str, model: Any, sampler: Any) -> SpecError:
@@ -121,4 +141,4 @@ def _density(operation: str, model: Any, generator: Generator, init: Any) -> Any
     if discrete or not density.free:
         what = f"{discrete[0]} is discrete" if discrete else "every variable is observed"
         raise SpecError(f"sample(..., {name}()): {what}; {name} makes real numbers only. Marginalise it first.")
-    return density.target
+    return Filled(density.target, jnp.asarray(density.gone)) if density.gone.any() else density.target
