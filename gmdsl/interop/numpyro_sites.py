@@ -131,13 +131,24 @@ class Sites:
 
 
 def uniform_value(message: Any) -> Any:
-    """A value of a continuous site that is moderate on the unconstrained scale; other sites are left to NumPyro."""
+    """A value of a continuous site that is moderate on the unconstrained scale; other sites are left to NumPyro.
+
+    Raises:
+        SpecError: the site has a value that is no observation.
+    """
     from numpyro.distributions import Delta, biject_to
 
     if message["type"] != "sample" or message["is_observed"] or message["fn"].support.is_discrete:
         return None
     if isinstance(message["fn"], Delta):
         return None
+    if message["value"] is not None:
+        raise SpecError(
+            f"from_numpyro_model(...): {message['name']} is given a value by numpyro.handlers.substitute, which"
+            " NumPyro's samplers replace by theirs. To hold it there, use numpyro.handlers.condition(model, data={"
+            f"{message['name']!r}: ...}}); to leave it free, pass the model itself, and the value to"
+            " gm.sample(init=...)."
+        )
     transform = biject_to(message["fn"].support)
     shape = (*message["kwargs"].get("sample_shape", ()), *message["fn"].shape())
     key = message["kwargs"]["rng_key"]
