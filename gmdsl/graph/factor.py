@@ -105,6 +105,10 @@ class Factor(eqx.Module):
         """Names of parameters that may leave their constraint, where the density is zero."""
         return () if self.inner is None else self.inner.limited
 
+    def why_fixed(self, name: str) -> str:
+        """Why an argument of the function behind the factor is no data, and how it becomes some; empty for others."""
+        return "" if self.inner is None else self.inner.why_fixed(name)
+
     @property
     def maskable(self) -> bool:
         """Whether terms of some elements of its children may be left out by a mask."""

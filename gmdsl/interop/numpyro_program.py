@@ -15,6 +15,7 @@ from gmdsl.core.jaxprs.dataflow import CONSTANT, output_states
 from gmdsl.distributions.drawn import whole
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
+from gmdsl.interop.numpyro_fixed import why_fixed
 from gmdsl.interop.numpyro_masks import left_out
 from gmdsl.interop.numpyro_sites import Sites, is_improper
 from gmdsl.interop.numpyro_trace import TracedModel, is_in_control_flow, log_prob, value_of
@@ -108,6 +109,9 @@ class NumPyroProgram(Conditional):
     def pointwise(self, values: Values) -> dict[str, Array]:
         found = self.traced.run(values, self.known(values))
         return {v: log_prob(found[site], total=False) for site, v in self.sites}
+
+    def why_fixed(self, name: str) -> str:
+        return why_fixed(self.label, self.traced.arguments, name)
 
     def masked(self, values: Values) -> dict[str, Any]:
         found = self.traced.run(values, self.known(values)) if self.may_mask else {}
