@@ -86,7 +86,7 @@ def coordinates(target: FlatTarget) -> list[str]:
     return names
 
 
-class Moving(Target):
+class WithoutElements(Target):
     """A flat target without the coordinates that have no density; these are zero in its draws.
 
     Attributes:
@@ -115,14 +115,14 @@ class Moving(Target):
     def started(self, x: Float[Array, " model_dim"]) -> Float[Array, " dim"]:
         return self.target.started(x)[self.places]
 
-    def minibatch(self, key: Array, batches: Any) -> "Moving":
-        return Moving(self.target.minibatch(key, batches), self.places)
+    def minibatch(self, key: Array, batches: Any) -> "WithoutElements":
+        return WithoutElements(self.target.minibatch(key, batches), self.places)
 
     def _whole(self, x: Float[Array, " dim"]) -> Float[Array, " model_dim"]:
         return jnp.zeros(self.target.dim, x.dtype).at[self.places].set(x)
 
 
-class Filled(Target):
+class WithFilledElements(Target):
     """A flat target in which coordinates without density have a standard normal one, for samplers that know places.
 
     Attributes:
@@ -161,8 +161,8 @@ class Filled(Target):
     def started(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
         return self.target.started(x)
 
-    def minibatch(self, key: Array, batches: Any) -> "Filled":
-        return Filled(self.target.minibatch(key, batches), self.gone)
+    def minibatch(self, key: Array, batches: Any) -> "WithFilledElements":
+        return WithFilledElements(self.target.minibatch(key, batches), self.gone)
 
 
 def _discrete(target: FlatTarget, x: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.replicas import on_rungs
 from gmdsl.compiler.winding import density_of_chains
-from gmdsl.compiler.without_density import Filled, Moving
+from gmdsl.compiler.without_density import WithFilledElements, WithoutElements
 from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import count_hint
 from gmdsl.diffusion.flat_family import FlatFamily
@@ -81,8 +81,8 @@ def _of_what_has_density(density: Density, sampler: Sampler, operation: str) -> 
         )
     inner = getattr(sampler, "sampler", sampler)  # of one that was tuned
     if type(inner).bound is Sampler.bound:
-        return Density(density.model, Moving(density.moved, jnp.asarray(np.flatnonzero(~gone))))
-    return Density(density.model, Filled(density.moved, jnp.asarray(gone)))
+        return Density(density.model, WithoutElements(density.moved, jnp.asarray(np.flatnonzero(~gone))))
+    return Density(density.model, WithFilledElements(density.moved, jnp.asarray(gone)))
 
 
 def mismatch(operation: str, model: Any, sampler: Any) -> SpecError:
@@ -164,4 +164,4 @@ def _density(operation: str, model: Any, generator: Generator, init: Any) -> Any
     if discrete or not density.free:
         what = f"{discrete[0]} is discrete" if discrete else "every variable is observed"
         raise SpecError(f"sample(..., {name}()): {what}; {name} makes real numbers only. Marginalise it first.")
-    return Filled(density.target, jnp.asarray(density.gone)) if density.gone.any() else density.target
+    return WithFilledElements(density.target, jnp.asarray(density.gone)) if density.gone.any() else density.target

@@ -6,7 +6,7 @@ import numpyro
 import numpyro.distributions as dist
 
 import gmdsl as gm
-from gmdsl.compiler.without_density import Filled, Moving, coordinates, without_density
+from gmdsl.compiler.without_density import WithFilledElements, WithoutElements, coordinates, without_density
 
 GONE = np.array([False, False, True])
 
@@ -26,7 +26,7 @@ def test_the_coordinates_are_found_and_named(x64):
 
 
 def test_chains_move_the_rest_under_its_own_law(x64):
-    moving, x = Moving(target(), jnp.array([0, 1])), jnp.array([0.3, -0.2])
+    moving, x = WithoutElements(target(), jnp.array([0, 1])), jnp.array([0.3, -0.2])
     rest = gm.compile(gm.joint(mu=dist.Normal(0.0, 1.0), s=dist.HalfNormal(1.0).expand([1]))).target
     np.testing.assert_allclose(moving.score(x), rest.score(x), rtol=1e-12)
     np.testing.assert_array_equal(moving.drawn(x), [0.3, -0.2, 0.0])
@@ -34,7 +34,7 @@ def test_chains_move_the_rest_under_its_own_law(x64):
 
 
 def test_samplers_that_know_places_see_a_normal_in_their_place(x64):
-    filled, x = Filled(target(), jnp.asarray(GONE)), jnp.array([0.3, -0.2, 1.7])
-    moving = Moving(target(), jnp.array([0, 1]))
+    filled, x = WithFilledElements(target(), jnp.asarray(GONE)), jnp.array([0.3, -0.2, 1.7])
+    moving = WithoutElements(target(), jnp.array([0, 1]))
     np.testing.assert_allclose(filled.score(x), [*moving.score(x[:2]), -1.7], rtol=1e-12)
     np.testing.assert_array_equal(filled.drawn(x), [0.3, -0.2, 0.0])
