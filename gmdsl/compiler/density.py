@@ -5,6 +5,7 @@ arrays of the model as arguments.
 """
 
 import dataclasses
+import functools
 import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gmdsl.compiler.flat_target import FlatTarget
+from gmdsl.compiler.without_density import without_density
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.inference.target import Target
@@ -41,6 +43,17 @@ class Density:
         self.moved = self.target if moved is None else moved  # what chains move on: that, or replicas of it on a path
         self.source = model if source is None else source  # what the user gave
         self._program, self._arrays = self.target.program, (self.target.leaves, self.target.hoisted)
+
+    @functools.cached_property
+    def gone(self) -> Bool[np.ndarray, " dim"]:
+        """Which coordinates of the flat vector have no density (`gmdsl.compiler.without_density`)."""
+        return without_density(self.target)
+
+    @property
+    def gone_elements(self) -> dict[str, list[int]]:
+        """The same by variable: places in its unconstrained value, for those that have some."""
+        slots = {s.name: np.flatnonzero(self.gone[s.start : s.stop]).tolist() for s in self.target.slots}
+        return {name: places for name, places in slots.items() if places}
 
     @property
     def free(self) -> tuple[str, ...]:

@@ -42,10 +42,11 @@ HINTS = {
     ("fit", "epochs"): "steps=, the number of optimiser steps",
     ("fit", "num_epochs"): "steps=, the number of optimiser steps",
 }
+COUNTS = {"sample": "draws", "sample_prior": "draws", "log_z": "draws", "fit": "steps"}  # a bare number is meant so
 
 
 def checked_settings[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """A function whose unknown keyword arguments are named with what they are called here.
+    """A function whose unknown settings, and those that have no place, are named with what they are called here.
 
     >>> @checked_settings
     ... def sample(*, draws=1): return draws
@@ -54,14 +55,39 @@ def checked_settings[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     gmdsl.core.errors.SpecError: sample(num_samples=...): there is no such setting. It is called draws here.
     """
     parameters, name = inspect.signature(function).parameters, getattr(function, "__name__", "function")
+    places = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         if not kwargs.keys() <= parameters.keys():
             check_settings(name, parameters, kwargs)
+        if len(args) > len(places):
+            raise SpecError(_too_many(name, places, args[len(places)], parameters))
         return function(*args, **kwargs)
 
     return checked
+
+
+def _too_many(name: str, places: list[str], given: Any, parameters: Mapping[str, inspect.Parameter]) -> str:
+    """The message for an argument that has no place of its own."""
+    text = repr(given) if isinstance(given, int | float | str) else type(given).__name__
+    named = [n for n in parameters if n not in places and parameters[n].kind is inspect.Parameter.KEYWORD_ONLY]
+    advice = f"; they are {', '.join(named)}" if named else ""
+    if hint := count_hint(name, given):
+        advice = f", as {hint}"
+    first = f"{', '.join(places[:-1])} and {places[-1]}" if len(places) > 1 else places[0]
+    verb = "come" if len(places) > 1 else "comes"
+    return f"{name}(..., {text}): {first} {verb} by position; other settings are given by name{advice}."
+
+
+def count_hint(name: str, given: Any) -> str:
+    """How a bare whole number is given to a verb by name; empty where it is none, or nothing is counted there.
+
+    >>> count_hint("sample", 1000)
+    'draws=1000'
+    """
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    return f"{COUNTS[name]}={given}" if whole and name in COUNTS else ""
 
 
 def check_settings(name: str, parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> None:

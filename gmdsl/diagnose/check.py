@@ -28,9 +28,10 @@ from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.reverse import reverse_checks
 from gmdsl.diagnose.checks.stein import stein
 from gmdsl.diagnose.checks.weights import weights
-from gmdsl.diagnose.examined import Examined
+from gmdsl.diagnose.examined import Examined, without_density
 from gmdsl.diagnose.labels import Labels, labels_of
 from gmdsl.diagnose.lint_rules.improper import improper
+from gmdsl.diagnose.lint_rules.masked import masked_elements
 from gmdsl.diagnose.lint_rules.observations import observations
 from gmdsl.diagnose.lint_rules.precision import precision_at
 from gmdsl.diagnose.positions import positions
@@ -100,8 +101,19 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
         ]
     else:
         found += _chains(run, broken=_is_broken(found))
+    found.append(_masked(tree))
     found += [*_with_model(tree, moving, model, reference, labels, broken=_is_broken(found))]
     return report(sampler_stats.without_lone_divergences(found))
+
+
+def _masked(tree: Any) -> Finding | None:
+    """The finding "masked elements", where the run has noted some."""
+    gone, posterior = without_density(tree), tree["posterior"]
+    if not gone:
+        return None
+    group = tree["unconstrained_posterior"] if "unconstrained_posterior" in tree.children else posterior
+    shapes = {name: tuple(group[name].transpose("chain", "draw", ...).shape[2:]) for name in gone}
+    return masked_elements(gone, shapes, [str(name) for name in posterior.data_vars])
 
 
 def _chains(run: Examined, *, broken: bool) -> list[Finding | None]:

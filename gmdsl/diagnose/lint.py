@@ -15,6 +15,7 @@ from gmdsl.diagnose.lint_rules.derivative import derivative
 from gmdsl.diagnose.lint_rules.discrete import discrete
 from gmdsl.diagnose.lint_rules.domains import domains
 from gmdsl.diagnose.lint_rules.improper import improper
+from gmdsl.diagnose.lint_rules.masked import masked
 from gmdsl.diagnose.lint_rules.observations import observations
 from gmdsl.diagnose.lint_rules.precision import precision
 from gmdsl.diagnose.lint_rules.start import start
@@ -23,7 +24,7 @@ from gmdsl.diagnose.report import Finding, Report, report
 from gmdsl.models.model import Model
 
 READ = (unused, broadcasting, capture, observations, discrete)
-EVALUATED = (start, domains, improper, derivative, precision)
+EVALUATED = (start, domains, masked, improper, derivative, precision)
 
 
 def lint(model: Model) -> Report:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_target import FlatTarget, over_points
+from gmdsl.compiler.without_density import coordinates as coordinates_of
 from gmdsl.core.errors import SpecError
 from gmdsl.results.points import in_batches
 from gmdsl.spaces.space import dtype_of
@@ -87,11 +88,7 @@ def log_densities_and_scores(density: Density, x: np.ndarray) -> tuple[np.ndarra
 
 def coordinates(density: Density) -> list[str]:
     """What each entry of the flat vector is called."""
-    names = []
-    for slot in density.target.slots:
-        shape = slot.space.free_shape
-        names += [slot.name + (str(list(index)) if shape else "") for index in np.ndindex(*shape)]
-    return names
+    return coordinates_of(density.target)
 
 
 def _log_density_and_score(target: FlatTarget, x: Any) -> Any:

@@ -105,6 +105,23 @@ class Factor(eqx.Module):
         """Names of parameters that may leave their constraint, where the density is zero."""
         return () if self.inner is None else self.inner.limited
 
+    def why_fixed(self, name: str) -> str:
+        """Why an argument of the function behind the factor is no data, and how it becomes some; empty for others."""
+        return "" if self.inner is None else self.inner.why_fixed(name)
+
+    @property
+    def maskable(self) -> bool:
+        """Whether terms of some elements of its children may be left out by a mask."""
+        return False if self.inner is None else self.inner.maskable
+
+    def masked(self, values: Values) -> dict[str, Any]:
+        """Which elements of the children have no term, by name, along the leading axes of their unconstrained values.
+
+        Args:
+            values: of all variables and data, as numbers.
+        """
+        return {} if self.inner is None else self.inner.masked(values)
+
     @abc.abstractmethod
     def rename(self, names: Mapping[str, str]) -> "Factor":
         """The same factor over renamed variables."""

@@ -62,7 +62,8 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     traced = TracedModel(function, held, read)
     redrawn = not any(read_elsewhere(sites, arguments, name, site) for name, site in tied.items())
     frozen = tuple((name, tied[name]) for name in fixed if name in tied)
-    program = NumPyroProgram(traced, tuple((n, n) for n in sites.variables), label, sites.proper, redrawn, frozen)
+    names = tuple((n, n) for n in sites.variables)
+    program = NumPyroProgram(traced, names, label, sites.proper, redrawn, frozen, sites.masked)
     check_density(program, sites, data)
     spaces: dict[str, Space] = {name: sites.space(name) for name in sites.variables}
     factors: list[Any] = [program]

@@ -1,5 +1,6 @@
 """All sample sites of a NumPyro model as one factor."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from gmdsl.core.jaxprs.dataflow import CONSTANT, output_states
 from gmdsl.distributions.drawn import whole
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
+from gmdsl.interop.numpyro_fixed import why_fixed
+from gmdsl.interop.numpyro_masks import left_out
 from gmdsl.interop.numpyro_sites import Sites, is_improper
 from gmdsl.interop.numpyro_trace import TracedModel, is_in_control_flow, log_prob, value_of
 from gmdsl.spaces.bijections import from_support, to_support
@@ -31,6 +34,7 @@ class NumPyroProgram(Conditional):
         redrawn: whether observed sites can be drawn anew: not where the function reads the observed values elsewhere.
         frozen: pairs (argument, variable): observed values that the function reads as a NumPy array; other ones have
             no density.
+        may_mask: whether a free site is masked, so that some elements may have no term.
     """
 
     traced: TracedModel
@@ -39,6 +43,7 @@ class NumPyroProgram(Conditional):
     proper: bool = eqx.field(static=True, default=True)
     redrawn: bool = eqx.field(static=True, default=True)
     frozen: tuple[tuple[str, str], ...] = eqx.field(static=True, default=())
+    may_mask: bool = eqx.field(static=True, default=False)
 
     @property
     def name(self) -> str:
@@ -54,7 +59,7 @@ class NumPyroProgram(Conditional):
 
     @property
     def normalized(self) -> bool:
-        return self.proper
+        return self.proper and not self.may_mask
 
     @property
     def drawable(self) -> bool:
@@ -63,6 +68,10 @@ class NumPyroProgram(Conditional):
     @property
     def stepwise(self) -> bool:
         return True
+
+    @property
+    def maskable(self) -> bool:
+        return self.may_mask
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         return self.decode(values, {})[1]
@@ -101,6 +110,13 @@ class NumPyroProgram(Conditional):
         found = self.traced.run(values, self.known(values))
         return {v: log_prob(found[site], total=False) for site, v in self.sites}
 
+    def why_fixed(self, name: str) -> str:
+        return why_fixed(self.label, self.traced.arguments, name)
+
+    def masked(self, values: Values) -> dict[str, Any]:
+        found = self.traced.run(values, self.known(values)) if self.may_mask else {}
+        return {v: left_out(found[s]) for s, v in self.sites if s in found and left_out(found[s]) is not None}
+
     def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
         names, made = dict(self.sites), {}
         self._refuse_free_arguments(free)
@@ -134,7 +150,7 @@ class NumPyroProgram(Conditional):
             raise SpecError(f"rename({taken[0]}=...): {taken[0]} is an argument of {self.label}. Rename it there.")
         pairs = lambda found: tuple((argument, names.get(v, v)) for argument, v in found)  # noqa: E731
         traced = TracedModel(self.traced.function, self.traced.arguments, pairs(self.traced.read))
-        return NumPyroProgram(traced, sites, self.label, self.proper, self.redrawn, pairs(self.frozen))
+        return dataclasses.replace(self, traced=traced, sites=sites, frozen=pairs(self.frozen))
 
     def resized(self, values: Values) -> "tuple[NumPyroProgram, dict[str, Space]]":
         """The program for data of other sizes, with the spaces of its variables.
@@ -163,7 +179,7 @@ class NumPyroProgram(Conditional):
         if set(sites.variables) != {site for site, _ in self.sites}:
             raise SpecError(f"{self.label}: it has other sites for the new data. Declare the model with them.")
         spaces = {variable: sites.space(site) for site, variable in self.sites}
-        return NumPyroProgram(traced, self.sites, self.label, self.proper, self.redrawn, self.frozen), spaces
+        return dataclasses.replace(self, traced=traced), spaces
 
     def known(self, values: Values) -> Callable[[Any], Any]:
         """Gives each site the value of its variable."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.core.errors import SpecError
+from gmdsl.interop.numpyro_masks import left_out
 from gmdsl.interop.numpyro_trace import TracedModel
 from gmdsl.spaces.from_constraint import space_of
 from gmdsl.spaces.space import Space
@@ -98,6 +99,11 @@ class Sites:
         terms = [site for site in self.found.values() if site["type"] == "sample"]
         return len(terms) == len(self.variables) and not any(is_improper(site["fn"]) for site in terms)
 
+    @property
+    def masked(self) -> bool:
+        """Whether a free site has a mask, of one value or of many."""
+        return any(left_out(self.found[name]) is not None for name in self.free)
+
     def points(self) -> list[dict[str, Any]]:
         """Values of the free sites, two of each."""
         return [{name: run[name]["value"] for name in self.free} for run in (self.found, self.other)]
@@ -125,13 +131,24 @@ class Sites:
 
 
 def uniform_value(message: Any) -> Any:
-    """A value of a continuous site that is moderate on the unconstrained scale; other sites are left to NumPyro."""
+    """A value of a continuous site that is moderate on the unconstrained scale; other sites are left to NumPyro.
+
+    Raises:
+        SpecError: the site has a value that is no observation.
+    """
     from numpyro.distributions import Delta, biject_to
 
     if message["type"] != "sample" or message["is_observed"] or message["fn"].support.is_discrete:
         return None
     if isinstance(message["fn"], Delta):
         return None
+    if message["value"] is not None:
+        raise SpecError(
+            f"from_numpyro_model(...): {message['name']} is given a value by numpyro.handlers.substitute, which"
+            " NumPyro's samplers replace by theirs. To hold it there, use numpyro.handlers.condition(model, data={"
+            f"{message['name']!r}: ...}}); to leave it free, pass the model itself, and the value to"
+            " gm.sample(init=...)."
+        )
     transform = biject_to(message["fn"].support)
     shape = (*message["kwargs"].get("sample_shape", ()), *message["fn"].shape())
     key = message["kwargs"]["rng_key"]

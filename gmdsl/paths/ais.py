@@ -49,6 +49,8 @@ class AIS(PathSampler):
         for name, least in (("particles", 2), ("temperatures", 1), ("steps", 1), ("pilot", 0)):
             if getattr(self, name) < least:
                 raise SpecError(f"AIS({name}={getattr(self, name)}): at least {least} is needed.")
+        if isinstance(self.move, type):
+            raise SpecError(f"AIS(move={self.move.__name__}): a class. Pass an instance, gm.{self.move.__name__}().")
         if self.move.bias:
             raise SpecError(
                 f"AIS(move={type(self.move).__name__}()): {self.move.bias}. Take an exact kernel, gm.MALA()."

@@ -55,6 +55,8 @@ def run_attributes(density: Density, sampler: Sampler, run: Any, *, seed: int, t
     }
     if angles := [name for name in density.free if density.spaces[name].circular]:
         extra["angles"] = angles
+    if gone := density.gone_elements:
+        extra["without_density"] = json.dumps(gone)
     if sampler.bias:
         extra["bias"] = sampler.bias
     return {**attributes(), **extra}

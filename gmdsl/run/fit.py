@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.settings import checked_settings
+from gmdsl.core.settings import checked_settings, count_hint
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
 from gmdsl.learning.objective import Data, Objective
@@ -75,8 +75,11 @@ def _check_pair(model: Any, objective: Any) -> None:
     if not isinstance(model, Model | Noised):
         raise SpecError(f"fit(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint.")
     if not isinstance(objective, Objective):
-        given = objective.__name__ if isinstance(objective, type) else type(objective).__name__
-        raise SpecError(f"fit(..., {given}): an objective is needed third, such as gm.MaximumLikelihood().")
+        if isinstance(objective, type):
+            raise SpecError(f"fit(...): {objective.__name__} is a class. Pass an instance, {objective.__name__}().")
+        text = repr(objective) if isinstance(objective, int | float | str) else type(objective).__name__
+        steps = f" A number of steps is given by name, {hint}." if (hint := count_hint("fit", objective)) else ""
+        raise SpecError(f"fit(..., {text}): an objective is needed third, such as gm.MaximumLikelihood().{steps}")
 
 
 def _check_settings(optimizer: Any, steps: Any, batch_size: Any) -> None:

@@ -6,11 +6,16 @@ path. A pair that does not fit is refused here, in words, for `gm.sample`, `gm.l
 
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.replicas import on_rungs
 from gmdsl.compiler.winding import density_of_chains
+from gmdsl.compiler.without_density import WithFilledElements, WithoutElements
 from gmdsl.core.errors import SpecError
+from gmdsl.core.settings import count_hint
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised, same_variables
 from gmdsl.diffusion.noisy_end import warn_of_far_end
@@ -61,30 +66,68 @@ def chain_density(model: Any, sampler: Sampler, operation: str = "sample") -> De
         )
     if not isinstance(model, Model):
         raise mismatch(operation, model, sampler)
-    return density_of_chains(model)
+    return _of_what_has_density(density_of_chains(model), sampler, operation)
+
+
+def _of_what_has_density(density: Density, sampler: Sampler, operation: str) -> Density:
+    """The compiled model with chains that leave coordinates without density alone."""
+    gone = density.gone
+    if not gone.any():
+        return density
+    if gone.all():
+        raise SpecError(
+            f"{operation}(...): every element of {', '.join(density.free)} is masked and has no density; there is"
+            " nothing to sample. Leave the mask out."
+        )
+    inner = getattr(sampler, "sampler", sampler)  # of one that was tuned
+    if type(inner).bound is Sampler.bound:
+        return Density(density.model, WithoutElements(density.moved, jnp.asarray(np.flatnonzero(~gone))))
+    return Density(density.model, WithFilledElements(density.moved, jnp.asarray(gone)))
 
 
 def mismatch(operation: str, model: Any, sampler: Any) -> SpecError:
     """The error for a first and a second argument that do not fit, or are nothing of the kind."""
     name = type(sampler).__name__
+    if _is_of_numpyro(sampler):
+        kernel = sampler.__name__ if isinstance(sampler, type) else name
+        return SpecError(
+            f"{operation}(..., {kernel}): it is NumPyro's. Use a sampler of gm, such as gm.NUTS(), or wrap the class of"
+            " a kernel, gm.from_numpyro(numpyro.infer.NUTS, max_tree_depth=8)."
+        )
     if isinstance(sampler, type):
         return SpecError(f"{operation}(...): {sampler.__name__} is a class. Pass an instance, {sampler.__name__}().")
+    given = repr(sampler) if isinstance(sampler, int | float | str) else name
     if isinstance(model, Path):
         return SpecError(
-            f"{operation}(path, ...): a path sampler is needed, not {name}. Try gm.AIS(gm.MALA()), or a"
-            " ReplicaSampler of your own."
+            f"{operation}(path, ...): a path sampler is needed, not {given}. Try gm.AIS(gm.MALA()), or a"
+            f" ReplicaSampler of your own.{_by_name(operation, sampler)}"
         )
     if isinstance(model, Noised):
         return SpecError(f"{operation}(family, {name}): a noised family is sampled backwards. Try gm.ReverseSDE().")
     if not isinstance(model, Model):
         return SpecError(
-            f"{operation}(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
+            f"{operation}(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy;"
+            " gm.from_numpyro_model takes a NumPyro function."
         )
     if isinstance(sampler, Sampler) and operation == "log_z":
         return SpecError(
             f"log_z(model, {name}): the draws of a chain carry no weights. Try gm.AIS on a gm.temper path."
         )
-    return SpecError(f"{operation}(...): a sampler is needed second, not {name}. Try gm.NUTS().")
+    usual = "gm.AIS(gm.MALA()) on a gm.temper path" if operation == "log_z" else "gm.NUTS()"
+    return SpecError(
+        f"{operation}(...): a sampler is needed second, not {given}. Try {usual}.{_by_name(operation, sampler)}"
+    )
+
+
+def _by_name(operation: str, given: Any) -> str:
+    """A sentence on how a bare number is given."""
+    hint = count_hint(operation, given)
+    return f" A number of draws is given by name, {hint}." if hint else ""
+
+
+def _is_of_numpyro(sampler: Any) -> bool:
+    kind = sampler if isinstance(sampler, type) else type(sampler)
+    return kind.__module__.startswith("numpyro.infer")
 
 
 def _family(operation: str, model: Any, generator: Generator, init: Any) -> FlatFamily:
@@ -121,4 +164,4 @@ def _density(operation: str, model: Any, generator: Generator, init: Any) -> Any
     if discrete or not density.free:
         what = f"{discrete[0]} is discrete" if discrete else "every variable is observed"
         raise SpecError(f"sample(..., {name}()): {what}; {name} makes real numbers only. Marginalise it first.")
-    return density.target
+    return WithFilledElements(density.target, jnp.asarray(density.gone)) if density.gone.any() else density.target

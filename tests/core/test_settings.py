@@ -1,4 +1,5 @@
 import numpy as np
+import numpyro
 import numpyro.distributions as dist
 import pytest
 
@@ -31,6 +32,36 @@ BOWL = gm.energy(lambda x, a: a * x**2, x=gm.Real(), a=gm.param(1.0))
     ],
 )
 def test_settings_of_other_libraries_are_named(call, message):
+    with pytest.raises(gm.SpecError, match=message):
+        call()
+
+
+PATH = gm.temper(gm.energy(lambda x: x**2, x=gm.Real()), gm.joint(x=dist.Normal(0.0, 2.0)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gm.sample(NORMAL, 1000, 1000), r"sample\(..., 1000\): model and sampler .* by name, as draws=1000"),
+        (lambda: gm.sample(NORMAL, gm.NUTS(), 500), "draws=500"),
+        (lambda: gm.sample(NORMAL, gm.NUTS(), "vmap"), "by name; they are chains, draws"),
+        (lambda: gm.sample(NORMAL, 1000), r"needed second, not 1000. .* by name, draws=1000"),
+        (lambda: gm.sample(NORMAL, gm.NUTS), r"NUTS is a class. Pass an instance, NUTS\(\)"),
+        (lambda: gm.sample(NORMAL, numpyro.infer.NUTS), "it is NumPyro's. Use a sampler of gm"),
+        (lambda: gm.sample(NORMAL, numpyro.infer.NUTS(lambda: None)), "gm.from_numpyro"),
+        (lambda: gm.sample(lambda: None, gm.NUTS()), "gm.from_numpyro_model takes a NumPyro function"),
+        (lambda: gm.sample(NORMAL, gm.NUTS(), init=gm.Pathfinder), "not the class Pathfinder"),
+        (lambda: gm.sample_prior(NORMAL, 100), r"sample_prior\(..., 100\): model comes by position; .* draws=100"),
+        (lambda: gm.fit(BOWL, {"x": np.zeros(3)}, 1000), "objective is needed third.* by name, steps=1000"),
+        (lambda: gm.fit(BOWL, {"x": np.zeros(3)}, gm.MaximumLikelihood), "MaximumLikelihood is a class"),
+        (lambda: gm.fit(BOWL, {"x": np.zeros(3)}, gm.MaximumLikelihood(gm.MALA()), 10), "steps=10"),
+        (lambda: gm.log_z(NORMAL, 1000), r"gm.AIS\(gm.MALA\(\)\) on a gm.temper path. .* draws=1000"),
+        (lambda: gm.log_z(PATH, "ais"), "a path sampler is needed, not 'ais'"),
+        (lambda: gm.log_z(PATH, gm.AIS(gm.MALA)), r"AIS\(move=MALA\): a class"),
+        (lambda: gm.predict(NORMAL, 100), "not Model and int"),
+    ],
+)
+def test_an_argument_in_the_place_of_another_is_told_its_name(call, message):
     with pytest.raises(gm.SpecError, match=message):
         call()
 

@@ -11,7 +11,7 @@ def test_nothing_is_found_on_a_clean_model(name):
     report = gm.lint(clean()[name])
     assert [(f.name, f.evidence) for f in report.findings if f.status not in ("ok", "note")] == []
     assert [f.name for f in report.findings if f.status == "note"] in ([], ["observations"])
-    assert len(report.findings) == 10
+    assert len(report.findings) == 11
 
 
 def test_a_model_with_free_labels_or_inputs_is_read_but_not_evaluated():

@@ -192,3 +192,57 @@ def test_terms_of_observations_leave_scales_out():
     np.testing.assert_allclose(tree["log_likelihood"]["y"].values[0, :5], right, rtol=1e-4)
     scaled = dist.Normal(0.0, 1.0).log_prob(0.5) + 3.0 * dist.Normal(0.5 * X, 1.0).log_prob(Y).sum()
     np.testing.assert_allclose(gm.compile(built).log_density({"a": 0.5}), scaled, rtol=1e-5)
+
+
+def of_dict(data):
+    b = numpyro.sample("b", dist.Normal(0.0, 1.0))
+    numpyro.sample("y", dist.Normal(b * data["x"], 0.1), obs=data["y"])
+
+
+def of_groups(group, offset, y=None):
+    effect = numpyro.sample("effect", dist.Normal(0.0, 3.0).expand([len(np.unique(group))]))
+    numpyro.sample("y", dist.Normal(effect[group] + offset, 0.1), obs=y)
+
+
+def masked(x, mask, y=None):
+    b = numpyro.sample("b", dist.Normal(0.0, 1.0))
+    with numpyro.handlers.mask(mask=mask):
+        numpyro.sample("y", dist.Normal(b * x, 0.1), obs=y)
+
+
+def refused(model, *args, data):
+    built = gm.from_numpyro_model(model, *args)
+    tree = gm.sample(built, gm.NUTS(), chains=1, draws=10, warmup=10, progress=False)
+    with pytest.raises(gm.SpecError) as error:
+        gm.predict(tree, built, data=data)
+    return str(error.value)
+
+
+def test_new_values_of_arguments_that_are_fixed_are_refused_with_the_reason_and_the_remedy():
+    rows = {"x": X, "y": Y}
+    for data in ({"data": {"x": X[:3]}}, {"x": X[:3]}):
+        said = refused(of_dict, rows, data=data)
+        assert "the dict argument data of of_dict" in said
+        assert "lambda x, y: of_dict({'x': x, 'y': y})" in said
+    effects = np.arange(20.0)
+    said = refused(of_groups, GROUPS, 3.0, effects, data={"group": GROUPS[:2]})
+    assert "of_groups reads group as a NumPy array" in said
+    said = refused(of_groups, GROUPS, 3.0, effects, data={"offset": 4.0})
+    assert "offset was given as the fixed Python value 3.0" in said
+    assert "offset=np.asarray(3.0)" in said
+    assert "there is no 'wrong'" in refused(of_groups, GROUPS, 3.0, effects, data={"wrong": 4.0})
+
+
+def test_the_remedies_predict():
+    slope, rows = 1.2, np.array([1.0, 3.0])
+    by_name = gm.from_numpyro_model(lambda x, y: of_dict({"x": x, "y": y}), X, slope * X)
+    found = gm.predict(sampled(by_name), by_name, data={"x": rows})["predictions"]["y"].values
+    np.testing.assert_allclose(found.mean(axis=(0, 1)), slope * rows, atol=0.08)
+    shifted = gm.from_numpyro_model(of_groups, GROUPS, np.asarray(3.0), GROUPS + 3.0)
+    found = gm.predict(sampled(shifted), shifted, data={"offset": np.asarray(4.0)})["predictions"]["y"].values
+    np.testing.assert_allclose(found.mean(axis=(0, 1)), GROUPS + 4.0, atol=0.08)
+
+
+def test_data_that_keep_the_old_size_are_named():
+    said = refused(masked, X, np.ones(40, bool), Y, data={"x": X[:4]})
+    assert "x has another size, and mask keeps its shape (40,). Give new values of mask, too." in said

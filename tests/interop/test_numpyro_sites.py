@@ -3,6 +3,8 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from numpyro import handlers
+from numpyro.infer.reparam import LocScaleReparam
 from numpyro.infer.util import log_density
 
 import gmdsl as gm
@@ -90,3 +92,44 @@ def test_sites_that_come_and_go_are_refused():
 
     with pytest.raises(gm.SpecError, match="only for some random values"):
         gm.from_numpyro_model(growing, 1.0)
+
+
+def wrapped(y):
+    mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
+    s = numpyro.sample("s", dist.HalfNormal(1.0))
+    rows = numpyro.sample("rows", dist.Normal(mu, s).expand([3]))
+    numpyro.sample("y", dist.Normal(rows, 1.0), obs=y)
+
+
+HALF = {"mu": np.array(0.5)}
+CENTRED = {"rows": LocScaleReparam(0.0)}
+
+
+@pytest.mark.parametrize(
+    ("model", "free"),
+    [
+        (handlers.condition(wrapped, data=HALF), ("s", "rows")),
+        (handlers.do(wrapped, data=HALF), ("mu", "s", "rows")),
+        (handlers.reparam(wrapped, config=CENTRED), ("mu", "s", "rows_decentered")),
+        (handlers.condition(handlers.reparam(wrapped, config=CENTRED), data=HALF), ("s", "rows_decentered")),
+        (handlers.scale(wrapped, scale=0.5), ("mu", "s", "rows")),
+        (handlers.seed(wrapped, 0), ("mu", "s", "rows")),
+    ],
+    ids=["condition", "do", "reparam", "condition of reparam", "scale", "seed"],
+)
+def test_models_inside_of_handlers_have_numpyros_density(x64, model, free):
+    y = jnp.array([1.0, 2.0, 0.5])
+    built = gm.from_numpyro_model(model, y)
+    assert built.free == free
+    point = {name: jnp.full(built.spaces[name].shape, 0.7) for name in free}
+    right = log_density(handlers.seed(model, 0), (y,), {}, point)[0]
+    np.testing.assert_allclose(gm.compile(built).log_density(point), right, rtol=1e-12)
+
+
+def test_substituted_values_that_samplers_would_replace_are_refused():
+    for model in (
+        handlers.substitute(wrapped, data=HALF),
+        handlers.substitute(wrapped, substitute_fn=lambda site: HALF.get(site["name"])),
+    ):
+        with pytest.raises(gm.SpecError, match=r"mu is given a value by numpyro.handlers.substitute.*condition"):
+            gm.from_numpyro_model(model, jnp.zeros(3))

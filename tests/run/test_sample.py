@@ -54,7 +54,7 @@ def test_lp_is_the_log_density_of_the_flat_target_for_every_sampler(model):
     ("arguments", "message"),
     [
         ({"sampler": gm.NUTS}, r"NUTS is a class. Pass an instance, NUTS\(\)"),
-        ({"sampler": "nuts"}, "a sampler is needed second, not str"),
+        ({"sampler": "nuts"}, "a sampler is needed second, not 'nuts'"),
         ({"model": 3}, "a model is needed first"),
         ({"chains": 0}, "chains=0.*at least 1"),
         ({"draws": 1.5}, "draws=1.5"),

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.compiler.integrals.quadrature import MOST_DIMENSIONS, Quadrature, integrals
+from gmdsl.compiler.without_density import refuse_without_density
 from gmdsl.core.errors import SpecError
 from gmdsl.exact.discrete_sums import log_sum
 from gmdsl.exact.marginal import accounts
@@ -64,6 +65,7 @@ def log_normalizer(model: FactorGraph, method: Quadrature | None = None) -> LogN
     settings = Quadrature() if method is None else method
     if not isinstance(settings, Quadrature):
         raise SpecError(f"log_normalizer(method={method!r}): settings are needed, such as gm.Quadrature(rtol=1e-8).")
+    refuse_without_density("log_normalizer(...)", model)
     if not model.inputs and model.free and not model.observed and model.capabilities().normalized:
         return LogNormalizer(0.0, 0.0, "normalised by construction")
     with jax.enable_x64(True):

@@ -44,6 +44,10 @@ def _moments(posterior: Any, particles: Any) -> Finding | None:
             continue
         drawn = posterior[name].values.astype(float).reshape(weight.size, -1)
         given = particles[name].values.astype(float).reshape(weight.size, -1)
+        moves = np.ptp(given, axis=0) > 0  # others are data, in a variable that is computed
+        drawn, given = drawn[:, moves], given[:, moves]
+        if not moves.any():
+            continue
         mean = weight @ given
         spread = np.sqrt(weight @ (given - mean) ** 2)
         with np.errstate(all="ignore"):

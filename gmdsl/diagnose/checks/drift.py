@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gmdsl.diagnose.checks.draws import by_element
+from gmdsl.diagnose.examined import with_density
 from gmdsl.diagnose.report import Finding, listed
 
 RUNAWAY = 1e10
@@ -48,7 +49,7 @@ def _warmup(tree: Any, name: str) -> np.ndarray | None:
     """The first draws of warm-up, from which widths grow."""
     for group in ("warmup_unconstrained_posterior", "warmup_posterior"):
         if group in tree.children and name in tree[group] and tree[group].sizes["draw"] >= 20:
-            draws = by_element(tree[group][name])
+            draws = by_element(with_density(tree[group], tree)[name])
             return draws[:, : max(10, draws.shape[1] // 20)]
     return None
 

@@ -31,8 +31,9 @@ MOST = 3000  # quantities whose effective size is worked out; the largest by a r
 def stein(density: Density, found: Positions) -> list[Finding]:
     """The findings "finite scores" and "Stein identity" at the draws of a run."""
     found = found.thinned(EVALUATIONS)
-    x = found.x
-    log_density, score = log_densities_and_scores(density, x)
+    log_density, score = log_densities_and_scores(density, found.x)
+    x, score, names = found.x[..., ~density.gone], score[..., ~density.gone], coordinates(density)
+    names = [name for name, gone in zip(names, density.gone, strict=True) if not gone]
     bad = ~(np.isfinite(score).all(axis=-1) & np.isfinite(log_density))
     if found.log_weight is not None:
         bad &= np.isfinite(found.log_weight)
@@ -43,9 +44,9 @@ def stein(density: Density, found: Positions) -> list[Finding]:
         return [Finding("finite scores", "suspect", evidence, advice), skipped]
     finite = Finding("finite scores", "ok", f"finite at {bad.size} draws")
     if found.log_weight is not None:
-        values, names = quantities(x.astype(float), score.astype(float), coordinates(density))
+        values, names = quantities(x.astype(float), score.astype(float), names)
         return [finite, _judge(*_score_weighted(values, found.log_weight), names)]
-    return [finite, stein_of(x.astype(float), score.astype(float), coordinates(density))]
+    return [finite, stein_of(x.astype(float), score.astype(float), names)]
 
 
 def stein_of(x: np.ndarray, score: np.ndarray, names: list[str]) -> Finding:

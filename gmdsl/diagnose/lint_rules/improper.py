@@ -5,7 +5,7 @@ than $-\log r$ there, and faster than $-d \log r$ along rays in generic directio
 $d \log p / d \log r$ is taken far out, in the unconstrained coordinates with their Jacobian. Lines run from several
 random points along each coordinate, in random directions, and along every direction to which all scores
 are orthogonal: a linear ridge, such as the sum that stays free in a softmax. A Cauchy tail has slope -2 and is proper.
-A curved ridge escapes this look.
+A curved ridge escapes this look. Elements that are masked and have no density are left where they are.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ def improper(model: Model) -> Finding:
     bases = tried[np.isfinite(log_densities(model, tried))][:BASES]
     if len(bases) < BASES:
         return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", "See the starts.")
-    lines, called, limits = _directions(model, names)
+    lines, called, limits = _directions(model, names, ~density.gone)
     slopes = _slopes(model, bases, lines, limits)
     found = [(c, s) for c, s, limit in zip(called, slopes, limits, strict=True) if s > limit - SLACK]
     if not found:
@@ -50,40 +50,44 @@ def improper(model: Model) -> Finding:
     return Finding(NAME, "failed" if worst > -SLACK else "suspect", evidence, ADVICE)
 
 
-def _directions(model: Model, names: list[str]) -> tuple[np.ndarray, list[str], list[float]]:
+def _directions(model: Model, names: list[str], moved: np.ndarray) -> tuple[np.ndarray, list[str], list[float]]:
     """Unit vectors, what to call them, and the slope at which a density stops being proper along them."""
     dim, rng = len(names), np.random.default_rng(0)
-    axes = np.sort(rng.permutation(dim)[:AXES])
+    axes = np.sort([axis for axis in rng.permutation(dim) if moved[axis]][:AXES]).astype(int)
     parts, called = [], []
     for index in axes:
         for sign, word in ((1.0, "+"), (-1.0, "-")):
             parts.append(sign * np.eye(dim)[index])
             called.append(f"{word}{names[index]}")
-    for ridge in _ridges(model, dim):
+    for ridge in _ridges(model, moved):
         if np.count_nonzero(np.abs(ridge) > 1e-6) > 1:  # an axis is there already
             for sign in (1.0, -1.0):
                 parts.append(sign * ridge)
                 called.append(_combination(sign * ridge, names))
     limits = [-1.0] * len(parts)
+    dim = int(moved.sum())
     count = RANDOM if dim > 1 else 0
-    rays = rng.normal(size=(count, dim))
+    rays = np.where(moved, rng.normal(size=(count, len(names))), 0.0)
     parts += list(rays / np.linalg.norm(rays, axis=1, keepdims=True))
     called += ["a random direction"] * count
     return np.array(parts), called, limits + [-float(dim)] * count
 
 
-def _ridges(model: Model, dim: int) -> np.ndarray:
-    """Directions to which the scores at many points are orthogonal."""
+def _ridges(model: Model, moved: np.ndarray) -> np.ndarray:
+    """Directions to which the scores at many points are orthogonal, among coordinates that have a density."""
+    dim = len(moved)
     if dim > 500:
         return np.zeros((0, dim))
     _, found = scores(model, starts(dim, 2 * dim + 10, seed=1))
+    found = np.where(moved, found, 0.0)
     found = found[np.isfinite(found).all(axis=1)]
     size = np.linalg.norm(found, axis=1, keepdims=True)
     found = found[size[:, 0] > 0] / size[size > 0][:, None]
     if len(found) < 2 * dim:
         return np.zeros((0, dim))
     _, values, vectors = np.linalg.svd(found, full_matrices=True)
-    return vectors[values < 1e-9 * values.max()]
+    ridges = vectors[values < 1e-9 * values.max()]
+    return ridges[(np.abs(ridges) < 1e-6)[:, ~moved].all(axis=1)]
 
 
 def _slopes(model: Model, bases: np.ndarray, lines: np.ndarray, limits: list[float]) -> np.ndarray:

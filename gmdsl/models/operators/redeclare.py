@@ -45,7 +45,11 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
         if value is None and name in model.observed:
             raise SpecError(f"{operation}(data={{{name!r}: None}}): leave {name} out; it is drawn.")
         if name not in model.data and name not in model.observed:
-            raise unknown_name(f"{operation}(data={{{name!r}: ...}})", name, [*model.data, *model.observed], "data")
+            where = f"{operation}(data={{{name!r}: ...}})"
+            for factor in model.factors:
+                if why := factor.why_fixed(name):
+                    raise SpecError(f"{where}: {why}")
+            raise unknown_name(where, name, [*model.data, *model.observed], "data")
     data = {name: _array(operation, model, name, values.get(name, old)) for name, old in model.data.items()}
     kept = model.factors if wrapped else tuple(unwrapped(f) for f in model.factors)
     bare = dataclasses.replace(model, data=data, observed={}, factors=kept)
@@ -106,7 +110,10 @@ def _probe_again(
             warnings.simplefilter("ignore", RankWarning)  # said when it was declared
             probe_energy(factor.label, factor.call, dict(known))
         return factor
-    anew = factor.resized(given) if resized and isinstance(factor, Conditional) else None
+    try:
+        anew = factor.resized(given) if resized and isinstance(factor, Conditional) else None
+    except SpecError as error:
+        raise _with_what_was_left(operation, error, model, shapes, resized) from error
     if anew is not None:
         spaces.update(anew[1])
         return anew[0]
@@ -117,6 +124,21 @@ def _probe_again(
         )
     spaces.update({name: old[name] for name in factor.children})
     return factor
+
+
+def _with_what_was_left(
+    operation: str, error: SpecError, model: FactorGraph, shapes: Mapping[str, Any], resized: list[str]
+) -> SpecError:
+    """The error of a factor at new shapes, after the data that kept the sizes which others had before."""
+    sizes = {size for name in resized for size in shapes[name]}
+    left = [n for n, shape in shapes.items() if n in model.data and n not in resized and sizes & set(shape)]
+    if not left:
+        return error
+    kept = " and ".join(f"{name} keeps its shape {shapes[name]}" for name in left)
+    return SpecError(
+        f"{operation}(data=...): {', '.join(resized)} has another size, and {kept}. Give new values of"
+        f" {', '.join(left)}, too. ({error})"
+    )
 
 
 def _array(operation: str, model: FactorGraph, name: str, value: Any) -> Any:

@@ -183,7 +183,11 @@ def _find_blamed(density: Density, factor: str, point: dict[str, Any]) -> dict[s
 
 def _last_draws(tree: Any, density: Density, chains: int) -> dict[str, np.ndarray]:
     if not hasattr(tree, "children") or "posterior" not in tree.children:
-        raise SpecError("sample(init=...): a dict of values, a tree with a posterior, or a model is needed.")
+        given = f"the class {tree.__name__}" if isinstance(tree, type) else type(tree).__name__
+        raise SpecError(
+            "sample(init=...): a dict of values, a tree with a posterior, a model, or a generator such as"
+            f" gm.Pathfinder() is needed, not {given}."
+        )
     posterior = tree["posterior"]
     if posterior.sizes["draw"] == 0:
         raise SpecError("sample(init=tree): the tree has no draws. Take one that was sampled to the end.")

@@ -5,6 +5,7 @@ An approximation keeps its own draws unless it asks for resampling. Either way t
 """
 
 import functools
+import json
 import time
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from gmdsl.core.random.keys import seed_key
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.noisy_end import far_end
 from gmdsl.inference.generator import Generator, Prepared
+from gmdsl.models.model import Model
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
 from gmdsl.results.weighted_tree import WeightedDraws, weighted_tree
@@ -43,6 +45,10 @@ def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int,
     }
     if generator.bias:
         attrs["bias"] = generator.bias
+    if isinstance(model, Model) and (gone := Density(model).gone_elements):
+        attrs["without_density"] = json.dumps(gone)
+    if isinstance(model, Model) and model.deterministic:
+        attrs["computed"] = list(model.deterministic)
     if isinstance(model, Noised) and target.begin is None and (far := far_end(model)):
         attrs["noisy_end"] = far
     stats = {name: values[None] for name, values in made.stats.items()}

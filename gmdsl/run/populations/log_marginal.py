@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gmdsl.compiler.without_density import refuse_without_density
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.random.keys import checked_seed, row_seed
 from gmdsl.core.settings import checked_settings
@@ -93,6 +94,7 @@ def _one(model: Model, datum: Mapping[str, Any], proposal: Model | None, method:
             f"log_marginal(..., method={type(method).__name__}(...)): {discrete[0]} is discrete, and its moves are"
             f" of real numbers. Sum it out, .marginalize({discrete[0]!r}), or use gm.ImportanceSampling()."
         )
+    refuse_without_density("log_marginal(...)", posterior)
     joint = _find_unobserved(posterior)
     offer = joint.capabilities()
     if not offer.normalized:

@@ -6,6 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from gmdsl.compiler.without_density import refuse_without_density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import checked_settings
 from gmdsl.inference.generator import Generator
@@ -70,11 +71,13 @@ def log_z(path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096) -> LogZ 
     >>> abs(z.log_z - 0.919) < 4 * z.standard_error
     True
     """
+    target = path.target if isinstance(path, Path) else path
+    if isinstance(target, Model):
+        refuse_without_density("log_z(...)", target)
     if isinstance(sampler, list | tuple):
         return Agreement(tuple(log_z(path, one, seed=seed, draws=draws) for one in sampler))
     if isinstance(sampler, Generator):
-        target = flat_target("log_z", path.target if isinstance(path, Path) else path, sampler)
-        made = generate(sampler, target, draws=draws, seed=seed, progress=False)
+        made = generate(sampler, flat_target("log_z", target, sampler), draws=draws, seed=seed, progress=False)
         if "log_weight" not in made.stats:
             raise SpecError(f"log_z(..., {type(sampler).__name__}()): its draws carry no weights; Z stays unknown.")
         return made.log_z(type(sampler).__name__)

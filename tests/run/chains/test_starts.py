@@ -103,7 +103,7 @@ def test_a_generator_that_cannot_draw_the_model_gives_no_starts(model):
         ({"s": -1.0, "x": [0.0, 0.0]}, "outside the support; s was declared Positive"),
         ({"s": 1.0, "x": [0.0]}, r"shape \(1,\), but x was declared \(2,\)"),
         ({"s": 1.0, "x": [0.0, 0.0], "z": 1.0}, "there is no 'z'"),
-        (3.0, "a dict of values, a tree with a posterior, or a model"),
+        (3.0, "a dict of values, a tree with a posterior, a model, or a generator .* not float"),
     ],
 )
 def test_starts_that_cannot_be_meant_are_refused(model, init, message):
