@@ -17,6 +17,7 @@ from scipy.special import stdtrit
 from gmdsl.results.reliability import Verdict, judge, unseen_share
 
 GROUPS = 20
+LONGEST = 1.5  # the longer side, in the shorter one: more is the doing of one large value, and no estimate of skewness
 SYMMETRIC = 1e-6  # skewness of a mean below which its law is symmetric
 
 
@@ -87,21 +88,39 @@ def leave_out_error(weight: np.ndarray) -> float:
 
 
 def skewed_error(weight: np.ndarray) -> float:
-    """Half the upper part of the 95 % interval of the logarithm of a mean, for weights whose law is skewed.
+    """The same for the upper part of the interval, of weights whose law is skewed.
 
     >>> import numpy as np
     >>> few = np.append(np.ones(99), 30.0)
-    >>> skewed_error(few) > 1.5 * few.std() / 10 / few.mean()
+    >>> bool(skewed_error(few) > 1.1 * few.std() / 10 / few.mean())
     True
     """
-    n, spread = len(weight), weight.std(ddof=1)
-    if spread == 0:
-        return 0.0
-    skewness = float(np.mean((weight - weight.mean()) ** 3) / spread**3 / np.sqrt(n))
-    low, far = -_quantile(min(GROUPS, n)), 0.0
-    if skewness > SYMMETRIC:
-        far = 3.0 / skewness * (1.0 - np.cbrt(1.0 + skewness * (low - skewness / 6.0)))
-    return float(np.log1p(max(far, -low) * spread / np.sqrt(n) / weight.mean()) / _quantile(np.inf))
+    side = 2.0 * error_of_mean(weight, min(GROUPS, len(weight))) / weight.mean()
+    return float(np.log1p(side) / 2.0)
+
+
+def error_of_mean(values: np.ndarray, groups: float = np.inf) -> np.ndarray:
+    """Half the longer side of the 95 % interval of the mean of independent values; in a normal law one standard error.
+
+    Args:
+        values: one per draw, in the first axis.
+        groups: of the Student-t quantile.
+
+    Returns:
+        An array of the shape of one value.
+
+    >>> import numpy as np
+    >>> round(float(error_of_mean(np.arange(-50.0, 51.0))), 3), round(float(np.arange(101).std() / 10), 3)
+    (2.915, 2.915)
+    """
+    n, spread = len(values), values.std(axis=0, ddof=1)
+    error = spread / np.sqrt(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        skewness = np.abs(np.mean(((values - values.mean(axis=0)) / spread) ** 3, axis=0)) / np.sqrt(n)
+        low, k = -_quantile(groups), np.maximum(skewness, SYMMETRIC)
+        far = 3.0 / k * (1.0 - np.cbrt(1.0 + k * (low - k / 6.0)))
+    far = np.where(skewness > SYMMETRIC, np.clip(far, -low, -LONGEST * low), -low)
+    return np.where(error > 0, far * error, 0.0) / _quantile(np.inf)
 
 
 def _quantile(groups: float) -> float:

@@ -30,6 +30,7 @@ from gmdsl.graph.factors.histogram import grid_of, histogram_in
 from gmdsl.graph.order import ancestors
 from gmdsl.inference.weights import normalized_weights
 from gmdsl.models.model import Model
+from gmdsl.results.estimate import error_of_mean
 from gmdsl.results.reliability import HEAVY, judge, pareto_k
 from gmdsl.run.sample import sample
 from gmdsl.spaces.space import abstract
@@ -247,7 +248,7 @@ def _by_draws(model: Model, function: Any, draws: int, seed: int) -> Expectation
     fixed = known(model)
     found = np.asarray(jax.vmap(lambda v: jnp.asarray(function({**fixed, **v}), float))(values), float)
     account = f"{draws} independent draws{_doubts(found)}"
-    error = np.hypot(found.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else np.inf, _rare_error(found))
+    error = np.hypot(error_of_mean(found) if draws > 1 else np.inf, _rare_error(found))
     return Expectation(found.mean(axis=0), error, account)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gmdsl.results.estimate import LogZ, estimate
+from gmdsl.results.estimate import LogZ, error_of_mean, estimate
 
 
 def test_the_estimate_is_the_log_mean_weight_with_a_jackknife_error():
@@ -12,13 +12,29 @@ def test_the_estimate_is_the_log_mean_weight_with_a_jackknife_error():
     assert (found.method, found.particles, found.curve) == ("AIS", 10_000, {})
 
 
-def test_the_standard_error_is_the_spread_of_estimates():
-    """Over 200 populations the mean squared error equals the mean stated variance within a factor of 1.5."""
+def test_two_standard_errors_cover_the_truth_of_skewed_weights_and_are_not_much_too_wide():
     rng = np.random.default_rng(1)
-    found = [estimate(rng.normal(-0.5, 1.0, 400), "") for _ in range(200)]
-    squared = np.mean([f.log_z**2 for f in found])
-    stated = np.mean([f.standard_error**2 for f in found])
-    assert 1 / 1.5 < squared / stated < 1.5
+    found = [estimate(rng.normal(-0.5, 1.0, 400), "") for _ in range(400)]
+    inside = np.mean([abs(f.log_z) <= 2.0 * f.standard_error for f in found])
+    assert 0.94 - 3.0 * np.sqrt(0.06 * 0.94 / 400) < inside
+    spread = np.sqrt(np.mean([f.log_z**2 for f in found]))
+    assert 1.0 < np.median([f.standard_error for f in found]) / spread < 1.5
+
+
+@pytest.mark.parametrize("size", [40, 1000])
+def test_the_error_of_a_mean_covers_skewed_values(size):
+    rng = np.random.default_rng(3)
+    values = rng.exponential(size=(size, 2000))
+    inside = np.mean(np.abs(values.mean(axis=0) - 1.0) <= 2.0 * error_of_mean(values))
+    plain = np.mean(np.abs(values.mean(axis=0) - 1.0) <= 2.0 * values.std(axis=0, ddof=1) / np.sqrt(size))
+    assert inside >= 0.955 - 3.0 * np.sqrt(0.045 * 0.955 / 2000)
+    assert plain < inside
+
+
+def test_the_error_of_a_mean_of_a_symmetric_law_is_the_usual_one():
+    values = np.linspace(-1.0, 1.0, 101)
+    np.testing.assert_allclose(error_of_mean(values), values.std(ddof=1) / np.sqrt(101), rtol=1e-9)
+    np.testing.assert_array_equal(error_of_mean(np.ones((5, 2))), 0.0)
 
 
 def test_a_constant_changes_the_estimate_by_itself_however_large():
