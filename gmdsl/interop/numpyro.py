@@ -22,7 +22,7 @@ from gmdsl.interop.numpyro_program import DeterministicSite, NumPyroProgram, rea
 from gmdsl.interop.numpyro_sites import Sites
 from gmdsl.interop.numpyro_trace import TracedModel
 from gmdsl.models.model import Model
-from gmdsl.models.probe.indices import check_indices, check_labels
+from gmdsl.models.probe.indices import check_fixed_indices, check_indices, check_labels
 from gmdsl.spaces.space import Real, Space
 
 
@@ -81,6 +81,7 @@ def from_numpyro_model(model: Callable[..., Any], *args: Any, **kwargs: Any) -> 
         dims=sites.dims({*spaces, *data, *RESERVED}),
     )
     check_indices(f"from_numpyro_model({label})", built, data)
+    check_fixed_indices(f"from_numpyro_model({label})", built)
     check_labels(f"from_numpyro_model({label})", built)
     return built
 

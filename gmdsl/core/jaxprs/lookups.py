@@ -20,10 +20,10 @@ class Lookup(NamedTuple):
     """Known indices into one axis of an array.
 
     Attributes:
-        low: the smallest index, before negative ones are counted from the end.
+        low: the smallest index; of named integers before negative ones are counted from the end.
         high: the largest index.
         size: how many elements the axis has (for a slice, how many places it can begin at).
-        names: the known integers that they are computed of.
+        names: the known integers that they are computed of; none for indices that the function itself holds.
     """
 
     low: int
@@ -39,7 +39,7 @@ class Lookup(NamedTuple):
 def lookups(
     function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], known: Mapping[str, Any]
 ) -> list[Lookup]:
-    """The lookups of a function by indices that depend on known integers alone.
+    """The lookups of a function by indices that depend on known integers alone, or on nothing.
 
     Args:
         function: from a dict of arrays to one array.
@@ -67,7 +67,8 @@ def _lookups(function: Any, point: Mapping[str, Any], known: Mapping[str, Any], 
     found = []
     for step in tape.steps:
         for slot, limits in _index_slots(step, tape):
-            if names := origins.get(slot):
+            names = origins.get(slot, frozenset())
+            if names or (names is not None and not stacked):
                 found += _ranges(_Index(tape, given, slot, stacked), limits, _mode(step), tuple(sorted(names)))
         if step.name == "scan" and not stacked:
             found += _inside(step, tape, given, origins)
@@ -146,7 +147,7 @@ def _ranges(index: _Index, limits: list[int], mode: str, names: tuple[str, ...])
     wraps = {step.writes: _second for step in steps if _counts_from_the_end(step, steps)}
     if mode == CLIP and not wraps:
         return []
-    value = index.value(wraps)
+    value = index.value(wraps if names else None)  # an author who writes an index may count from the end
     columns = value.reshape(-1, len(limits))
     if not columns.size:
         return []

@@ -16,7 +16,7 @@ from gmdsl.graph.factor import Energy
 from gmdsl.graph.names import check_name
 from gmdsl.models.declare.calls import Fixed, call_of
 from gmdsl.models.model import Model
-from gmdsl.models.probe.indices import check_indices, check_labels
+from gmdsl.models.probe.indices import check_fixed_indices, check_indices, check_labels
 from gmdsl.models.probe.shapes import probe_energy
 from gmdsl.spaces.space import Space, abstract
 
@@ -94,6 +94,7 @@ def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any
         constants=tuple(fixed.constants.items()),
     )
     check_indices(f"{verb}(...)", model, fixed.data)
+    check_fixed_indices(f"{verb}(...)", model)
     check_labels(f"{verb}(...)", model)
     return model
 

@@ -14,7 +14,7 @@ from gmdsl.models.declare.coords import checked_coords, checked_dims
 from gmdsl.models.declare.scan import Series
 from gmdsl.models.model import Model
 from gmdsl.models.probe.domains import unproved
-from gmdsl.models.probe.indices import check_indices, check_labels
+from gmdsl.models.probe.indices import check_fixed_indices, check_indices, check_labels
 from gmdsl.models.probe.shapes import probe_node, probe_numbers
 from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.space import Space, abstract
@@ -93,6 +93,7 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
         coords=checked_coords(coords, named, shapes),
     )
     check_indices("joint(...)", model, fixed.data)
+    check_fixed_indices("joint(...)", model)
     check_labels("joint(...)", model)
     return model
 

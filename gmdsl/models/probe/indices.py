@@ -70,6 +70,25 @@ def check_labels(operation: str, model: FactorGraph) -> None:
                 break  # no label is an index here
 
 
+def check_fixed_indices(operation: str, model: FactorGraph) -> None:
+    """Refuses indices that functions hold themselves, as arrays that they close over, outside of an axis.
+
+    Args:
+        operation: what the user called, for messages.
+        model: a model that is being declared.
+
+    Raises:
+        SpecError: names the node, the index and the size of the axis.
+    """
+    shapes = shapes_of(model)
+    for factor in model.factors:
+        read = [shapes[name] for name in (*factor.parents, *factor.children) if name in shapes]
+        if any(getattr(shape, "ndim", 0) for shape in read):
+            for lookup in _lookups(factor, shapes, {}):
+                if not lookup.fits:
+                    raise SpecError(f"{operation}: {_describe(factor, lookup)}")
+
+
 def _filled(space: Any, number: int) -> Any:
     """An array of the lowest value of a space, or of the highest."""
     value = space.first + space.gap * (number % space.cardinality)
@@ -92,8 +111,10 @@ def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]
 
 
 def _describe(factor: Factor, lookup: "Lookup") -> str:
-    listed, most = " and ".join(lookup.names), lookup.size - 1
+    listed, most = " and ".join(lookup.names) or "an array that the function holds", lookup.size - 1
     where = factor.children[0] if len(factor.children) == 1 else factor.name
+    if lookup.low < 0 and not lookup.names:
+        return f"{listed} gives an index in {where} that lies before the first of {lookup.size} elements."
     if lookup.low < 0:
         return (
             f"{listed} gives the index {lookup.low} in {where}, which counts from the end. The elements are 0 to"

@@ -4,6 +4,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from scipy import stats
 
 import gmdsl as gm
 
@@ -121,3 +122,48 @@ def test_labels_of_numpyro_models_are_looked_at():
 
     with pytest.raises(gm.SpecError, match="k can give the index 3"):
         gm.from_numpyro_model(model, 1.0)
+
+
+FROM_ONE = np.array([1, 2, 3])
+OUTSIDE = {
+    "an array of NumPy": lambda a: a[FROM_ONE],
+    "an array of JAX": lambda a: a[jnp.asarray(FROM_ONE)],
+    "a number": lambda a: a[3],
+    "far from the end": lambda a: a[-4],
+    "a computed one": lambda a: a[FROM_ONE % 2 + 2],
+    "take": lambda a: jnp.take(a, FROM_ONE, mode="fill"),
+    "a change": lambda a: a.at[FROM_ONE].set(0.0),
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_indices_that_a_function_holds_are_refused_outside(kind):
+    look = OUTSIDE[kind]
+    with pytest.raises(
+        gm.SpecError, match=r"holds gives (the index 3 in y, where the elements|an index in y that lies before)"
+    ):
+        gm.joint(a=dist.Normal(0.0, 1.0).expand([3]), y=lambda a: dist.Normal(look(a).sum(), 1.0))
+    with pytest.raises(gm.SpecError, match="that the function holds gives"):
+        gm.energy(lambda a: jnp.sum((look(a) - 1.0) ** 2), a=gm.Real(3))
+
+
+def test_indices_that_a_function_holds_are_refused_in_numpyro_models():
+    def model(table):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+        numpyro.sample("y", dist.Normal(a[table["g"]], 1.0), obs=table["y"])
+
+    with pytest.raises(gm.SpecError, match=r"the index 3 in model\(a, y\).*counted from 1"):
+        gm.from_numpyro_model(model, {"g": FROM_ONE, "y": np.zeros(3)})
+    built = gm.from_numpyro_model(model, {"g": FROM_ONE - 1, "y": np.zeros(3)})
+    a = jnp.array([0.5, 1.0, 2.0])
+    expected = stats.norm.logpdf(a).sum() + stats.norm.logpdf(0.0, a).sum()
+    np.testing.assert_allclose(gm.compile(built).log_density({"a": a}), expected, rtol=1e-6)
+
+
+def test_indices_that_count_from_the_end_are_a_choice_of_the_author():
+    model = gm.joint(
+        a=dist.Normal(0.0, 1.0).expand([3]), y=lambda a: dist.Normal(a[-1] + a[np.array([0, -3])].sum(), 1)
+    )
+    a = jnp.array([0.5, 1.0, 2.0])
+    expected = stats.norm.logpdf(a).sum() + stats.norm.logpdf(0.3, 3.0)
+    np.testing.assert_allclose(gm.compile(model).log_density({"a": a, "y": 0.3}), expected, rtol=1e-6)
