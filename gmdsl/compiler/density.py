@@ -135,6 +135,7 @@ class Density:
         """
         from gmdsl.models.operators.condition import checked, checked_observation
         from gmdsl.models.probe.indices import check_indices
+        from gmdsl.models.probe.reproved import reproved
         from gmdsl.models.probe.shapes import check_numbers
 
         data, observed = dict(self.model.data), dict(self.model.observed)
@@ -151,7 +152,7 @@ class Density:
         model = dataclasses.replace(self.model, data=data, observed=observed)
         check_numbers(model, {**(values or {}), **named})
         check_indices("with_data(...)", model, {**(values or {}), **named})
-        return Density(model)
+        return Density(reproved(model, {**(values or {}), **named}, self.model.data))
 
     def __repr__(self) -> str:
         return f"Density\n{explain(self)}"

@@ -31,3 +31,11 @@ def test_a_draw_is_a_point_of_its_density():
     assert np.isfinite(gm.compile(model).log_density({"k": 3.0}))
     with pytest.raises(gm.SpecError, match="its values are whole numbers"):
         gm.compile(model).log_density({"k": 3.5})
+
+
+def test_draws_of_a_binomial_law_end_at_probabilities_beyond_one():
+    laws = dist.Binomial(10, probs=jnp.array([1.5, 0.0, -0.5]), validate_args=False)
+    np.testing.assert_array_equal(as_drawn(laws, jax.random.key(0)), [10, 0, 0])
+    inside = dist.Binomial(10, probs=jnp.full(4000, 0.3)).to_event(1)
+    drawn = np.asarray(as_drawn(inside, jax.random.key(1)), float)
+    assert abs(drawn.mean() - 3.0) < 4.0 * np.sqrt(2.1 / 4000)

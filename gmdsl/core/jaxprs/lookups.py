@@ -64,15 +64,15 @@ def _lookups(function: Any, point: Mapping[str, Any], known: Mapping[str, Any], 
         from_known = None if None in above else frozenset[str]().union(*(found for found in above if found))
         origins.update(dict.fromkeys(step.writes, from_known))
     given = {tape.inputs[name]: value for name, value in known.items()}
-    found = []
+    found, makers = [], {slot: step for step in tape.steps for slot in step.writes}
     for step in tape.steps:
-        for slot, limits in _index_slots(step, tape):
+        for slot, limits in (*_index_slots(step, tape), *_choices(step, makers)):
             names = origins.get(slot, frozenset())
             if names or (names is not None and not stacked):
                 found += _ranges(_Index(tape, given, slot, stacked), limits, _mode(step), tuple(sorted(names)))
         if step.name == "scan" and not stacked:
             found += _inside(step, tape, given, origins)
-    return found
+    return found if stacked else [*found, *_one_hot(tape, given, origins)]
 
 
 class _Index(NamedTuple):
@@ -129,6 +129,28 @@ def _index_slots(step: Operation, tape: Tape) -> list[tuple[int, list[int]]]:
         sizes = [size - part + 1 for size, part in zip(shape, params["slice_sizes"], strict=True)]
         return [(slot, [size]) for slot, size in zip(step.reads[1:], sizes, strict=True)]
     return []
+
+
+def _choices(step: Operation, makers: Mapping[int, Operation]) -> list[tuple[int, list[int]]]:
+    """The number by which `jax.lax.switch` chooses, with the number of branches; it takes the nearest one."""
+    if step.name not in ("cond", "select_n") or not step.reads:
+        return []
+    maker = makers.get(step.reads[0])
+    if maker is None or maker.name != "clamp":
+        return []
+    return [(maker.reads[1], [len(step.equation.params["branches"]) if step.name == "cond" else len(step.reads) - 1])]
+
+
+def _one_hot(tape: Tape, given: Mapping[int, Any], origins: Mapping[int, Any]) -> list[Lookup]:
+    """Numbers of which `jax.nn.one_hot` makes rows: zeros from n on, and for negative ones, which may mean "none"."""
+    found = []
+    for name, reads, writes in tape.calls:
+        names = origins.get(reads[0]) if name == "_one_hot" else None
+        value = _Index(tape, given, reads[0], stacked=False).value() if names else np.zeros(0)
+        if value.size:
+            size = int(np.prod(tape.avals[writes[0]].shape)) // value.size
+            found.append(Lookup(max(int(value.min()), 0), int(value.max()), size, tuple(sorted(names or ()))))
+    return found
 
 
 def _is_chosen(fill: Any) -> bool:

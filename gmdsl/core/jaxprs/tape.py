@@ -37,6 +37,7 @@ class Tape(NamedTuple):
         inputs: the slot of each variable.
         output: the slot of the (only) result.
         avals: shape and dtype of what is in each slot.
+        calls: the functions that were called by name, with the slots that they read and write.
     """
 
     steps: tuple[Operation, ...]
@@ -44,6 +45,7 @@ class Tape(NamedTuple):
     inputs: dict[str, int]
     output: int
     avals: dict[int, Any]
+    calls: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
 
     def needed(self, slot: int, cut: frozenset[int] = frozenset()) -> tuple[Operation, ...]:
         """The steps that lead to a slot, in order; those that lead to slots of `cut` only are left out."""
@@ -86,7 +88,8 @@ def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], 
     builder.moving.update(slots)
     (output,) = builder.inline(closed, slots)
     builder.settle()
-    return Tape(tuple(builder.steps), builder.values, dict(zip(names, slots, strict=True)), output, builder.avals)
+    inputs = dict(zip(names, slots, strict=True))
+    return Tape(tuple(builder.steps), builder.values, inputs, output, builder.avals, tuple(builder.calls))
 
 
 def bound(equation: Any, values: list[Any]) -> list[Any]:
@@ -113,6 +116,7 @@ class _Builder:
         self.foretold: set[int] = set()  # slots that the steps that wait write
         self.moving: set[int] = set()
         self.avals: dict[int, Any] = {}
+        self.calls: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
 
     def slot(self, aval: Any) -> int:
         self.avals[len(self.avals)] = aval
@@ -138,6 +142,8 @@ class _Builder:
             operands = [read(atom) for atom in equation.invars]
             inner = None if equation.primitive.name in OPAQUE else called(equation)
             results = self.step(equation, operands) if inner is None else self.inline(inner, operands)
+            if inner is not None:
+                self.calls.append((equation.params.get("name", ""), tuple(operands), tuple(results)))
             where.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 

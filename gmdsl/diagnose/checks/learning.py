@@ -20,9 +20,10 @@ BLOCKS = 8  # in a quarter; their means give its error
 LEAST = 80  # steps below which nothing is said
 ERRORS = 4.5  # standard errors
 FALL = 0.02  # of the whole fall, in the last quarter alone
+MUCH = 1.0  # nats per datum, or units of another loss, that are no level however far it fell before
 MOVE = 0.1  # the same for the energy of the data, which wanders with the noise of the chains
 GAP = 100.0  # nats between data and chains, where their spread over the run does not explain it
-LOW = 0.1  # acceptance rate of chains that hardly move
+LOW, HIGH = 0.1, 0.999  # acceptance rate of chains that hardly move
 APART = 0.995  # accuracy at which data and noise are told apart nearly always
 
 SHORTER = "Lower the learning rate, take a smaller step of the sampler or an exact one (gm.MALA), and start anew."
@@ -51,10 +52,11 @@ def _level(loss: np.ndarray) -> Finding:
     start = float(np.mean(loss[: max(1, loss.size // 50)]))
     whole = max(abs(start - float(np.mean(quarters[3]))), abs(fall))
     evidence = f"the loss fell by {fall:.3g} in the last quarter of the steps, by {whole:.3g} in all"
-    if fall > ERRORS * error and fall > FALL * whole and fall > 1e-5 * (1.0 + abs(float(loss[-1]))):
+    least = min(FALL * whole, MUCH)
+    if fall > ERRORS * error and fall > least and fall > 1e-5 * (1.0 + abs(float(loss[-1]))):
         advice = "It has not levelled off: make more steps, or raise the learning rate. If it has no end, the"
         return Finding("level", "suspect", evidence, f"{advice} likelihood has no maximum: give a prior or a bound.")
-    if -fall > ERRORS * error and -fall > FALL * whole and -fall > 1e-5 * (1.0 + abs(float(loss[-1]))):
+    if -fall > ERRORS * error and -fall > least and -fall > 1e-5 * (1.0 + abs(float(loss[-1]))):
         evidence = f"the loss rose by {-fall:.3g} in the last quarter of the steps, after {whole:.3g} in all"
         return Finding("level", "suspect", evidence, SHORTER)
     return Finding("level", "ok", evidence)
@@ -108,6 +110,9 @@ def _chains(history: dict[str, np.ndarray]) -> Finding | None:
     evidence = f"{name} {rate:.2g} in the last quarter of the steps"
     if rate < LOW:
         return Finding("chains", "suspect", evidence, "They hardly move: take a smaller step of the sampler.")
+    if HIGH < rate < 1.0:  # one that is exact, as Gibbs is, accepts all
+        advice = "They move by little at a time: take a larger step of the sampler, or tune it on the data before."
+        return Finding("chains", "suspect", evidence.replace(f"{rate:.2g}", f"{rate:.6g}"), advice)
     return Finding("chains", "ok", evidence)
 
 

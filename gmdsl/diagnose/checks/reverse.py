@@ -100,7 +100,7 @@ def _along(x: np.ndarray, family: Noised, t: Any) -> np.ndarray:
 def _noised(x: np.ndarray, family: Noised, fraction: float) -> tuple[np.ndarray, Any]:
     """Draws with noise of a fraction of their spread, and the time at which the family has it."""
     spread = fraction * float(np.median(x.std(axis=(0, 1))))
-    times = np.linspace(0.0, float(family.process.t_max), 1001)[1:]
+    times = float(family.process.t_max) * np.geomspace(1e-6, 1.0, 2000)
     ratio = np.asarray(jax.vmap(lambda t: family.process.sigma(t) / family.process.alpha(t))(times))
     t = jnp.asarray(times[np.nanargmin(np.abs(np.log(ratio / spread)))])
     noise = np.random.default_rng(0).normal(size=x.shape)

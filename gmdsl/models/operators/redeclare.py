@@ -22,6 +22,7 @@ from gmdsl.graph.factors.wrapped import innermost, unwrapped, with_innermost
 from gmdsl.graph.order import ordered
 from gmdsl.models.operators.condition import checked_observation
 from gmdsl.models.probe.indices import check_indices
+from gmdsl.models.probe.reproved import limits_of, with_guards
 from gmdsl.models.probe.shapes import check_numbers, probe_energy, probe_node
 from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.discrete import Integer, Spin
@@ -94,7 +95,7 @@ def _probe_again(
         if name in {**old, **model.data} and tuple(getattr(known.get(name), "shape", shape)) != shape
     ]
     if isinstance(factor, Scan):
-        factor = probe_series(factor.child, factor.steps, dict(known), {**model.spaces, **spaces}, model.data)
+        factor = probe_series(factor.child, factor.steps, dict(known), {**limits_of(model), **spaces}, given)
         spaces[factor.child] = factor.space
         return factor
     if isinstance(factor, Deterministic) and hasattr(factor.call.function, "resized") and resized:
@@ -104,7 +105,7 @@ def _probe_again(
         spaces[factor.child], random, _ = probe_node(factor.child, factor.call, dict(known))
         if random != isinstance(factor, Distributed):
             raise SpecError(f"{operation}(data=...): {factor.child} is random for some shapes only. Declare it anew.")
-        return factor
+        return with_guards(factor, dict(known), {**limits_of(model), **spaces}, given)
     if isinstance(factor, Energy):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RankWarning)  # said when it was declared

@@ -1,4 +1,4 @@
-"""Checking integers that are data where they are indices: labels from one, and labels of groups that are not there."""
+"""Checking numbers that are data where they are indices: labels from one, and labels of groups that are not there."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_indices(operation: str, model: FactorGraph, names: Iterable[str]) -> None:
-    """Refuses integers among data and observed values that point outside of the axis they are an index of.
+    """Refuses numbers among data and observed values that point outside of the axis they are an index of.
 
     Args:
         operation: what the user called, for messages.
@@ -138,4 +138,5 @@ def _describe_label(factor: Factor, lookup: "Lookup") -> str:
 
 
 def _is_index(value: Any) -> bool:
-    return not isinstance(value, Tracer) and np.asarray(value).dtype.kind in "iu" and np.size(value) > 0
+    """Whether indices may be computed of an array: labels of a table with gaps are floats, bins are made of floats."""
+    return not isinstance(value, Tracer) and np.asarray(value).dtype.kind in "iuf" and np.size(value) > 0

@@ -98,3 +98,16 @@ def test_an_energy_that_is_still_on_its_way_is_told(steps, status):
     assert level.status == status, level.evidence
     if status == "suspect":
         assert "log_density_data" in level.evidence
+
+
+def test_a_fall_that_is_small_beside_the_first_one_and_large_in_nats_is_no_level():
+    model = gm.joint(mu=gm.param(50.0), sigma=gm.param(1.0, gm.Positive()), x=lambda mu, sigma: dist.Normal(mu, sigma))
+    level = gm.check(fitted(model, {"x": RNG.normal(1.5, 0.7, 500)}, rate=0.01, steps=1000))["level"]
+    assert (level.status, level.evidence.split()[4] > "1") == ("suspect", True)
+
+
+@pytest.mark.parametrize(("step", "status"), [(1e-3, "suspect"), (0.1, "ok")])
+def test_chains_that_move_by_little_at_a_time_are_told(step, status):
+    objective = gm.ContrastiveDivergence(gm.MALA(step_size=step), steps=1, persistent=True, chains=100)
+    found = fitted(bowl(), {"x": RNG.normal(1.5, 0.7, 500)}, objective, rate=0.01, steps=200)
+    assert gm.check(found)["chains"].status == status

@@ -90,3 +90,10 @@ def test_a_learned_score_is_not_judged():
     family = gm.score_model(gm.VP(), Net(jax.numpy.zeros(2)), x=gm.Real(2))
     found = stein(family, gm.ReverseSDE(steps=5), draws=50)
     assert (found.status, found.evidence) == ("note", "not examined: the score is learned")
+
+
+def test_draws_that_have_collapsed_to_a_point_of_a_narrow_law_are_told():
+    family = gm.noise(gm.joint(x=dist.Normal(1.0, 1e-3)), gm.VP())
+    rng = np.random.default_rng(4)
+    right, narrow = 1.0 + 1e-3 * rng.normal(size=(1, 2000)), 1.0 + 1e-5 * rng.normal(size=(1, 2000))
+    assert [reverse_checks(_tree(x), family)[1].status for x in (right, narrow)] == ["ok", "suspect"]

@@ -167,3 +167,38 @@ def test_indices_that_count_from_the_end_are_a_choice_of_the_author():
     a = jnp.array([0.5, 1.0, 2.0])
     expected = stats.norm.logpdf(a).sum() + stats.norm.logpdf(0.3, 3.0)
     np.testing.assert_allclose(gm.compile(model).log_density({"a": a, "y": 0.3}), expected, rtol=1e-6)
+
+
+def chosen(look, labels):
+    return gm.joint(
+        g=gm.data(labels), a=dist.Normal(0.0, 20.0).expand([3]), y=lambda g, a: dist.Normal(look(g, a), 1.0)
+    )
+
+
+BRANCHES = lambda a: [lambda: a[0], lambda: a[1], lambda: a[2]]  # noqa: E731
+CHOICES = {
+    "floats": lambda g, a: a[g.astype(int)],
+    "bins": lambda g, a: a[jnp.digitize(g, jnp.array([0.5, 1.5, 2.5]))],
+    "one_hot": lambda g, a: jax.nn.one_hot(g.astype(int), 3) @ a,
+    "switch": lambda g, a: jax.vmap(lambda i: jax.lax.switch(i, BRANCHES(a)))(g.astype(int)),
+}
+
+
+@pytest.mark.parametrize("kind", CHOICES)
+@pytest.mark.parametrize("kept", [np.float32, np.int32])
+def test_labels_are_looked_at_however_they_choose(kind, kept):
+    with pytest.raises(gm.SpecError, match="g gives the index 3 in y, where the elements are 0 to 2"):
+        chosen(CHOICES[kind], np.array([1, 2, 3], kept))
+    labels, a = np.array([0, 2, 1], kept), jnp.array([1.0, 2.0, 4.0])
+    model = chosen(CHOICES[kind], labels).condition(y=[1.0, 4.0, 2.0])
+    expected = stats.norm.logpdf(a, 0.0, 20.0).sum() + 3 * stats.norm.logpdf(0.0)
+    np.testing.assert_allclose(gm.compile(model).log_density({"a": a}), expected, rtol=1e-6)
+    with pytest.raises(gm.SpecError, match=r"with_data.*the index 3 in y"):
+        gm.compile(model).with_data(g=np.array([0, 3, 1], kept))
+
+
+def test_a_negative_number_is_none_of_a_table_of_zeros_and_ones():
+    model = chosen(CHOICES["one_hot"], np.array([-1, 2, 1])).condition(y=[0.0, 4.0, 2.0])
+    a = jnp.array([1.0, 2.0, 4.0])
+    expected = stats.norm.logpdf(a, 0.0, 20.0).sum() + 3 * stats.norm.logpdf(0.0)
+    np.testing.assert_allclose(gm.compile(model).log_density({"a": a}), expected, rtol=1e-6)

@@ -30,6 +30,7 @@ def test_draws_of_a_noised_gaussian_have_its_mean_and_covariance(solver, process
     assert (off < 4.5 * products.std(0) / np.sqrt(n) + bias).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*the noisy end of Brownian")
 def test_it_is_a_map_from_the_start_to_the_draw(x64):
     """A Gaussian flow scales: the draws are the starts (those of the same keys at one step of length zero), scaled."""
     family = gm.noise(gm.joint(x=dist.Normal(0.0, 2.0)), gm.Brownian(1.0, t_max=12.0))
