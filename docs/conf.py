@@ -33,7 +33,7 @@ myst_heading_anchors = 3
 # Pages are executed from scratch at every build, so that no output is older than the library.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180
+nb_execution_timeout = 300
 nb_execution_in_temp = True
 nb_merge_streams = True
 
