@@ -23,7 +23,7 @@ FALL = 0.02  # of the whole fall, in the last quarter alone
 MUCH = 1.0  # nats per datum, or units of another loss, that are no level however far it fell before
 MOVE = 0.1  # the same for the energy of the data, which wanders with the noise of the chains
 GAP = 100.0  # nats between data and chains, where their spread over the run does not explain it
-LOW, HIGH = 0.1, 0.999  # acceptance rate of chains that hardly move
+LOW, HIGH = 0.1, 0.999  # acceptance rates of chains that hardly move, and of those that move by little at a time
 APART = 0.995  # accuracy at which data and noise are told apart nearly always
 
 SHORTER = "Lower the learning rate, take a smaller step of the sampler or an exact one (gm.MALA), and start anew."

@@ -74,7 +74,7 @@ def _law(x: np.ndarray, names: list[str], family: Noised) -> Finding:
     found = [ks_2samp(a, b, method="asymp") for a, b in zip(given.T, exact.T, strict=True)]
     worst = min(range(len(found)), key=lambda index: found[index].pvalue)
     gap, chance = float(found[worst].statistic), float(found[worst].pvalue) * len(found)
-    rare = f"in {chance:.1g} of runs" if chance < 1 else "often"
+    rare = f"in {max(chance, 1e-99):.1g} of runs" if chance < 1 else "often"
     evidence = f"distribution functions differ by {gap:.2g} ({[*called, 'the log-density'][worst]}), by chance {rare}"
     if chance < LEVEL:
         return Finding(LAW, "suspect", evidence, "Take more steps of the way back, or a solver of higher order.")
