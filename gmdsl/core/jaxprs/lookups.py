@@ -56,7 +56,7 @@ def lookups(
 def _lookups(function: Any, point: Mapping[str, Any], known: Mapping[str, Any], *, stacked: bool) -> list[Lookup]:
     """The same; with `stacked`, known integers have an axis of steps that the function does not see."""
     shown = {name: value[0] for name, value in known.items()} if stacked else known
-    tape = traced(function, {**point, **shown}, fold=False)
+    tape = traced(function, {**point, **shown}, keep=True)
     origins: dict[int, frozenset[str] | None] = {tape.inputs[name]: frozenset([name]) for name in known}
     origins |= {tape.inputs[name]: None for name in point}
     for step in tape.steps:

@@ -32,7 +32,7 @@ class Tape(NamedTuple):
     """A traced function of one dict.
 
     Attributes:
-        steps: every operation that depends on the variables, in order.
+        steps: every operation that depends on the variables (with `keep` every one), in order.
         values: what does not depend on them, by slot.
         inputs: the slot of each variable.
         output: the slot of the (only) result.
@@ -67,7 +67,9 @@ class Tape(NamedTuple):
         return have[slot]
 
 
-def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], fold: bool = True) -> Tape:
+def traced(
+    function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], fold: bool = True, keep: bool = False
+) -> Tape:
     """The steps of a function; what does not depend on its argument is computed at once.
 
     Args:
@@ -75,6 +77,7 @@ def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], 
         point: arrays or shapes.
         fold: whether what is known is computed now, by a program of its own; else it becomes part of the program that
             is being traced.
+        keep: whether what is known is not computed at all: every operation is a step.
 
     >>> import jax.numpy as jnp
     >>> found = traced(lambda v: jnp.exp(2.0) * v["x"] + 1.0, {"x": jnp.zeros(3)})
@@ -83,7 +86,7 @@ def traced(function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], 
     """
     names = list(point)
     closed = jax.make_jaxpr(lambda *arrays: function(dict(zip(names, arrays, strict=True))))(*point.values())
-    builder = _Builder(fold)
+    builder = _Builder(fold, keep)
     slots = [builder.slot(variable.aval) for variable in closed.jaxpr.invars]
     builder.moving.update(slots)
     (output,) = builder.inline(closed, slots)
@@ -108,8 +111,9 @@ def is_known(value: Any) -> bool:
 class _Builder:
     """Slots are numbered as they appear."""
 
-    def __init__(self, fold: bool) -> None:
+    def __init__(self, fold: bool, keep: bool) -> None:
         self.fold = fold
+        self.keep = keep
         self.steps: list[Operation] = []
         self.values: dict[int, Any] = {}
         self.waiting: list[Operation] = []
@@ -149,7 +153,7 @@ class _Builder:
 
     def step(self, equation: Any, operands: list[int]) -> list[int]:
         results = [self.slot(variable.aval) for variable in equation.outvars]
-        if self.moving & set(operands):
+        if self.keep or self.moving & set(operands):
             self.moving.update(results)
             self.steps.append(Operation(equation, tuple(operands), tuple(results)))
             return results
