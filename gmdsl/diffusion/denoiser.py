@@ -4,6 +4,7 @@ A denoiser works on one flat vector; the family around it knows names and shapes
 """
 
 import abc
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import jax
 from jaxtyping import Array, Float
 
 from gmdsl.diffusion.process import Process, Scalar
+from gmdsl.spaces.layout import Layout
 
 
 class Denoiser(eqx.Module):
@@ -21,6 +23,21 @@ class Denoiser(eqx.Module):
     """
 
     kind: ClassVar[str] = "exact"
+
+    @property
+    def declared_inputs(self) -> Layout:
+        """What the score depends on beside the datum, with its spaces."""
+        return ()
+
+    @property
+    def inputs(self) -> Layout:
+        """Those that have no value yet."""
+        return ()
+
+    def at(self, given: Mapping[str, Any]) -> "Denoiser":
+        """The denoiser at values of its inputs; one without any is as it was."""
+        del given
+        return self
 
     @property
     def zero_is_finite(self) -> bool:

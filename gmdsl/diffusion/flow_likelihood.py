@@ -27,6 +27,7 @@ from gmdsl.diffusion.noised import Noised, same_variables
 from gmdsl.diffusion.noisy_end import warn_of_far_end
 from gmdsl.models.model import Model
 from gmdsl.spaces.layout import flatten, unflatten
+from gmdsl.spaces.space import dtype_of
 
 BLOCK = 512  # data side by side in a compiled block
 
@@ -36,23 +37,26 @@ def flow_log_likelihood(
 ) -> np.ndarray:
     """The log-density of data under a noised family run backwards (see `gm.log_likelihood`)."""
     named = data if isinstance(data, dict) else {family.free[0]: data}
-    x, single = _rows(family, named)
+    open_inputs = dict(family.inputs)
+    given = {name: value for name, value in named.items() if name in open_inputs}
+    x, single = _rows(family, {name: value for name, value in named.items() if name not in given})
+    given = _per_row(family, given, len(x))
     if prior is not None and (not isinstance(prior, Model) or not same_variables(prior, family)):
         raise SpecError(f"log_likelihood(prior=...): a model of {', '.join(family.free)} is needed, the law at t_max.")
     if probes is not None and (not isinstance(probes, int) or probes < 1):
         raise SpecError(f"log_likelihood(probes={probes!r}): at least 1 is needed, or None for the exact trace.")
     if not len(x):
         return np.zeros(0)
-    flat = family.flat
     if prior is None:
-        warn_of_far_end("log_likelihood(family, x)", family, "prior=")
-    skeleton, arrays = strip(FlatFamily(flat.process, flat.denoiser, flat.layout, prior))
+        first = family.condition({name: values[0] for name, values in given.items()})
+        warn_of_far_end("log_likelihood(family, x)", first, "prior=")
+    skeleton, arrays = strip(FlatFamily(family.process, family.denoiser, family.declared, prior))
     tolerance = (jnp.asarray(rtol, float), jnp.asarray(atol, float))
     size = min(BLOCK, len(x))
-    padded = np.concatenate([x, np.repeat(x[-1:], -len(x) % size, axis=0)])
-    keys = jax.random.split(seed_key("log_likelihood", seed), len(padded))
+    padded, given = jax.tree.map(lambda a: np.concatenate([a, np.repeat(a[-1:], -len(a) % size, axis=0)]), (x, given))
+    rows = (jax.random.split(seed_key("log_likelihood", seed), len(padded)), padded, given)
     found = [
-        np.asarray(_block(skeleton, probes, arrays, tolerance, keys[i : i + size], padded[i : i + size]))
+        np.asarray(_block(skeleton, probes, arrays, tolerance, *_part(rows, slice(i, i + size))))
         for i in range(0, len(padded), size)
     ]
     values = np.concatenate(found)[: len(x)]
@@ -66,9 +70,16 @@ def flow_log_likelihood(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _block(skeleton: Skeleton, probes: int | None, arrays: Any, tolerance: Any, keys: Array, x: Array) -> Array:
+def _block(
+    skeleton: Skeleton, probes: int | None, arrays: Any, tolerance: Any, keys: Array, x: Array, given: Any
+) -> Array:
     family = skeleton.fill(arrays)
-    return jax.vmap(lambda key, x: _one(family, probes, tolerance, key, x))(keys, x)
+
+    def one(key: Array, x: Array, given: Any) -> Array:
+        at = FlatFamily(family.process, family.denoiser.at(given), family.layout, family.begin)
+        return _one(at, probes, tolerance, key, x)
+
+    return jax.vmap(one)(keys, x, given)
 
 
 def _one(family: FlatFamily, probes: int | None, tolerance: Any, key: Array, x: Array) -> Float[Array, ""]:
@@ -110,6 +121,29 @@ def _end_density(family: FlatFamily, x: Array) -> Float[Array, ""]:
     from gmdsl.compiler.flat_target import FlatTarget
 
     return FlatTarget.of(family.begin).log_density_at(unflatten(family.layout, x))
+
+
+def _part(rows: Any, where: slice) -> Any:
+    return jax.tree.map(lambda values: values[where], rows)
+
+
+def _per_row(family: Noised, given: dict[str, Any], count: int) -> dict[str, np.ndarray]:
+    """Values of inputs, one per datum; one value stands for all data."""
+    rows = {}
+    for name, space in family.inputs:
+        if name not in given:
+            raise SpecError(
+                f"log_likelihood(family, ...): the score depends on the input {name}, which has no value. Give one per"
+                f" datum, {{..., {name!r}: values}}, or bind it, family.condition({name}=...)."
+            )
+        value = as_numbers(f"log_likelihood({name})", given[name])
+        if value.shape not in (space.shape, (count, *space.shape)) or not space.contains(value):
+            raise SpecError(
+                f"log_likelihood({name}): values of shape {value.shape}, but the input was declared {space.title}."
+                f" Give one of them, or one per datum, of which there are {count}."
+            )
+        rows[name] = np.broadcast_to(np.asarray(value, dtype_of(space)), (count, *space.shape))
+    return rows
 
 
 def _rows(family: Noised, named: dict[str, Any]) -> tuple[np.ndarray, bool]:

@@ -4,6 +4,7 @@ Its score is exact where a closed form exists (Gaussian mixtures, linear-Gaussia
 learned otherwise. Reverse samplers and the probability-flow likelihood read the family as one flat vector.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +16,16 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Process, Scalar
 from gmdsl.graph.capability import Capabilities
 from gmdsl.models.model import Model
+from gmdsl.models.operators.condition import checked
 from gmdsl.spaces.layout import Layout, flatten, unflatten
-from gmdsl.spaces.space import Space
+from gmdsl.spaces.space import Space, dtype_of
 
 
 class Noised(eqx.Module):
@@ -55,6 +57,11 @@ class Noised(eqx.Module):
         return tuple(name for name, _ in self.declared)
 
     @property
+    def inputs(self) -> Layout:
+        """Inputs of the network that have no value yet, with their spaces."""
+        return self.denoiser.inputs
+
+    @property
     def dims(self) -> Any:
         return () if self.model is None else self.model.dims
 
@@ -64,8 +71,41 @@ class Noised(eqx.Module):
 
     @property
     def flat(self) -> FlatFamily:
-        """The family on flat vectors."""
+        """The family on flat vectors.
+
+        Raises:
+            SpecError: an input has no value.
+        """
+        self._check_bound()
         return FlatFamily(self.process, self.denoiser, self.declared)
+
+    def condition(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> "Noised":
+        """The family at values of its inputs, as a digit by its label.
+
+        Args:
+            values: inputs by name, for names that are not identifiers.
+            named: inputs by name: one value of the declared shape.
+
+        Raises:
+            SpecError: a variable and no input; another shape or a value outside the space of the input.
+        """
+        given, inputs = {**(values or {}), **named}, dict(self.inputs)
+        for name in given:
+            if name in self.free:
+                raise SpecError(
+                    f"condition({name}=...): {name} is what the family noises, and inputs are bound here"
+                    f" ({', '.join(inputs) or 'there are none'}). Declare another variable, c=gm.input(...), for what"
+                    " the score depends on."
+                )
+            if name in dict(self.denoiser.declared_inputs) and name not in inputs:
+                raise SpecError(f"condition({name}=...): {name} has a value already. Condition the family from before.")
+            if name not in inputs:
+                raise unknown_name(f"condition({name}=...)", name, list(inputs), "inputs without a value")
+        bound = {
+            name: jnp.asarray(checked(f"condition({name}=...)", name, inputs[name], v), dtype_of(inputs[name]))
+            for name, v in given.items()
+        }
+        return dataclasses.replace(self, denoiser=self.denoiser.at(bound))
 
     def log_density(self, x: Any, t: Any) -> Scalar:
         r"""$\log p_t(x)$, where it is known in closed form.
@@ -124,10 +164,20 @@ class Noised(eqx.Module):
 
     def __repr__(self) -> str:
         lines = [f"Noised by {self.process}, score {self.denoiser.kind}"]
-        return "\n".join(lines + [f"  {name}: {space.title}" for name, space in self.declared])
+        lines += [f"  {name}: {space.title}" for name, space in self.declared]
+        return "\n".join(lines + [f"  {name}: input, {space.title}" for name, space in self.inputs])
+
+    def _check_bound(self) -> None:
+        if self.inputs:
+            name, space = self.inputs[0]
+            raise SpecError(
+                f"the score depends on the input {name} ({space.title}), which has no value. Bind it,"
+                f" family.condition({name}=...)."
+            )
 
     def _vector(self, operation: str, x: Any) -> Array:
         """The flat vector of a point given as an array or a dict."""
+        self._check_bound()
         named = x if isinstance(x, Mapping) else {self.free[0]: x} if len(self.declared) == 1 else None
         if named is None or set(named) != set(self.free):
             given = f"a {type(x).__name__}" if named is None else ", ".join(map(str, named))

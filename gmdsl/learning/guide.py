@@ -32,13 +32,14 @@ class Guided(eqx.Module):
 
 
 def as_guide(operation: str, guide: Any, model: Model) -> Model:
-    """The guide of a model as a model with inputs, checked.
+    """The guide of a model as a model with inputs, checked; it may read the inputs of the model beside the data.
 
     Raises:
         SpecError: other variables than the model's, another support, or a guide that is not normalised.
     """
+    known = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs)}
     if isinstance(guide, Given):
-        unknown = [name for name in guide.variables if name not in model.free]
+        unknown = [name for name in guide.variables if name not in known]
         hidden = [name for name in model.free if name not in guide.variables]
         if unknown or len(hidden) != 1:
             what = f"there is no {unknown[0]}" if unknown else f"{', '.join(hidden) or 'nothing'} would be hidden"
@@ -46,15 +47,17 @@ def as_guide(operation: str, guide: Any, model: Model) -> Model:
                 f"{operation}: gm.given({', '.join(map(repr, guide.variables))}, ...) makes one variable, but {what}."
                 " Declare the guide as gm.joint(x=gm.input(...), ...) over all hidden variables."
             )
-        inputs = {name: Input(model.spaces[name]) for name in guide.variables}
+        inputs = {name: Input(known[name]) for name in guide.variables}
         guide = joint({**inputs, hidden[0]: guide})
     if not isinstance(guide, Model):
         raise SpecError(f'{operation}: a guide is gm.given("x", encoder) or a model, not {type(guide).__name__}.')
     given = [name for name, _ in guide.inputs]
-    if set(guide.free) | set(given) != set(model.free) or set(guide.free) & set(given):
+    made, read = set(guide.free), set(given) - {name for name, _ in model.inputs}
+    if made | read != set(model.free) or made & set(given):
+        more = f" and the inputs {', '.join(name for name, _ in model.inputs)}" if model.inputs else ""
         raise SpecError(
             f"{operation}: the guide makes {', '.join(guide.free)} from {', '.join(given) or 'nothing'}, but the model"
-            f" has {', '.join(model.free)}. Together they must be all of them."
+            f" has {', '.join(model.free)}{more}. What it makes and what it reads must be all variables."
         )
     stuck = [f.name for f in guide.factors if isinstance(f, Conditional) and not (f.normalized and f.drawable)]
     if stuck or any(not f.children for f in guide.factors):

@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import stopped
 from gmdsl.inference.kernels.transitions import transitions
 from gmdsl.inference.sampler import Sampler
 from gmdsl.learning.chains import bound, picked
+from gmdsl.learning.inputs import conditional, first, inputs_of, variables_of
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model
 
@@ -35,7 +35,7 @@ class ContrastiveDivergence(Objective):
         sampler: moves the chains; its settings are used as they are, without adaptation.
         steps: transitions per update.
         persistent: whether chains go on from where an earlier update left them.
-        chains: how many persistent chains move per update.
+        chains: how many persistent chains move per update; with inputs one per datum, at the inputs of that datum.
         replay: how many persistent chains are kept, of which `chains` are picked at random for each update; 0 keeps
             just those that move.
         restart: share of the picked chains that begin anew from data in each update.
@@ -73,30 +73,68 @@ class ContrastiveDivergence(Objective):
         missing = [name for name in model.free if name not in data]
         if missing:
             raise SpecError(f"fit(..., ContrastiveDivergence(...)): {missing[0]} has no data. Give data for it.")
+        if model.inputs and self.persistent:
+            self._check_conditional(model, held_out)
         try:
-            bound(self.sampler, FlatTarget.of(model))
+            bound(self.sampler, conditional(model)(first(data)))
         except SpecError as error:
             raise SpecError(f"fit(..., ContrastiveDivergence(...)): {error}") from None
+
+    def _check_conditional(self, model: Model, held_out: Data | None) -> None:
+        """Refuses what a store of one chain per datum cannot do."""
+        names = ", ".join(name for name, _ in model.inputs)
+        if self.replay:
+            raise SpecError(
+                f"fit(..., ContrastiveDivergence(replay={self.replay})): the density depends on {names}, and each datum"
+                " keeps the chain at its own inputs. Leave replay out."
+            )
+        if held_out is not None:
+            raise SpecError(
+                f"fit(held_out=...): the density depends on {names}, and persistent chains are of the data that is"
+                " learned from. Leave held_out or persistent=True out."
+            )
 
     def init(self, key: Array, model: Model, data: Data) -> Any:
         if not self.persistent:
             return ()
+        if model.inputs:
+            return _positions(model, data)
         chosen = jax.random.randint(key, (self.replay or self.chains,), 0, rows(data))
-        target = FlatTarget.of(model)
-        return jax.vmap(target.unconstrain)({name: jnp.asarray(values)[chosen] for name, values in data.items()})
+        return _positions(model, {name: jnp.asarray(values)[chosen] for name, values in data.items()})
 
     def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         key_pick, key_move = jax.random.split(key)
-        target = FlatTarget.of(model)
-        still = stopped(target)
-        fresh = jax.vmap(still.unconstrain)(dict(batch))
-        chosen, starts = picked(key_pick, fresh, state, self.chains, self.restart) if self.persistent else (None, fresh)
+        density = conditional(model)
+        still = conditional(stopped(model))
+        chosen, starts = self._starts(key_pick, stopped(model), batch, state)
         keys = jax.random.split(key_move, starts.shape[0])
-        sampler = bound(self.sampler, target)
-        move = lambda key, x: transitions(sampler, key, still, x, self.steps)  # noqa: E731
-        ends, acceptance = jax.vmap(move)(keys, starts)
-        synthesised = jax.vmap(still.constrain)(ends)
-        density = jax.vmap(target.log_density_at)
-        real, fake = jnp.mean(density(dict(batch))), jnp.mean(density({name: synthesised[name] for name in batch}))
+        sampler = bound(self.sampler, density(first(batch)))
+        given, axis = (inputs_of(model, batch), 0) if model.inputs else ({}, None)
+
+        def move(key: Array, x: Array, at: Any) -> tuple[Array, Array, Array]:
+            target = still(at)
+            end, acceptance = transitions(sampler, key, target, x, self.steps)
+            return end, density(at).log_density_at(target.free_values(end)), acceptance
+
+        ends, fake, acceptance = jax.vmap(move, in_axes=(0, 0, axis))(keys, starts, given)
+        real = jax.vmap(lambda row: density(row).log_density_at(variables_of(model, row)))(dict(batch))
+        real, fake = jnp.mean(real), jnp.mean(fake)
         metrics = {"log_density_data": real, "log_density_chains": fake, "acceptance": jnp.mean(acceptance)}
         return fake - real, (state if chosen is None else state.at[chosen].set(ends), metrics)
+
+    def _starts(self, key: Array, still: Model, batch: Batch, state: Any) -> tuple[Any, Float[Array, "chains dim"]]:
+        """Where chains start, and which of the store they are; None where none is kept."""
+        fresh = _positions(still, batch)
+        if not self.persistent:
+            return None, fresh
+        if not still.inputs:
+            return picked(key, fresh, state, self.chains, self.restart)
+        chosen = jnp.arange(rows(batch)) if batch.index is None else batch.index
+        anew = jax.random.bernoulli(key, self.restart, (rows(batch), 1))
+        return chosen, jnp.where(anew, fresh, state[chosen])
+
+
+def _positions(model: Model, data: Data) -> Float[Array, "rows dim"]:
+    """Flat vectors of data, one per row."""
+    density = conditional(model)
+    return jax.vmap(lambda row: density(row).unconstrain(variables_of(model, row)))(dict(data))

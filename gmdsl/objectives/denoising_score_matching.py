@@ -17,12 +17,15 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.noised import Noised
+from gmdsl.learning.inputs import input_names
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, rows
 from gmdsl.spaces.layout import flatten
 
 
 class DenoisingScoreMatching(Objective):
     """Mean squared error of the network's prediction per coordinate, over data, noise and levels.
+
+    Inputs of the family take their values from the data, each datum its own.
 
     Levels are spread evenly in log noise over its range, one per datum, by one random shift of a grid.
     """
@@ -45,10 +48,11 @@ class DenoisingScoreMatching(Objective):
         times = model.process.time_at(jnp.mod(grid + jax.random.uniform(key_level), 1.0))
         noise = jax.random.normal(key_noise, clean.shape, clean.dtype)
 
-        denoiser: Any = model.denoiser
+        learned: Any = model.denoiser
 
-        def error(x_0: Array, noise: Array, t: Array) -> Array:
-            denoised = model.flat.denoise(model.process.noisy(x_0, noise, t), t)
-            return denoiser.prediction.weight(model.process, t) * jnp.mean((denoised - x_0) ** 2)
+        def error(x_0: Array, noise: Array, t: Array, given: Any) -> Array:
+            denoised = learned.at(given).denoise(model.process, model.process.noisy(x_0, noise, t), t)
+            return learned.prediction.weight(model.process, t) * jnp.mean((denoised - x_0) ** 2)
 
-        return jnp.mean(jax.vmap(error)(clean, noise, times)), (state, {})
+        given = {name: batch[name] for name in input_names(model)}
+        return jnp.mean(jax.vmap(error)(clean, noise, times, given)), (state, {})

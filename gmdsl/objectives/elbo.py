@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.factor import Deterministic, Factor, Undirected
 from gmdsl.learning.guide import Guided, as_guide, log_ratio, reparametrised
+from gmdsl.learning.inputs import input_names
 from gmdsl.learning.learnable import learnable
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model
@@ -28,7 +29,8 @@ class ELBO(Objective):
     r"""Minus the bound, in nats per datum; `fit.learned.guide` is the guide that was learned with the model.
 
     Attributes:
-        guide: q(z given x): `gm.given("x", encoder)`, or a model whose inputs are the data.
+        guide: q(z given x): `gm.given("x", encoder)`, or a model whose inputs are the data, and those of the model
+            where it has any.
         particles: draws of the guide per datum.
         importance: whether the mean of several draws is taken inside the logarithm: a tighter bound (IWAE).
     """
@@ -51,10 +53,11 @@ class ELBO(Objective):
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_model(self, model)
         guide = as_guide("ELBO(guide=...)", self.guide, model)
-        given = {name for name, _ in guide.inputs}
-        if set(data) != given:
+        needed = {*input_names(guide), *input_names(model)}
+        if set(data) != needed:
             raise SpecError(
-                f"fit(..., ELBO(...)): data for {', '.join(data)}, but the guide reads {', '.join(sorted(given))}."
+                f"fit(..., ELBO(...)): data for {', '.join(data)}, but the guide"
+                f"{' and the model read' if model.inputs else ' reads'} {', '.join(sorted(needed))}."
                 " Give data for exactly these."
             )
         for factor in model.factors:

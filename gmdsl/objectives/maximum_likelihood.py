@@ -15,7 +15,6 @@ Reference:
     space energy-based prior model*, 2020, arXiv:2006.08205.
 """
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -30,6 +29,7 @@ from gmdsl.core.pytrees.fields import stopped
 from gmdsl.exact.discrete_sums import log_sum
 from gmdsl.inference.sampler import Sampler
 from gmdsl.learning.chains import Chains, bound, moved, settled, starts
+from gmdsl.learning.inputs import at_datum, conditional, first, inputs_of, variables_of
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model
 from gmdsl.models.operators.childless import essential
@@ -48,7 +48,7 @@ class MaximumLikelihood(Objective):
             acceptance rate that it aims at. None where the density is normalised, or an energy of discrete variables
             whose states can be summed exactly (`gm.log_normalizer`).
         steps: transitions per update.
-        chains: chains of the model, for an unknown normalising constant.
+        chains: chains of the model, for an unknown normalising constant; one per datum where it depends on inputs.
         warmup: transitions before the first update.
     """
 
@@ -78,13 +78,14 @@ class MaximumLikelihood(Objective):
         offer, hidden = model.capabilities(), [name for name in model.free if name not in data]
         if self.sampler is not None:
             self._check_sampler(self.sampler, model, data, hidden)
-            if hidden and held_out is not None:
+            if held_out is not None and (hidden or (model.inputs and not offer.normalized)):
+                what = "hidden variables have" if hidden else "a density that depends on inputs has"
                 raise SpecError(
-                    "fit(held_out=...): hidden variables have chains for the data that is learned from only. Leave"
+                    f"fit(held_out=...): {what} chains for the data that is learned from only. Leave"
                     " held_out away; gm.log_marginal scores the fitted model."
                 )
             return
-        if not offer.normalized and not hidden and (refused := _without_sum(model)):
+        if not offer.normalized and not hidden and (refused := _without_sum(model, data)):
             raise SpecError(
                 f"fit(..., MaximumLikelihood()): {offer.reasons['normalized']}{refused}. Give a sampler,"
                 " gm.MaximumLikelihood(gm.MALA(0.1)), or use gm.ContrastiveDivergence or gm.NoiseContrastive."
@@ -98,9 +99,9 @@ class MaximumLikelihood(Objective):
 
     def _check_sampler(self, sampler: Sampler, model: Model, data: Data, hidden: list[str]) -> None:
         """Refuses a sampler that cannot move what it has to."""
-        targets = [] if model.capabilities().normalized else [FlatTarget.of(essential(model))]
+        targets = [] if model.capabilities().normalized else [conditional(essential(model))(first(data))]
         if hidden:
-            targets.append(_posterior(model, {name: values[0] for name, values in data.items()}))
+            targets.append(FlatTarget.of(at_datum(model, first(data))))
         for target in targets:
             try:
                 bound(sampler, target)
@@ -111,68 +112,97 @@ class MaximumLikelihood(Objective):
         if self.sampler is None:
             return ()
         key_free, key_posterior = jax.random.split(key)
-        sampler, state = self.sampler, {}
+        state = {}
         if not model.capabilities().normalized:
-            target = FlatTarget.of(essential(model))
-            inner, x = InnerStep(bound(sampler, target)), starts(key_free, target, self.chains)
-            if set(target.free) <= set(data):
-                chosen = jax.random.randint(key_free, (self.chains,), 0, rows(data))
-                x = jax.vmap(target.unconstrain)({name: data[name][chosen] for name in target.free})
-            state["model"] = settled(inner, key_free, lambda _: target, x, None, self.warmup)
+            state["model"] = self._first_of_model(key_free, model, data)
         if any(name not in data for name in model.free):
-            first = _posterior(model, {name: values[0] for name, values in data.items()})
-            inner, x = InnerStep(bound(sampler, first)), starts(key_posterior, first, rows(data))
             posterior = functools.partial(_posterior, model)
-            state["posterior"] = settled(inner, key_posterior, posterior, x, dict(data), self.warmup)
+            start = starts(key_posterior, posterior(first(data)), rows(data))
+            inner = self._inner(posterior, data)
+            state["posterior"] = settled(inner, key_posterior, posterior, start, dict(data), self.warmup)
         return state
+
+    def _first_of_model(self, key: Array, model: Model, data: Data) -> Chains:
+        """Chains of the model: so many as were asked for, or one per datum where there are inputs."""
+        density = conditional(essential(model))
+        target = density(first(data))
+        count = rows(data) if model.inputs else self.chains
+        x = starts(key, target, count)
+        if set(target.free) <= set(data):
+            chosen = jnp.arange(count) if model.inputs else jax.random.randint(key, (count,), 0, rows(data))
+            x = jax.vmap(target.unconstrain)({name: data[name][chosen] for name in target.free})
+        given = inputs_of(model, data) if model.inputs else None
+        return settled(self._inner(density, data), key, density, x, given, self.warmup)
+
+    def _inner(self, density: Any, data: Data) -> InnerStep:
+        """The sampler of densities that depend on a datum, and how its step follows."""
+        if self.sampler is None:
+            raise AssertionError("chains are moved by a sampler")
+        return InnerStep(bound(self.sampler, density(first(data))))
 
     def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         if self.sampler is None:
             loss = -jnp.mean(_log_densities(model, dict(batch)))
-            return loss + (0.0 if model.capabilities().normalized else log_sum(essential(model))), (state, {})
+            return loss + (0.0 if model.capabilities().normalized else _log_sums(model, batch)), (state, {})
         key_free, key_posterior = jax.random.split(key)
-        sampler, still, state, metrics = self.sampler, stopped(model), dict(state), {}
+        still, state, metrics = stopped(model), dict(state), {}
         real = dict(batch)
         if "posterior" in state:
             posterior = functools.partial(_posterior, still)
-            inner = InnerStep(bound(sampler, posterior({name: values[0] for name, values in batch.items()})))
-            x, state["posterior"] = self._move_hidden(inner, key_posterior, posterior, batch, state["posterior"])
+            x, state["posterior"] = self._moved(key_posterior, posterior, batch, state["posterior"])
             metrics["posterior_acceptance"] = state["posterior"].acceptance
             real = jax.vmap(lambda x, datum: {**posterior(datum).free_values(x), **datum})(x, dict(batch))
         loss = -jnp.mean(_log_densities(model, real))
         if "model" in state:
-            target = FlatTarget.of(essential(still))
-            inner = InnerStep(bound(sampler, target))
-            state["model"] = moved(inner, key_free, lambda _: target, state["model"], None, self.steps, TUNING)
+            fake, state["model"] = self._of_model(key_free, still, batch, state["model"])
             metrics["acceptance"] = state["model"].acceptance
-            fake = jax.vmap(target.free_values)(state["model"].x)
             loss = loss + jnp.mean(_log_densities(essential(model), fake))
         return loss, (state, metrics)
 
-    def _move_hidden(
-        self, inner: InnerStep, key: Array, posterior: Any, batch: Batch, store: Chains
-    ) -> tuple[Float[Array, "rows dim"], Chains]:
-        """Hidden variables of the data in a batch, moved; and the store of all of them."""
+    def _of_model(self, key: Array, still: Model, batch: Batch, chains: Chains) -> tuple[dict[str, Array], Chains]:
+        """Draws of the model, at the inputs of a batch where there are any; and its chains, moved."""
+        density = conditional(essential(still))
+        if not still.inputs:
+            chains = moved(self._inner(density, batch), key, density, chains, None, self.steps, TUNING)
+            return jax.vmap(density({}).free_values)(chains.x), chains
+        x, chains = self._moved(key, density, batch, chains)
+        given = inputs_of(still, batch)
+        return jax.vmap(lambda x, at: {**density(at).free_values(x), **at})(x, given), chains
+
+    def _moved(self, key: Array, density: Any, batch: Batch, store: Chains) -> tuple[Float[Array, "rows dim"], Chains]:
+        """Chains of the data in a batch, one per datum, moved; and the store of all of them."""
         held = store if batch.index is None else store._replace(x=store.x[batch.index])
-        after = moved(inner, key, posterior, held, dict(batch), self.steps, TUNING)
+        after = moved(self._inner(density, batch), key, density, held, dict(batch), self.steps, TUNING)
         return after.x, after if batch.index is None else after._replace(x=store.x.at[batch.index].set(after.x))
 
 
-def _without_sum(model: Model) -> str:
+def _log_sums(model: Model, batch: Batch) -> Float[Array, ""]:
+    """The logarithm of the normalising constant, its mean over the inputs of a batch where there are any."""
+    kept = essential(model)
+    if not model.inputs:
+        return log_sum(kept)
+    return jnp.mean(jax.vmap(lambda at: log_sum(at_datum(kept, at)))(inputs_of(model, batch)))
+
+
+def _without_sum(model: Model, data: Data) -> str:
     """Why no exact sum gives the normalising constant, in words; empty where it does."""
     if not all(model.spaces[name].discrete for name in model.free):
         return ", and it is no sum over states"
     try:
-        jax.eval_shape(lambda: log_sum(essential(model)))
+        jax.eval_shape(lambda: log_sum(at_datum(essential(model), inputs_of(model, first(data)))))
     except SpecError as error:
         return f" ({error})"
     return ""
 
 
 def _posterior(model: Model, datum: Any) -> FlatTarget:
-    """The hidden variables of one datum; its values were checked by `gm.fit` and may be traced."""
-    return FlatTarget.of(dataclasses.replace(model, observed={**model.observed, **datum}))
+    """The hidden variables of one datum."""
+    return FlatTarget.of(at_datum(model, datum))
 
 
 def _log_densities(model: Model, values: Any) -> Float[Array, " n"]:
-    return jax.vmap(FlatTarget.of(model).log_density_at)(values)
+    """Of named variables and inputs, one row per datum."""
+    if not model.inputs:
+        return jax.vmap(FlatTarget.of(model).log_density_at)(values)
+    density = conditional(model)
+    return jax.vmap(lambda row: density(row).log_density_at(variables_of(model, row)))(values)

@@ -14,6 +14,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import checked_settings, count_hint
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
+from gmdsl.learning.inputs import input_names
 from gmdsl.learning.objective import Data, Objective
 from gmdsl.models.model import Model
 from gmdsl.run.progress import Progress
@@ -39,7 +40,8 @@ def fit(
 
     Args:
         model: describes one datum: a model, or a noised family with a network (`gm.score_model`).
-        data: arrays by name with one leading axis of the same length: one datum per row.
+        data: arrays by name with one leading axis of the same length: one datum per row. Inputs of the model
+            (`gm.input`) are among them: p(y given x) is learned from both.
         objective: what is minimised, such as `gm.MaximumLikelihood()`.
         optimizer: an optax transformation; Adam with rate 1e-3 when None.
         steps: optimiser steps.
@@ -94,11 +96,12 @@ def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
     """The data as device arrays: known names, declared shapes after one leading axis of one length."""
     if not isinstance(data, dict) or not data:
         raise SpecError(f'{operation}: a dict of arrays by name is needed, such as {{"x": values}}.')
+    spaces = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs)}
     arrays, lengths = {}, {}
     for name, values in data.items():
-        if name not in model.free:
-            raise SpecError(f"{operation}: {name} is not a free variable; those are {', '.join(model.free)}.")
-        space, array = model.spaces[name], as_numbers(f"{operation}: {name}", values)
+        if name not in spaces:
+            raise SpecError(f"{operation}: {name} is no free variable and no input; those are {', '.join(spaces)}.")
+        space, array = spaces[name], as_numbers(f"{operation}: {name}", values)
         if array.shape[1:] != space.shape or array.ndim == 0:
             raise SpecError(
                 f"{operation}: {name} has shape {array.shape}, but one datum was declared {space.shape}."
@@ -109,4 +112,9 @@ def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
         arrays[name], lengths[name] = jnp.asarray(array, dtype_of(space)), len(array)
     if len(set(lengths.values())) > 1:
         raise SpecError(f"{operation}: the lengths differ, {lengths}. Give each variable one row per datum.")
+    if open_inputs := [name for name in input_names(model) if name not in arrays]:
+        raise SpecError(
+            f"{operation}: the input {open_inputs[0]} has no data. Give one value per datum, or bind it for all of"
+            f" them, .condition({open_inputs[0]}=...)."
+        )
     return arrays

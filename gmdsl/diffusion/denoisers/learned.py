@@ -1,6 +1,8 @@
 """A network as the denoiser: called with a noised datum and a time, read by a `Prediction`."""
 
-from typing import ClassVar
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,16 +19,32 @@ class LearnedDenoiser(Denoiser):
     """A network of a noised datum and a time.
 
     Attributes:
-        network: called as `network(x, t)` with x in its declared shape (several variables: a dict).
+        network: called as `network(x, t)` with x in its declared shape (several variables: a dict), and with the
+            values of the inputs after these.
         prediction: what the output means.
         layout: the variables and their spaces, in the order of the flat vector.
+        takes: the inputs and their spaces, in the order of the arguments.
+        given: values of inputs by name.
     """
 
     network: Call
     prediction: Prediction
     layout: Layout = eqx.field(static=True)
+    takes: Layout = eqx.field(static=True, default=())
+    given: dict[str, Any] = eqx.field(default_factory=dict)
 
     kind: ClassVar[str] = "learned"
+
+    @property
+    def declared_inputs(self) -> Layout:
+        return self.takes
+
+    @property
+    def inputs(self) -> Layout:
+        return tuple((name, space) for name, space in self.takes if name not in self.given)
+
+    def at(self, given: Mapping[str, Any]) -> "LearnedDenoiser":
+        return dataclasses.replace(self, given={**self.given, **given})
 
     def denoise(self, process: Process, x: Array, t: Scalar) -> Array:
         return self.prediction.denoise(process, self._flat, x, t)
@@ -38,5 +56,12 @@ class LearnedDenoiser(Denoiser):
         """The network on flat vectors."""
         named = unflatten(self.layout, x)
         single = len(self.layout) == 1
-        out = self.network({"x": next(iter(named.values())) if single else named, "t": t})
+        point = next(iter(named.values())) if single else named
+        given = {argument(name): self.given[name] for name, _ in self.takes}
+        out = self.network({"x": point, "t": t, **given})
         return jnp.ravel(out) if single else flatten(self.layout, out)
+
+
+def argument(name: str) -> str:
+    """What the call of a network names an input; inputs may be called x or t, too."""
+    return f"input {name}"

@@ -46,7 +46,7 @@ def log_marginal(
         guide: where particles come from, `gm.given("x", encoder)` or a model with the data as inputs
             (`fit.learned.guide`); the prior of the hidden variables when None.
         seed: the same seed gives the same estimate.
-        named: data by name: one datum, or one per row, each estimated on its own.
+        named: data by name, inputs included: one datum, or one per row, each estimated on its own.
 
     Returns:
         A `LogZ`, a list of them for rows: `log_z` is the estimate, with `standard_error`, `ess` and `status`.
@@ -63,11 +63,12 @@ def log_marginal(
     if not isinstance(model, Model):
         raise SpecError(f"log_marginal(...): a model is needed first, not {type(model).__name__}.")
     data = {**(values or {}), **named}
+    spaces = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs)}
     for name in data:
-        if name not in model.free:
-            raise unknown_name(f"log_marginal({name}=...)", name, model.free, "free variables")
+        if name not in spaces:
+            raise unknown_name(f"log_marginal({name}=...)", name, spaces, "free variables")
     proposal = None if guide is None else as_guide("log_marginal(guide=...)", guide, _find_unobserved(model))
-    many = [name for name, value in data.items() if np.ndim(value) == len(model.spaces[name].shape) + 1]
+    many = [name for name, value in data.items() if np.ndim(value) == len(spaces[name].shape) + 1]
     if not many:
         return _one(model, data, proposal, method, seed)
     lengths = {name: len(value) if np.ndim(value) else 1 for name, value in data.items()}
@@ -104,7 +105,8 @@ def _one(model: Model, datum: Mapping[str, Any], proposal: Model | None, method:
     if proposal is None:
         reference = joint.marginalize(*posterior.observed)
     else:
-        reference = proposal.condition({name: posterior.observed[name] for name, _ in proposal.inputs})
+        known = {**posterior.data, **posterior.observed}
+        reference = proposal.condition({name: known[name] for name, _ in proposal.inputs})
     return log_z(Path(posterior, reference), method, seed=seed)
 
 

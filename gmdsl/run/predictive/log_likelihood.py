@@ -45,7 +45,8 @@ def log_likelihood(
 
     Args:
         model: the conditioned model, or a noised family.
-        data: the result of `gm.sample` on the model; or one datum, or one per row (several variables: a dict).
+        data: the result of `gm.sample` on the model; or one datum, or one per row (several variables, or inputs of the
+            network: a dict).
         rtol: relative tolerance of the flow per step.
         atol: absolute tolerance of the flow per step, in the units of the data. Below 1e-6 wants x64.
         prior: the law at the noisy end, a model such as `family.at(t_max)`. When None, the Gaussian of the process;
