@@ -193,6 +193,19 @@ def test_an_input_that_is_bound_once_holds_for_all_data():
     assert numbers(fit)[0] == 0.0
 
 
+def test_a_label_that_points_outside_of_an_array_is_refused():
+    model = gm.joint(
+        g=gm.input(gm.Categorical(5)), level=gm.param(np.zeros(3)), x=lambda level, g: dist.Normal(level[g], 1.0)
+    )
+    x = np.array([1.0, 2.0, 6.0, 8.0])
+    with pytest.raises(gm.SpecError, match=r"fit\(data\): g gives the index 4 in x, where the elements are 0 to 2"):
+        fitted(model, {"x": x, "g": [0, 1, 4, 2]}, gm.MaximumLikelihood())
+    with pytest.raises(gm.SpecError, match=r"fit\(held_out\): g gives the index 3"):
+        fitted(model, {"x": x, "g": [0, 1, 2, 2]}, gm.MaximumLikelihood(), held_out={"x": x[:1], "g": [3]})
+    fit = fitted(model, {"x": x, "g": [0, 1, 2, 2]}, gm.MaximumLikelihood(), steps=1500, rate=0.1)
+    assert np.allclose(fit.model.params["level"].value, [1.0, 2.0, 7.0], atol=1e-3)
+
+
 def test_parts_of_a_datum():
     model, datum = energy(), {"x": jnp.float32(1.0), "c": jnp.float32(2.0)}
     assert inputs_of(model, datum) == {"c": 2.0}
