@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.core.pytrees.networks import as_module
 from gmdsl.core.pytrees.reads import arguments
 
 type Values = Mapping[str, Any]
@@ -49,11 +50,14 @@ def call_by_name(function: Any) -> Call:
     """A call of a plain function, or of a constant, whose argument names are the variables."""
     if isinstance(function, Constant):
         return Call(function, ())
-    return Call(Function(function), tuple((name, name) for name in arguments(function)))
+    names = tuple((name, name) for name in arguments(function))
+    module = as_module("the network", function)
+    return Call(Function(function) if module is function else module, names)
 
 
 def call_by_order(function: Any, variables: tuple[str, ...]) -> Call:
     """A call that passes the variables by position (modules, builtins)."""
+    function = as_module("the network", function)
     wrapped = _copy_module(function) if isinstance(function, eqx.Module) else Function(function)
     return Call(wrapped, tuple(("", variable) for variable in variables))
 

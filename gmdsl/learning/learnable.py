@@ -10,32 +10,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from gmdsl.core.pytrees.frozen import Frozen
 from gmdsl.core.pytrees.function import Function
+from gmdsl.core.pytrees.networks import as_module
 from gmdsl.graph.factor import Call
 from gmdsl.graph.nodes import Param
-
-
-class Frozen(eqx.Module):
-    """A module that is called as before and never learned."""
-
-    module: Any
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module(*args, **kwargs)
 
 
 def freeze(module: Any) -> Frozen:
     """Takes a module out of what `gm.fit` learns.
 
     Args:
-        module: any callable module given to `gm.energy` or `gm.given`.
+        module: any callable module given to `gm.energy` or `gm.given`: of Equinox or Flax, or a
+            `jax.tree_util.Partial` of a function and its weights.
 
     >>> import equinox as eqx, jax, gmdsl as gm
     >>> net = gm.freeze(eqx.nn.MLP(2, "scalar", 8, 1, key=jax.random.key(0)))
     >>> sum(jax.tree.leaves(learnable(gm.energy(net, x=gm.Real(2)))))
     0
     """
-    return Frozen(module)
+    return Frozen(as_module("freeze(...)", module))
 
 
 def learnable(tree: Any) -> Any:
@@ -57,10 +51,13 @@ def unlearned(model: Any) -> str:
         return ": its modules are frozen. Leave gm.freeze out, or declare gm.param nodes"
     if objects:
         return (
-            f": the arrays inside {objects[0]} are constants, as those of any object that is no Equinox module. Declare"
-            " them by gm.param, or give an Equinox module"
+            f": the arrays inside {objects[0]} are constants, as those of any object that is no module of Equinox or"
+            " Flax. Declare them by gm.param, give such a module, or jax.tree_util.Partial(function, weights)"
         )
-    return ". Declare gm.param nodes, or give it an Equinox module; arrays that a function closes over are constants"
+    return (
+        ". Declare gm.param nodes, or give it a module of Equinox or Flax, or jax.tree_util.Partial(function, weights);"
+        " arrays that a function closes over are constants"
+    )
 
 
 def _mark(node: Any) -> Any:

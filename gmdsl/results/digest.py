@@ -2,6 +2,7 @@
 
 import hashlib
 import weakref
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,8 +30,14 @@ def model_digest(model: Model | Path) -> str:
 
 def _digest(model: Model) -> str:
     leaves, treedef = jax.tree.flatten(model)
-    arrays = [fingerprint(np.asarray(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
+    arrays = [fingerprint(_numbers(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
     held = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Function | Constant))
     functions = [stable_text(node.key) for node in held if isinstance(node, Function | Constant)]
     text = repr((str(treedef), functions, model.constants, arrays))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _numbers(leaf: Any) -> np.ndarray:
+    """An array of a model; of random keys, as a layer of dropout holds them, their data."""
+    is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)

@@ -10,6 +10,7 @@ import numpy as np
 
 from gmdsl.core.errors import CaptureWarning, SpecError, unknown_name
 from gmdsl.core.pytrees.function import Constant, captured
+from gmdsl.core.pytrees.networks import as_module
 from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call, call_by_name, call_by_order
 from gmdsl.graph.names import check_name
@@ -53,6 +54,7 @@ class Fixed:
 
 def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
     """The call behind a node, with every argument known."""
+    value = value if isinstance(value, Given) or _is_named_partial(value) else as_module(node, value)
     if isinstance(value, Given):
         call = call_by_order(value.function, value.variables)
     elif is_distribution(value):
@@ -94,6 +96,11 @@ def warn_of_captured(node: str, found: list[tuple[str, str]], stacklevel: int = 
             CaptureWarning,
             stacklevel=stacklevel,
         )
+
+
+def _is_named_partial(value: Any) -> bool:
+    """Whether a value is a function with its weights whose other arguments are named, as are those of a function."""
+    return isinstance(value, jax.tree_util.Partial) and not hasattr(value.func, "__self__") and _has_names(value.func)
 
 
 def _has_names(function: Any) -> bool:

@@ -11,6 +11,7 @@ import equinox as eqx
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Function
+from gmdsl.core.pytrees.networks import as_module
 from gmdsl.core.pytrees.reads import arguments
 from gmdsl.graph.factor import Energy
 from gmdsl.graph.names import check_name
@@ -57,6 +58,7 @@ def from_callable(function: Callable[..., Any], /, *, name: str | None = None, *
     >>> gm.from_callable(lambda position: -0.5 * position["x"] ** 2 - position["y"] ** 2, x=gm.Real(), y=gm.Real()).free
     ('x', 'y')
     """
+    function = as_module("from_callable(...)", function)
     if not isinstance(function, eqx.Module):
         names = arguments(function)
         if len(names) == 1 and names[0] not in variables:
