@@ -1,7 +1,8 @@
 r"""Chains inside of an objective: expectations under a model that changes a little with every update.
 
 Chains go on from where the last update left them (persistent), or are picked from a larger store of them (replay).
-Where an exact sampler is asked for, a common step follows the acceptance rate (`gmdsl.adapt.inner_step`).
+Where an exact sampler is asked for, the step follows the acceptance rate (`gmdsl.adapt.inner_step`): a common one for
+chains of one density, one for each chain where every datum has a density of its own, which may be wide or narrow.
 
 Reference:
     Tieleman, *Training restricted Boltzmann machines using approximations to the likelihood gradient*, 2008.
@@ -27,15 +28,15 @@ type TargetOf = Callable[[Any], Target]
 
 
 class Chains(NamedTuple):
-    """Positions of chains, the logarithm of their common step, and the acceptance rate of the last move."""
+    """Positions of chains, the logarithm of their steps, and the acceptance rate of the last move."""
 
     x: Float[Array, "chains dim"]
-    log_step: Float[Array, ""]
+    log_step: Float[Array, "*chains"]
     acceptance: Float[Array, ""]
 
 
 def moved(inner: InnerStep, key: Array, target: TargetOf, chains: Chains, data: Any, steps: int, rate: float) -> Chains:
-    """Chains after some transitions side by side, and their step after it followed the acceptance rate.
+    """Chains after some transitions side by side, and their steps after they followed the acceptance rate.
 
     Args:
         inner: the sampler and how its step follows.
@@ -47,20 +48,22 @@ def moved(inner: InnerStep, key: Array, target: TargetOf, chains: Chains, data: 
         rate: how fast the step follows.
     """
     keys = jax.random.split(key, chains.x.shape[0])
-    sampler = inner.at(chains.log_step)
+    axis = None if data is None else 0
 
-    def one(key: Array, x: Array, datum: Any) -> tuple[Array, Array]:
-        return transitions(sampler, key, target(datum), x, steps)
+    def one(key: Array, x: Array, log_step: Array, datum: Any) -> tuple[Array, Array]:
+        return transitions(inner.at(log_step), key, target(datum), x, steps)
 
-    x, acceptance = jax.vmap(one, in_axes=(0, 0, None if data is None else 0))(keys, chains.x, data)
-    acceptance = jnp.mean(acceptance)
-    return Chains(x, inner.tuned(chains.log_step, acceptance, rate), acceptance)
+    log_steps = jnp.broadcast_to(chains.log_step, chains.x.shape[:1])
+    x, acceptance = jax.vmap(one, in_axes=(0, 0, 0, axis))(keys, chains.x, log_steps, data)
+    mean = jnp.mean(acceptance)
+    return Chains(x, inner.tuned(chains.log_step, mean if data is None else acceptance, rate), mean)
 
 
 def settled(inner: InnerStep, key: Array, target: TargetOf, x: Array, data: Any, warmup: int) -> Chains:
     """Chains after a warm-up of so many transitions, in which their step is tuned; see `moved`."""
     dtype = jnp.result_type(x.dtype, 1.0)  # positions of discrete variables may be integers
-    chains = Chains(x, inner.first().astype(dtype), jnp.ones((), dtype))
+    first = jnp.broadcast_to(inner.first().astype(dtype), () if data is None else x.shape[:1])
+    chains = Chains(x, first, jnp.ones((), dtype))
 
     def one_round(i: Array, chains: Chains) -> Chains:
         return moved(inner, jax.random.fold_in(key, i), target, chains, data, ROUND, 1.0)

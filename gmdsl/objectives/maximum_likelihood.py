@@ -45,8 +45,8 @@ class MaximumLikelihood(Objective):
 
     Attributes:
         sampler: an exact sampler, for models that are not normalised or have hidden variables; its step follows the
-            acceptance rate that it aims at. None where the density is normalised, or an energy of discrete variables
-            whose states can be summed exactly (`gm.log_normalizer`).
+            acceptance rate that it aims at, one for each datum where the densities differ. None where the density is
+            normalised, or an energy of discrete variables whose states can be summed exactly (`gm.log_normalizer`).
         steps: transitions per update.
         chains: chains of the model, for an unknown normalising constant; one per datum where it depends on inputs.
         warmup: transitions before the first update.
@@ -152,12 +152,14 @@ class MaximumLikelihood(Objective):
             x, state["posterior"] = self._moved(key_posterior, posterior, batch, state["posterior"])
             metrics["posterior_acceptance"] = state["posterior"].acceptance
             real = jax.vmap(lambda x, datum: {**posterior(datum).free_values(x), **datum})(x, dict(batch))
-        loss = -jnp.mean(_log_densities(model, real))
-        if "model" in state:
-            fake, state["model"] = self._of_model(key_free, still, batch, state["model"])
-            metrics["acceptance"] = state["model"].acceptance
-            loss = loss + jnp.mean(_log_densities(essential(model), fake))
-        return loss, (state, metrics)
+        of_data = jnp.mean(_log_densities(model, real))
+        if "model" not in state:
+            return -of_data, (state, metrics)
+        fake, state["model"] = self._of_model(key_free, still, batch, state["model"])
+        of_chains = jnp.mean(_log_densities(essential(model), fake))
+        metrics["acceptance"] = state["model"].acceptance
+        metrics |= {"log_density_data": of_data, "log_density_chains": of_chains}
+        return of_chains - of_data, (state, metrics)
 
     def _of_model(self, key: Array, still: Model, batch: Batch, chains: Chains) -> tuple[dict[str, Array], Chains]:
         """Draws of the model, at the inputs of a batch where there are any; and its chains, moved."""
@@ -171,9 +173,11 @@ class MaximumLikelihood(Objective):
 
     def _moved(self, key: Array, density: Any, batch: Batch, store: Chains) -> tuple[Float[Array, "rows dim"], Chains]:
         """Chains of the data in a batch, one per datum, moved; and the store of all of them."""
-        held = store if batch.index is None else store._replace(x=store.x[batch.index])
+        where = slice(None) if batch.index is None else batch.index
+        held = store._replace(x=store.x[where], log_step=store.log_step[where])
         after = moved(self._inner(density, batch), key, density, held, dict(batch), self.steps, TUNING)
-        return after.x, after if batch.index is None else after._replace(x=store.x.at[batch.index].set(after.x))
+        x, log_step = store.x.at[where].set(after.x), store.log_step.at[where].set(after.log_step)
+        return after.x, Chains(x, log_step, after.acceptance)
 
 
 def _log_sums(model: Model, batch: Batch) -> Float[Array, ""]:
