@@ -147,7 +147,7 @@ def test_data_that_are_missing_misnamed_or_misshapen_are_refused():
     objective = gm.DenoisingScoreMatching()
     with pytest.raises(gm.SpecError, match="b has no data"):
         gm.fit(family, {"a": np.zeros(5)}, objective)
-    with pytest.raises(gm.SpecError, match="y is not a free variable; those are x"):
+    with pytest.raises(gm.SpecError, match="y is no free variable and no input; those are x"):
         gm.fit(single, {"y": np.zeros((5, 2))}, objective)
     with pytest.raises(gm.SpecError, match="x"):
         gm.fit(single, {"x": np.zeros((5, 3))}, objective)
