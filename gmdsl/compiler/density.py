@@ -235,11 +235,14 @@ def compile(model: Model) -> Density:
         raise SpecError(
             f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint."
         )
+    from gmdsl.models.probe.indices import check_unbounded
+
     for factor in model.factors:
         if factor.atomic:
             from gmdsl.graph.factors.empirical import no_density
 
             raise no_density("compile(...)", factor)
+    check_unbounded("compile(...)", model)
     return Density(model)
 
 

@@ -63,7 +63,7 @@ def _best(integrands: Integrands, region: Region, probes: Probes, rtol: float) -
     smooth = bool((grid.error <= 1e3 * rtol * grid.size).all())
     if smooth and not probes.hidden.any() and not _contradict(grid, lattice).any() and not _missed(grid, probes).any():
         return grid
-    boxes = integrate_adaptively(integrands, region, probes, max(rtol, 1e-2 * FINE))
+    boxes = integrate_adaptively(integrands, region, probes, max(rtol, 0.1 * FINE))
     known = (boxes.error <= 1e2 * FINE * boxes.size).all()
     if smooth and known and (np.abs(grid.value - boxes.value) <= grid.error + boxes.error).all():
         return grid
