@@ -36,7 +36,7 @@ _X = {2: [0.991455371120812639206854697526329, 0.9491079123427585245261896840478
           0.434243749346802558002071502844628, 0.0]}  # fmt: skip
 
 
-class Rule(NamedTuple):
+class NestedRule(NamedTuple):
     """Nodes on [-1, 1], Kronrod's and Gauss's weights, and the barycentric weights of interpolation."""
 
     nodes: np.ndarray
@@ -97,7 +97,7 @@ def _first_boxes(frame: Coordinates, u: np.ndarray) -> tuple[np.ndarray, np.ndar
     return frame.low + shares[index] * whole, frame.low + shares[index + 1] * whole, members
 
 
-def _rule(dim: int) -> Rule:
+def _rule(dim: int) -> NestedRule:
     half = np.array(_X[dim])
     nodes = np.concatenate([-half, half[-2::-1]])
     gaps = nodes[:, None] - nodes + np.eye(len(nodes))
@@ -105,13 +105,13 @@ def _rule(dim: int) -> Rule:
     gauss[1::2] = np.polynomial.legendre.leggauss(len(nodes) // 2)[1]
     powers = np.polynomial.legendre.legvander(nodes, len(nodes) - 1)
     whole = 2.0 * np.eye(len(nodes))[0]  # the integrals of the Legendre polynomials
-    return Rule(nodes, np.linalg.solve(powers.T, whole), gauss, 1.0 / np.prod(gaps, axis=1))
+    return NestedRule(nodes, np.linalg.solve(powers.T, whole), gauss, 1.0 / np.prod(gaps, axis=1))
 
 
 def _measure(
     integrands: Integrands,
     frame: Coordinates,
-    rule: Rule,
+    rule: NestedRule,
     probes: Probes,
     low: np.ndarray,
     high: np.ndarray,
@@ -147,7 +147,7 @@ def _product(weights: list[np.ndarray]) -> np.ndarray:
 
 
 def _misfit(
-    rule: Rule, probes: Probes, low: np.ndarray, high: np.ndarray, values: np.ndarray, members: list[np.ndarray]
+    rule: NestedRule, probes: Probes, low: np.ndarray, high: np.ndarray, values: np.ndarray, members: list[np.ndarray]
 ) -> np.ndarray:
     """The mean distance of the integrands at the probes in each box from the polynomial through its nodes."""
     counts = np.array([len(mine) for mine in members])

@@ -68,7 +68,7 @@ class Panels(NamedTuple):
 type Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], Panels]
 
 
-class Probes(NamedTuple):
+class LineProbes(NamedTuple):
     """Points that no rule uses, in order, and the integrands there."""
 
     u: np.ndarray
@@ -118,7 +118,7 @@ def _check_singular(panels: Panels, integrands: Integrands, length: float) -> No
         )
 
 
-def _probe(integrands: Integrands, region: Region) -> tuple[Probes, float, np.ndarray]:
+def _probe(integrands: Integrands, region: Region) -> tuple[LineProbes, float, np.ndarray]:
     """Points spread over the line and over the mass that the first look has seen; the largest log-density; `same`."""
     frame, (nodes, logs) = region.frame, region.scan
     count = int(PROBES / np.ceil(integrands.count / 8))
@@ -131,7 +131,7 @@ def _probe(integrands: Integrands, region: Region) -> tuple[Probes, float, np.nd
     u = np.sort(np.concatenate([even, dense[(dense > low) & (dense < high)]]))
     logs, signs = integrands.values(frame, u[:, None])
     top = max(float(frame.top), float(logs[:, 0].max()))
-    return Probes(u, _scaled(logs, signs, top)), top, count_same(logs, signs)
+    return LineProbes(u, _scaled(logs, signs, top)), top, count_same(logs, signs)
 
 
 def _scaled(logs: np.ndarray, signs: np.ndarray, top: float) -> np.ndarray:
@@ -149,7 +149,7 @@ def _first_edges(region: Region) -> np.ndarray:
     return edges[np.append(True, np.diff(edges) > NARROWEST * (high - low))]
 
 
-def _misfit(low: np.ndarray, high: np.ndarray, values: np.ndarray, probes: Probes) -> np.ndarray:
+def _misfit(low: np.ndarray, high: np.ndarray, values: np.ndarray, probes: LineProbes) -> np.ndarray:
     """The mean distance of the integrands from the polynomial through the nodes of a panel, times its length."""
     first, last = np.searchsorted(probes.u, low), np.searchsorted(probes.u, high)
     counts = np.maximum(last - first, 0)

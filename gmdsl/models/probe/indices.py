@@ -113,8 +113,8 @@ def check_unbounded(operation: str, model: FactorGraph) -> None:
             where = factor.children[0] if len(factor.children) == 1 else factor.name
             raise SpecError(
                 f"{operation}: {name} has no end, and is an index in {where}, where the elements are 0 to {size - 1};"
-                f" JAX would take the nearest one for all others. Say so, jnp.clip(..., 0, {size - 1}), or give {name} as"
-                " many values as there are elements."
+                f" JAX would take the nearest one for all others. Say so, jnp.clip(..., 0, {size - 1}), or give"
+                f" {name} as many values as there are elements."
             )
 
 
