@@ -137,6 +137,7 @@ class Density:
         from gmdsl.models.probe.indices import check_indices
         from gmdsl.models.probe.reproved import reproved
         from gmdsl.models.probe.shapes import check_numbers
+        from gmdsl.models.probe.supports import check_supports
 
         data, observed = dict(self.model.data), dict(self.model.observed)
         for name, value in {**(values or {}), **named}.items():
@@ -152,6 +153,7 @@ class Density:
         model = dataclasses.replace(self.model, data=data, observed=observed)
         check_numbers(model, {**(values or {}), **named})
         check_indices("with_data(...)", model, {**(values or {}), **named})
+        check_supports("with_data(...)", model, model.observed)
         return Density(reproved(model, {**(values or {}), **named}, self.model.data))
 
     def __repr__(self) -> str:
@@ -233,11 +235,14 @@ def compile(model: Model) -> Density:
         raise SpecError(
             f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint."
         )
+    from gmdsl.models.probe.indices import check_unbounded
+
     for factor in model.factors:
         if factor.atomic:
             from gmdsl.graph.factors.empirical import no_density
 
             raise no_density("compile(...)", factor)
+    check_unbounded("compile(...)", model)
     return Density(model)
 
 

@@ -167,6 +167,7 @@ def _by_quadrature(
     rest = ", ".join(name for name in left.free if name not in labels)
     told = [f"sum over {', '.join(labels)}"] if labels else []
     account = "; ".join((*accounts(left), *told, f"quadrature over {rest}"))
+    account += next((part.doubt for part in parts if part.doubt), "")
     return Expectation(np.reshape(mean, shape), np.reshape(error, shape), account)
 
 

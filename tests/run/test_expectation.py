@@ -1,3 +1,5 @@
+import math
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -148,3 +150,20 @@ def test_a_discrete_expectation_compiles_once_for_models_of_one_structure(compil
     found = gm.expectation(ring(0.5), lambda v: v["s"][0] * v["s"][1])
     assert len(compilations) == before
     np.testing.assert_allclose(found.value, np.tanh(0.5), rtol=1e-6)
+
+
+def test_a_function_of_one_value_at_all_points_is_suspect_and_a_constant_is_not():
+    model = gm.joint(x=dist.Normal(0.0, 1.0))
+    found = gm.expectation(model, lambda v: 1.0 * ((v["x"] > 0.5) & (v["x"] < 0.5 + 1e-8)))
+    assert "suspect: the function has one value at all" in found.method
+    assert abs(float(found) - 1e-8 * 0.352065) < found.error < 1e-3
+    assert "suspect" not in gm.expectation(model, lambda v: 2.0).method
+
+
+def test_an_event_of_small_probability_in_the_plane_is_seen():
+    def inside(v):
+        return 1.0 * ((v["x"] > 0.5) & (v["x"] < 0.51) & (v["y"] > 0.5) & (v["y"] < 0.51))
+
+    found = gm.expectation(gm.joint(x=dist.Normal(0.0, 1.0), y=dist.Normal(0.0, 1.0)), inside)
+    exact = (0.5 * (math.erf(0.51 / math.sqrt(2)) - math.erf(0.5 / math.sqrt(2)))) ** 2
+    assert abs(float(found) - exact) < found.error < 1e-4 * exact

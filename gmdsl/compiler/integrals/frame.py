@@ -19,6 +19,8 @@ from gmdsl.spaces.elementwise import Interval
 from gmdsl.spaces.space import Real
 
 STARTS = 64  # of the search for modes
+FARTHEST_START = 1e8  # its scale
+BUMPS = 32  # of the look, from which the search goes on
 DEPTH = 42.0  # nats below the top, from where on nothing counts
 ENDED = 60.0  # nats below the top, from where on no tail is looked at
 FARTHEST = 345.0  # log of the largest |x| looked at; its square is a double
@@ -26,8 +28,9 @@ CORRELATED = 0.2  # largest correlation that is left as it is
 OVERFLOW = 70.0  # log of |x|, from where on a density of zero may be an overflow
 SATURATED = 3.4  # the same where x is mapped to a support
 MAPPED = (690.0, 33.0)  # |x| up to which exp is exact, and x up to which 1 minus the logistic function is
-PAD = 1.0  # of u about a mode, at most; what is wider the look sees
-SCAN = {1: 4097, 2: 257, 3: 65}  # nodes per dimension of the look for the mass
+DEEP = 9.2  # widths of a mode down to that depth
+PAD = 3.0  # of u about a mode, at most; what is wider the look sees
+SCAN = {1: 2**17 + 1, 2: 257, 3: 65}  # nodes per dimension of the look for the mass
 BEND = 6.0  # nodes of the look are denser in the middle, by sinh of it
 
 
@@ -49,38 +52,73 @@ class Region(NamedTuple):
     scan: tuple[np.ndarray, np.ndarray]
 
 
-def find_region(integrands: Integrands) -> Region:
+def find_region(integrands: Integrands, starts: np.ndarray | None = None) -> Region:
     """The coordinates in which to integrate.
+
+    Args:
+        integrands: the density and functions times it.
+        starts: x of places, (n, dim), from which modes are looked for too.
 
     Raises:
         NoIntegralError: the density is improper, or the mean of the function does not seem to exist.
         SpecError: the density is finite nowhere.
     """
     target = integrands.target
-    dim = target.dim
-    modes, spreads, top = _find_modes(target)
-    covariance = np.mean(spreads, axis=0) + (np.cov(modes.T, bias=True).reshape(spreads[0].shape))
-    factor, center = _root(covariance), (modes.min(axis=0) + modes.max(axis=0)) / 2
-    reach = FARTHEST - max(0.0, float(np.log(np.abs(factor).max())))
-    nodes = reach * np.sinh(BEND * np.linspace(-1, 1, SCAN[dim])) / np.sinh(BEND)
-    frame = Coordinates(center, factor, np.full(dim, -reach), np.full(dim, reach), np.asarray(0.0))
-    index = np.indices([len(nodes)] * dim).reshape(dim, -1).T
+    modes = _find_modes(target, np.zeros((0, target.dim)) if starts is None else starts)
+    frame, nodes, index = _frame_of(target, modes)
     logs, valid = integrands.look(frame, nodes[index])
+    bumps = _find_bumps(nodes, logs[:, 0], frame, modes)
+    if bumps.size and len((more := _find_modes(target, bumps, modes)).places) > len(modes.places):
+        modes = more
+        frame, nodes, index = _frame_of(target, modes)
+        logs, valid = integrands.look(frame, nodes[index])
+    center, factor, dim = frame.center, frame.factor, target.dim
     trusted = _find_trusted(target, center + np.sinh(nodes[index]) @ factor.T)
     logs, valid = np.where(trusted, logs, -np.inf), valid & trusted
-    top = max(top + np.linalg.slogdet(factor)[1], logs[:, 0].max())
+    top = max(modes.top + np.linalg.slogdet(factor)[1], logs[:, 0].max())
     tails = _measure_tails(nodes, index, logs, valid, _log_limit(target, factor), ", ".join(target.free))
     inverse = np.linalg.inv(factor)
-    places = np.arcsinh((modes - center) @ inverse.T)
-    widths = np.array([np.sqrt(np.diag(inverse @ spread @ inverse.T)) for spread in spreads]) / np.cosh(places)
-    low, high = (places - np.minimum(10 * widths, PAD)).min(axis=0), (places + np.minimum(10 * widths, PAD)).max(axis=0)
+    standard = (modes.places - center) @ inverse.T
+    scales = np.array([np.sqrt(np.diag(inverse @ spread @ inverse.T)) for spread in modes.spreads])
+    places, widths = np.arcsinh(standard), scales / np.cosh(np.arcsinh(standard))
+    low = np.maximum(np.arcsinh(standard - DEEP * scales), places - PAD).min(axis=0)
+    high = np.minimum(np.arcsinh(standard + DEEP * scales), places + PAD).max(axis=0)
     tops = np.maximum(logs.max(axis=0), np.where(np.arange(logs.shape[1]) == 0, top, -np.inf))
     held = index[((logs > tops - DEPTH) & np.isfinite(logs)).any(axis=1)]
     if held.size:
         low = np.minimum(low, nodes[np.maximum(held.min(axis=0) - 1, 0)])
         high = np.maximum(high, nodes[np.minimum(held.max(axis=0) + 1, len(nodes) - 1)])
+    reach = np.full(dim, nodes[-1])
     frame = Coordinates(center, factor, np.maximum(low, -reach), np.minimum(high, reach), np.asarray(top))
     return Region(frame, places, widths, np.exp(tails - top), (nodes, logs))
+
+
+def _frame_of(target: FlatTarget, modes: "_Modes") -> tuple[Coordinates, np.ndarray, np.ndarray]:
+    """Coordinates about the modes, with all that can be evaluated as box; nodes of a dimension; and their indices."""
+    dim = target.dim
+    covariance = np.mean(modes.spreads, axis=0) + (np.cov(modes.places.T, bias=True).reshape(dim, dim))
+    factor, center = _root(covariance), (modes.places.min(axis=0) + modes.places.max(axis=0)) / 2
+    reach = FARTHEST - max(0.0, float(np.log(np.abs(factor).max())))
+    nodes = reach * np.sinh(BEND * np.linspace(-1, 1, SCAN[dim])) / np.sinh(BEND)
+    index = np.indices([len(nodes)] * dim).reshape(dim, -1).T
+    return Coordinates(center, factor, np.full(dim, -reach), np.full(dim, reach), np.asarray(0.0)), nodes, index
+
+
+def _find_bumps(nodes: np.ndarray, heights: np.ndarray, frame: Coordinates, modes: "_Modes") -> np.ndarray:
+    """The highest nodes of the look, as x, that are higher than all nodes beside them and are no known modes."""
+    dim = len(frame.low)
+    heights = heights.reshape([len(nodes)] * dim)
+    highest = np.isfinite(heights)
+    for axis in range(dim):
+        beyond = np.pad(heights, [(1, 1) if i == axis else (0, 0) for i in range(dim)], constant_values=-np.inf)
+        count = len(nodes)
+        highest &= (heights > beyond.take(range(count), axis)) & (heights > beyond.take(range(2, count + 2), axis))
+    place = np.argwhere(highest)
+    place = place[np.argsort(-heights[highest])][:BUMPS]
+    x = frame.center + np.sinh(nodes[place]) @ frame.factor.T
+    scale = np.sqrt(np.array([np.diag(spread) for spread in modes.spreads]))
+    near = (np.abs(x[:, None] - modes.places) < 3 * scale).all(axis=2).any(axis=1)
+    return x[~near & (np.abs(x) < 1e100).all(axis=1)]
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -172,26 +210,52 @@ def _curvature(target: FlatTarget, x: Array) -> Array:
     return jax.hessian(lambda x: -target.decode(x)[1])(x)
 
 
-def _find_modes(target: FlatTarget) -> tuple[np.ndarray, np.ndarray, float]:
-    """The places near the largest log-density, the covariance at each, and that log-density."""
-    from scipy.optimize import minimize
+class _Modes(NamedTuple):
+    """The places near the largest log-density, (n, dim), the covariance at each, and that log-density."""
 
+    places: np.ndarray
+    spreads: np.ndarray
+    top: float
+
+
+def _find_modes(target: FlatTarget, starts: np.ndarray, known: _Modes | None = None) -> _Modes:
+    """Modes by ascents: from random starts, where none are known yet, and from given ones.
+
+    What ends far out counts only where the log-density bends down in all directions: heavy tails have other ends.
+    """
     rng, dim = np.random.default_rng(0), target.dim
-    starts = rng.normal(size=(STARTS // 2, dim)) * np.geomspace(0.1, 100.0, STARTS // 2)[:, None]
-    starts = np.concatenate([starts, -starts])
+    places, heights, sure = np.zeros((0, dim)), np.zeros(0), np.zeros(0, bool)
+    if known is None:
+        near = rng.normal(size=(STARTS // 2, dim)) * np.geomspace(0.1, 100.0, STARTS // 2)[:, None]
+        far = rng.normal(size=(STARTS // 4, dim)) * np.geomspace(200.0, FARTHEST_START, STARTS // 4)[:, None]
+        places, heights = _ascend(target, np.concatenate([near, -near]))
+        starts, sure = np.concatenate([far, -far, starts]), np.ones(len(places), bool)
+    else:
+        places, heights, sure = known.places, np.full(len(known.places), known.top), np.ones(len(known.places), bool)
+    more, higher = _ascend(target, starts)
+    places, heights = np.concatenate([places, more]), np.concatenate([heights, higher])
+    top = float(heights.max())
+    if top <= -1e199:
+        raise SpecError(f"quadrature: the log-density is not finite at any of {STARTS} starts. Check the model.")
+    kept = heights > top - DEPTH
+    curvatures = [np.asarray(_curvature(target, jnp.asarray(x))) for x in places[kept]]
+    sure = np.append(sure, np.zeros(len(more), bool))[kept]
+    bends = np.array([np.isfinite(c).all() and np.linalg.eigvalsh(c).min() > 0 for c in curvatures])
+    sure = sure | bends if (sure | bends).any() else np.ones(len(sure), bool)
+    return _Modes(places[kept][sure], np.array([_invert(c) for c, s in zip(curvatures, sure, strict=True) if s]), top)
+
+
+def _ascend(target: FlatTarget, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where ascents of the log-density from starts end, and how high."""
+    from scipy.optimize import minimize
 
     def descent(x: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = _slope(target, jnp.asarray(x))
         finite = bool(jnp.isfinite(value))
-        return (float(value), np.nan_to_num(np.asarray(slope))) if finite else (1e200, np.zeros(dim))
+        return (float(value), np.nan_to_num(np.asarray(slope))) if finite else (1e200, np.zeros(target.dim))
 
     ends = [minimize(descent, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}) for start in starts]
-    places, heights = np.array([end.x for end in ends]), -np.array([end.fun for end in ends])
-    top = float(heights.max())
-    if top <= -1e199:
-        raise SpecError(f"quadrature: the log-density is not finite at any of {STARTS} starts. Check the model.")
-    kept = places[heights > top - DEPTH]
-    return kept, np.array([_invert(np.asarray(_curvature(target, jnp.asarray(x)))) for x in kept]), top
+    return np.array([end.x for end in ends]).reshape(-1, target.dim), -np.array([end.fun for end in ends])
 
 
 def _invert(curvature: np.ndarray) -> np.ndarray:

@@ -19,8 +19,11 @@ import numpy as np
 from jaxtyping import Array
 
 from gmdsl.compiler.flat_target import FlatTarget
-from gmdsl.compiler.integrals.frame import Region
+from gmdsl.compiler.integrals.boxes import integrate_adaptively
+from gmdsl.compiler.integrals.frame import Region, find_region
 from gmdsl.compiler.integrals.integrands import Coordinates, Integrands, Sums, point
+from gmdsl.compiler.integrals.poles import check_poles
+from gmdsl.compiler.integrals.probes import Probes, probe
 from gmdsl.core.pytrees.function import Function
 
 MOST = {2: 2**11, 3: 2**8}  # nodes per dimension
@@ -32,21 +35,58 @@ LATTICE = np.array([[0.7548776662466927, 0.5698402909980532, 0.0], [0.8191725133
 SHIFTS = 16  # of the lattice
 POINTS = (2**13, 2**16)  # per shift: to compare, and where grids fail
 ERRORS = 3.5  # standard errors beyond which lattice and grids contradict each other
+MISSED = 5.0  # standard errors of the size of an integral by drawn points, likewise
+FINE = 1e-6  # relative error of an integral over boxes that needs no second opinion
 QUANTILE = 1.5  # half the Student-t quantile of 99.5 % at 15 degrees of freedom
 
 
 def integrate_box(integrands: Integrands, region: Region, rtol: float) -> Sums:
-    """The integral of each integrand over the box of a region of two or three dimensions, with its error."""
+    """The integral of each integrand over the box of a region of two or three dimensions, with its error.
+
+    Raises:
+        NoIntegralError: an integrand grows without end near a place.
+    """
+    probes = probe(integrands, region)
+    if (new := probes.hidden & (probes.climbed == 0)).any():
+        frame = region.frame
+        region = find_region(integrands, frame.center + np.sinh(probes.peaks[new]) @ frame.factor.T)
+        probes = probe(integrands, region)
+    check_poles(integrands, region, probes)
+    region = region._replace(frame=region.frame._replace(top=np.asarray(probes.top)))
+    return _best(integrands, region, probes, rtol)._replace(same=probes.same)
+
+
+def _best(integrands: Integrands, region: Region, probes: Probes, rtol: float) -> Sums:
+    """By grids where nothing contradicts them, else by boxes, else by the lattice."""
     grid = _refine(integrands, region, rtol)
     lattice = _average_lattice(integrands, region.frame, POINTS[0])
     smooth = bool((grid.error <= 1e3 * rtol * grid.size).all())
-    if smooth and not _contradict(grid, lattice).any():
+    if smooth and not probes.hidden.any() and not _contradict(grid, lattice).any() and not _missed(grid, probes).any():
         return grid
+    boxes = integrate_adaptively(integrands, region, probes, max(rtol, 0.1 * FINE))
+    known = (boxes.error <= 1e2 * FINE * boxes.size).all()
+    if smooth and known and (np.abs(grid.value - boxes.value) <= grid.error + boxes.error).all():
+        return grid
+    if (boxes.error <= FINE * boxes.size).all():
+        return boxes
     lattice = _average_lattice(integrands, region.frame, POINTS[1])
-    if not smooth:
-        grid = grid._replace(error=np.maximum(grid.error, np.abs(grid.value - lattice.value)))
-    better = _contradict(grid, lattice) | (lattice.error < grid.error)
-    return Sums(*(np.where(better, lattice[i], grid[i]) for i in range(3)), grid.top)
+    return _choose(boxes, lattice)
+
+
+def _missed(grid: Sums, probes: Probes) -> np.ndarray:
+    """Where points drawn from the density tell that the grids miss something."""
+    size, error = probes.sizes()
+    return size > grid.size + grid.error + MISSED * error + FINE * grid.size
+
+
+def _choose(boxes: Sums, lattice: Sums) -> Sums:
+    """The better of two for each integrand; where they contradict each other, their gap is the error."""
+    gap = np.abs(boxes.value - lattice.value)
+    apart = np.where(gap > ERRORS * lattice.error + boxes.error, gap, 0.0)
+    boxes = boxes._replace(error=np.maximum(boxes.error, apart))
+    better = (lattice.error < boxes.error) & (lattice.error > 0)  # of 0, it has seen nothing
+    value, size, error = (np.where(better, lattice[i], boxes[i]) for i in range(3))
+    return Sums(value, size, error, boxes.top)
 
 
 def _contradict(grid: Sums, lattice: Sums) -> np.ndarray:

@@ -38,12 +38,21 @@ class Coordinates(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Integrals of all integrands, in units of exp(top): their values, those of their sizes, and errors."""
+    """Integrals of all integrands, in units of exp(top): their values, those of their sizes, and errors.
+
+    Attributes:
+        value: of each.
+        size: of its absolute value.
+        error: of its value.
+        top: logarithm of the unit.
+        same: of each, over how many points it was one and the same multiple of the density; 0 where it was not.
+    """
 
     value: np.ndarray
     size: np.ndarray
     error: np.ndarray
     top: float
+    same: np.ndarray | int = 0
 
 
 class Integrands:
@@ -85,6 +94,15 @@ class Integrands:
             signs.append(sign)
         log, valid = np.concatenate(logs), ~np.isnan(np.concatenate(signs))
         return np.where(valid, log, -np.inf), valid
+
+
+def count_same(logs: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """The `same` of `Sums`, from logarithms of sizes and signs at points; the density itself is not examined."""
+    held = np.isfinite(logs[:, 0])
+    signs, ratio = signs[held], np.where(signs[held] == 0, 0.0, logs[held] - logs[held, :1])
+    with np.errstate(invalid="ignore"):
+        same = (np.ptp(signs, axis=0) == 0) & (np.ptp(ratio, axis=0) < 1e-9)
+    return np.where(same & (np.arange(same.size) > 0), held.sum(), 0)
 
 
 def point(target: FlatTarget, frame: Coordinates, u: Array) -> tuple[Array, Array]:

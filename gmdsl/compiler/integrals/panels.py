@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gmdsl.compiler.integrals.frame import Region
-from gmdsl.compiler.integrals.integrands import Integrands, NoIntegralError, Sums
+from gmdsl.compiler.integrals.integrands import Integrands, NoIntegralError, Sums, count_same
 
 PROBES = 2**16  # points that no rule uses
 FIRST = 16  # panels to begin with, at least
@@ -68,7 +68,7 @@ class Panels(NamedTuple):
 type Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], Panels]
 
 
-class Probes(NamedTuple):
+class LineProbes(NamedTuple):
     """Points that no rule uses, in order, and the integrands there."""
 
     u: np.ndarray
@@ -81,7 +81,7 @@ def integrate_line(integrands: Integrands, region: Region, rtol: float) -> Sums:
     Raises:
         NoIntegralError: an integrand grows without end near a point.
     """
-    probes, top = _probe(integrands, region)
+    probes, top, same = _probe(integrands, region)
     frame = region.frame._replace(top=np.asarray(top))
 
     def measure(low: np.ndarray, high: np.ndarray, stuck: np.ndarray) -> Panels:
@@ -102,7 +102,7 @@ def integrate_line(integrands: Integrands, region: Region, rtol: float) -> Sums:
             break
         panels = _halve(panels, chosen, measure)
     _check_singular(panels, integrands, edges[-1] - edges[0])
-    return Sums(panels.integral.sum(axis=0), panels.size.sum(axis=0), panels.error.sum(axis=0), top)
+    return Sums(panels.integral.sum(axis=0), panels.size.sum(axis=0), panels.error.sum(axis=0), top, same)
 
 
 def _check_singular(panels: Panels, integrands: Integrands, length: float) -> None:
@@ -118,8 +118,8 @@ def _check_singular(panels: Panels, integrands: Integrands, length: float) -> No
         )
 
 
-def _probe(integrands: Integrands, region: Region) -> tuple[Probes, float]:
-    """Points spread over the line, and over the mass that the first look has seen; and the largest log-density."""
+def _probe(integrands: Integrands, region: Region) -> tuple[LineProbes, float, np.ndarray]:
+    """Points spread over the line and over the mass that the first look has seen; the largest log-density; `same`."""
     frame, (nodes, logs) = region.frame, region.scan
     count = int(PROBES / np.ceil(integrands.count / 8))
     low, high = float(frame.low[0]), float(frame.high[0])
@@ -131,7 +131,7 @@ def _probe(integrands: Integrands, region: Region) -> tuple[Probes, float]:
     u = np.sort(np.concatenate([even, dense[(dense > low) & (dense < high)]]))
     logs, signs = integrands.values(frame, u[:, None])
     top = max(float(frame.top), float(logs[:, 0].max()))
-    return Probes(u, _scaled(logs, signs, top)), top
+    return LineProbes(u, _scaled(logs, signs, top)), top, count_same(logs, signs)
 
 
 def _scaled(logs: np.ndarray, signs: np.ndarray, top: float) -> np.ndarray:
@@ -149,7 +149,7 @@ def _first_edges(region: Region) -> np.ndarray:
     return edges[np.append(True, np.diff(edges) > NARROWEST * (high - low))]
 
 
-def _misfit(low: np.ndarray, high: np.ndarray, values: np.ndarray, probes: Probes) -> np.ndarray:
+def _misfit(low: np.ndarray, high: np.ndarray, values: np.ndarray, probes: LineProbes) -> np.ndarray:
     """The mean distance of the integrands from the polynomial through the nodes of a panel, times its length."""
     first, last = np.searchsorted(probes.u, low), np.searchsorted(probes.u, high)
     counts = np.maximum(last - first, 0)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import jax.extend
 import numpy as np
 
 from gmdsl.compiler.flat_target import FlatTarget
@@ -23,6 +24,7 @@ from gmdsl.graph.factor_graph import FactorGraph
 
 MOST_DIMENSIONS = 3
 ROUNDING = 1e-14  # no integral is known better
+UNSEEN = 3.0  # over the number of points: the probability of what none of them sees, at most, in 95 %
 WORST = 0.01  # relative error beyond which an integral has no value
 
 
@@ -40,12 +42,13 @@ class Quadrature(eqx.Module):
 
 
 class Integrals(NamedTuple):
-    r"""$\log \int p$ and $\int f p / \int p$, with their errors."""
+    r"""$\log \int p$ and $\int f p / \int p$, with their errors, and words where the latter may not cover."""
 
     log_total: float
     log_total_error: float
     mean: np.ndarray
     mean_error: np.ndarray
+    doubt: str = ""
 
 
 def integrals(model: FactorGraph, function: Function | None, settings: Quadrature) -> Integrals:
@@ -72,7 +75,9 @@ def integrals(model: FactorGraph, function: Function | None, settings: Quadratur
         integrands = Integrands(target, function)
         region = find_region(integrands)
         integrate = integrate_line if dim == 1 else integrate_box
-        total, size, error, top = integrate(integrands, region, settings.rtol)
+        total, size, error, top, same = integrate(integrands, region, settings.rtol)
+        unseen = np.asarray(same)[1:] if np.ndim(same) else np.zeros(0, int)
+        suspect = bool(unseen.any()) and _reads(integrands)
     tails = region.tails * np.exp(float(region.frame.top) - top)
     tails = tails if len(tails) == len(total) else np.append(tails[:1], np.broadcast_to(tails[1:], len(total) - 1))
     if not (total[0] > 0 and error[0] < WORST * total[0]):
@@ -85,7 +90,28 @@ def integrals(model: FactorGraph, function: Function | None, settings: Quadratur
     error = error + tails + ROUNDING * size
     relative, mean = error[0] / total[0], total[1:] / total[0]
     mean_error = error[1:] / total[0] + np.abs(mean) * relative + ROUNDING
-    return Integrals(float(np.log(total[0]) + top), float(relative), mean, mean_error)
+    doubt = ""
+    if suspect:
+        rare = UNSEEN / np.maximum(unseen, 1) * np.maximum(np.abs(mean), 1.0)
+        mean_error = mean_error + np.where(unseen > 0, rare, 0.0)
+        doubt = (
+            f"; suspect: the function has one value at all {int(unseen.max())} points, and the error is what a rare"
+            " event adds that none of them has seen. Ask for such an event on a coarser scale, or condition on it"
+        )
+    return Integrals(float(np.log(total[0]) + top), float(relative), mean, mean_error, doubt)
+
+
+def _reads(integrands: Integrands) -> bool:
+    """Whether the function reads a variable in its program."""
+    target, function = integrands.target, integrands.function
+    if function is None:
+        return False
+    program = jax.make_jaxpr(lambda x: function(target.named(x)))(np.zeros(target.dim)).jaxpr
+    seen = set(program.invars)
+    for equation in program.eqns:
+        if any(not isinstance(v, jax.extend.core.Literal) and v in seen for v in equation.invars):
+            seen.update(equation.outvars)
+    return any(not isinstance(v, jax.extend.core.Literal) and v in seen for v in program.outvars)
 
 
 def _check_tails(tails: np.ndarray, size: np.ndarray, names: str) -> None:

@@ -66,10 +66,10 @@ def _lookups(function: Any, point: Mapping[str, Any], known: Mapping[str, Any], 
     given = {tape.inputs[name]: value for name, value in known.items()}
     found, makers = [], {slot: step for step in tape.steps for slot in step.writes}
     for step in tape.steps:
-        for slot, limits in (*_index_slots(step, tape), *_choices(step, makers)):
+        for slot, limits in (*index_slots(step, tape), *_choices(step, makers)):
             names = origins.get(slot, frozenset())
             if names or (names is not None and not stacked):
-                found += _ranges(_Index(tape, given, slot, stacked), limits, _mode(step), tuple(sorted(names)))
+                found += _ranges(_Index(tape, given, slot, stacked), limits, lookup_mode(step), tuple(sorted(names)))
         if step.name == "scan" and not stacked:
             found += _inside(step, tape, given, origins)
     return found if stacked else [*found, *_one_hot(tape, given, origins)]
@@ -111,7 +111,7 @@ def _inside(step: Operation, tape: Tape, given: Mapping[int, Any], origins: Mapp
     return [look._replace(names=tuple(sorted({o for name in look.names for o in made_of[name]}))) for look in found]
 
 
-def _index_slots(step: Operation, tape: Tape) -> list[tuple[int, list[int]]]:
+def index_slots(step: Operation, tape: Tape) -> list[tuple[int, list[int]]]:
     """The operands of a step that are indices, with the number of places that each column of them may point at."""
     shape = tape.avals[step.reads[0]].shape if step.reads else ()
     params = step.equation.params
@@ -160,13 +160,14 @@ def _is_chosen(fill: Any) -> bool:
     return not (isinstance(fill, int | np.integer) and int(fill) in (-(2**31), -(2**63), 2**32 - 1, 2**64 - 1))
 
 
-def _mode(step: Operation) -> str:
+def lookup_mode(step: Operation) -> str:
+    """What a lookup does out of range: the name of JAX's mode; empty where it has none."""
     return getattr(step.equation.params.get("mode"), "name", "")
 
 
 def _ranges(index: _Index, limits: list[int], mode: str, names: tuple[str, ...]) -> list[Lookup]:
     steps = index.tape.needed(index.slot)
-    wraps = {step.writes: _second for step in steps if _counts_from_the_end(step, steps)}
+    wraps = {step.writes: _second for step in steps if counts_from_the_end(step, steps)}
     if mode == CLIP and not wraps:
         return []
     value = index.value(wraps if names else None)  # an author who writes an index may count from the end
@@ -182,7 +183,7 @@ def _second(_: Any, plain: Any, __: Any) -> Any:
     return plain
 
 
-def _counts_from_the_end(step: Operation, steps: tuple[Operation, ...]) -> bool:
+def counts_from_the_end(step: Operation, steps: tuple[Operation, ...]) -> bool:
     """Whether a step is the choice that JAX adds to every lookup: index + size where the index is negative."""
     if step.name != "select_n" or len(step.reads) != 3:
         return False

@@ -20,7 +20,12 @@ ERROR = 0.1  # of a log-density: what changes an acceptance rate by a tenth
 SCORE_ERROR = 0.02  # relative
 FELT = 0.25  # of either: what a run suffers from
 DRAWS = 64  # of a run, at which both precisions are compared
+LARGER = 100.0  # times the rounding: what lies further from the model's log-density is another one
 
+SAME = "same density"
+OTHER = (
+    "Give the model that was sampled, conditioned on the same data, with the same parameters; or sample this one anew."
+)
 ADVICE = "Terms that are large cancel: subtract constants, use logsumexp or log1p, or jax_enable_x64."
 
 
@@ -48,14 +53,33 @@ def precision_at(model: Model, x: np.ndarray, lp: np.ndarray | None = None) -> F
         x: flat draws, (point, dim).
         lp: the log-densities that the sampler had there, up to a constant.
     """
+    chosen = np.unique(np.linspace(0, len(x) - 1, DRAWS).astype(int))
+    if lp is not None and (other := _another_density(model, x[chosen], lp[chosen])) is not None:
+        return other
     if jax.config.jax_enable_x64:
         return Finding(NAME, "ok", "double precision is on")
-    chosen = np.unique(np.linspace(0, len(x) - 1, DRAWS).astype(int))
     error, slope, evidence = _lost(model, x[chosen], None if lp is None else lp[chosen])
     if error <= ERROR and slope <= SCORE_ERROR:
         return Finding(NAME, "ok", evidence)
     felt = error > FELT or slope > FELT
     return Finding(NAME, "suspect" if felt else "note", evidence, ADVICE)
+
+
+def _another_density(model: Model, x: np.ndarray, lp: np.ndarray) -> Finding | None:
+    """The finding "same density", where the sampler had log-densities that no rounding makes of those of the model."""
+    x = x.astype(np.float64 if jax.config.jax_enable_x64 else np.float32).astype(float)
+    fine = log_densities(model, x)
+    rounded = fine if jax.config.jax_enable_x64 else log_densities(model, x, double=False)
+    kept = np.isfinite(fine) & np.isfinite(lp) & np.isfinite(rounded)
+    if kept.sum() < len(x) / 2:
+        return None
+    apart, rounding = _usual(_gap(lp[kept], fine[kept])), _usual(_gap(rounded[kept], fine[kept]))
+    digits = np.finfo(np.float32).eps * float(np.abs(fine[kept]).max())
+    if apart <= max(FELT, LARGER * max(rounding, digits)):
+        return None
+    evidence = f"the log-density that the sampler had at its draws is off from that of the model by {apart:.2g}"
+    evidence += f", where rounding is {max(rounding, digits):.1g}: these are draws of another density"
+    return Finding(SAME, "suspect", evidence, OTHER)
 
 
 def _lost(model: Model, x: np.ndarray, lp: np.ndarray | None = None) -> tuple[float, float, str]:

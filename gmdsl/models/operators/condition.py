@@ -18,6 +18,7 @@ from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ancestors
 from gmdsl.models.operators.missing import check_gaps, with_gaps
 from gmdsl.models.probe.indices import check_indices
+from gmdsl.models.probe.supports import check_supports
 from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.space import Real, Space, dtype_of
 
@@ -42,7 +43,9 @@ def condition[M: FactorGraph](model: M, values: Mapping[str, Any], missing: Any 
     model = dataclasses.replace(
         model, observed=observed, data=data, inputs=tuple(inputs.items()), bound=tuple(bound.items())
     )
-    check_indices(f"condition({', '.join(f'{name}=...' for name in values)})", model, values)
+    operation = f"condition({', '.join(f'{name}=...' for name in values)})"
+    check_indices(operation, model, values)
+    check_supports(operation, model, values)
     return model
 
 

@@ -11,7 +11,10 @@ from jax.core import Tracer
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.factor import Deterministic, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
-from gmdsl.spaces.space import dtype_of
+from gmdsl.spaces.discrete import Integer
+from gmdsl.spaces.elementwise import Positive
+from gmdsl.spaces.space import Real, dtype_of
+from gmdsl.spaces.unnamed import IntegerSupport
 
 if TYPE_CHECKING:
     from gmdsl.core.jaxprs.lookups import Lookup
@@ -89,6 +92,38 @@ def check_fixed_indices(operation: str, model: FactorGraph) -> None:
                     raise SpecError(f"{operation}: {_describe(factor, lookup)}")
 
 
+def check_unbounded(operation: str, model: FactorGraph) -> None:
+    """Refuses free variables without an end, counts or real numbers, that are an index as they are.
+
+    Args:
+        operation: what the user called, for messages.
+        model: a model whose free variables stay free.
+
+    Raises:
+        SpecError: names the node, the variable, the size of the axis and the fix.
+    """
+    from gmdsl.core.jaxprs.unbounded import unbounded_lookups
+
+    endless = {name for name in model.free if _is_endless(model.spaces[name])}
+    shapes = shapes_of(model)
+    for factor in model.factors:
+        names = [name for name in (*factor.parents, *factor.children) if name in endless]
+        run, arrays = _traceable(factor, shapes, {}) if names else (None, {})
+        for name, size in unbounded_lookups(run, arrays, names) if run else ():
+            where = factor.children[0] if len(factor.children) == 1 else factor.name
+            raise SpecError(
+                f"{operation}: {name} has no end, and is an index in {where}, where the elements are 0 to {size - 1};"
+                f" JAX would take the nearest one for all others. Say so, jnp.clip(..., 0, {size - 1}), or give"
+                f" {name} as many values as there are elements."
+            )
+
+
+def _is_endless(space: Any) -> bool:
+    """Whether a space has elements beyond any number, one by one."""
+    kinds = (Integer, IntegerSupport) if space.discrete else (Real, Positive)
+    return isinstance(space, kinds) and not space.dynamic and space.cardinality is None
+
+
 def _filled(space: Any, number: int) -> Any:
     """An array of the lowest value of a space, or of the highest."""
     value = space.first + space.gap * (number % space.cardinality)
@@ -98,6 +133,11 @@ def _filled(space: Any, number: int) -> Any:
 def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> "list[Lookup]":
     from gmdsl.core.jaxprs.lookups import lookups
 
+    return lookups(*_traceable(factor, shapes, known), known)
+
+
+def _traceable(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A factor as a function of a dict of arrays, and what it reads beside what is known."""
     read = {name: shapes[name] for name in (*factor.parents, *factor.children) if name in shapes and name not in known}
     arrays = {name: shape for name, shape in read.items() if isinstance(shape, jax.ShapeDtypeStruct)}
     numbers = {name: value for name, value in read.items() if name not in arrays}
@@ -107,7 +147,7 @@ def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]
             return factor.evaluate({**numbers, **values})
         return factor.log_density({**numbers, **values})
 
-    return lookups(run, arrays, known)
+    return run, arrays
 
 
 def _describe(factor: Factor, lookup: "Lookup") -> str:

@@ -83,4 +83,24 @@ def test_a_bounded_density_with_a_kink_reaches_its_tolerance():
     exact = np.log((2 - np.exp(-3 * 1.3) - np.exp(-3 * 1.7)) / 3.0)
     found = total(model)
     assert abs(found.log_total - exact) < max(2 * found.log_total_error, 1e-9)
-    assert found.log_total_error < 1e-6
+    assert found.log_total_error < 1e-5
+
+
+@pytest.mark.parametrize("place", [2000.0, 5000.0, 1e5])
+@pytest.mark.parametrize("sd", [1.0, 1e-3])
+def test_a_second_mode_far_out_is_counted(place, sd):
+    def energy(x):
+        return -jnp.logaddexp(-0.5 * x**2, -0.5 * ((x - place) / sd) ** 2 - jnp.log(sd))
+
+    np.testing.assert_allclose(
+        total(gm.energy(energy, x=gm.Real())).log_total, np.log(2 * np.sqrt(2 * np.pi)), rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize(("place", "sd"), [((1.2, 0.7), 1e-3), ((20.0, 20.0), 1e-2)])
+def test_a_narrow_mode_of_half_of_the_mass_in_the_plane_is_counted(place, sd):
+    def energy(x, at):
+        return -jnp.logaddexp(-0.5 * x @ x, -0.5 * (x - at) @ (x - at) / sd**2 - 2 * jnp.log(sd))
+
+    found = total(gm.energy(energy, x=gm.Real(2), at=gm.data(np.array(place))))
+    assert abs(found.log_total - np.log(4 * np.pi)) < found.log_total_error < 1e-5

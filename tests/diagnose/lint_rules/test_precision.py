@@ -1,10 +1,11 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.diagnose.lint_rules.precision import precision
+from gmdsl.diagnose.lint_rules.precision import precision, precision_at
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,22 @@ def test_a_run_with_enough_digits_is_ok():
     model = gm.joint(rate=dist.Gamma(1.0, 1.0), y=lambda rate: dist.Poisson(rate)).condition(y=10)
     tree = gm.sample(model, gm.NUTS(), chains=4, draws=500, warmup=500, seed=0, progress=False)
     assert gm.check(tree, model)["single precision"].status == "ok"
+
+
+def _normal(y):
+    model = gm.joint(mu=dist.Normal(0.0, 5.0), y=lambda mu: dist.Normal(mu, 1.0).expand([20]))
+    return model.condition(y=y)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_draws_of_the_model_with_other_data_are_told_from_rounding(double):
+    with jax.enable_x64(double):
+        x = np.random.default_rng(0).normal(size=(64, 1)) * 0.25
+        here, there = _normal(np.zeros(20)), _normal(np.full(20, 3.0))
+        lp = -0.5 * 20.04 * x[:, 0] ** 2
+        assert precision_at(here, x, lp).name == "single precision"
+        assert precision_at(here, x, lp).status == "ok"
+        found = precision_at(there, x, lp)
+    assert (found.name, found.status) == ("same density", "suspect")
+    assert "draws of another density" in found.evidence
+    assert "conditioned on the same data" in found.advice

@@ -202,3 +202,22 @@ def test_a_negative_number_is_none_of_a_table_of_zeros_and_ones():
     a = jnp.array([1.0, 2.0, 4.0])
     expected = stats.norm.logpdf(a, 0.0, 20.0).sum() + 3 * stats.norm.logpdf(0.0)
     np.testing.assert_allclose(gm.compile(model).log_density({"a": a}), expected, rtol=1e-6)
+
+
+def test_a_free_count_that_is_an_index_as_it_is_is_refused_and_an_observed_one_is_not():
+    def model(look):
+        return gm.joint(a=normals(4), k=dist.Poisson(2.0), y=lambda a, k: dist.Normal(look(a, k), 1.0))
+
+    plain, clipped = model(lambda a, k: a[k]), model(lambda a, k: a[jnp.clip(k, 0, 3)])
+    with pytest.raises(gm.SpecError, match=r"compile\(...\): k has no end, and is an index in y, .* 0 to 3;.*jnp.clip"):
+        gm.compile(plain.condition(y=0.3))
+    gm.compile(clipped.condition(y=0.3))
+    gm.compile(plain.condition(y=0.3, k=2))
+
+
+def test_the_floor_of_a_real_number_is_an_index_without_an_end():
+    model = gm.joint(
+        a=normals(4), x=dist.Normal(0.0, 1.0), y=lambda a, x: dist.Normal(a[jnp.floor(x).astype(int)], 1.0)
+    )
+    with pytest.raises(gm.SpecError, match=r"sample\(...\): x has no end, and is an index in y"):
+        gm.sample(model.condition(y=0.3), gm.NUTS(), chains=1, draws=2, warmup=2, seed=0, progress=False)
