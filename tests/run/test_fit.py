@@ -46,7 +46,7 @@ def test_modules_are_learned_and_frozen_ones_data_and_constants_are_not():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"y": X}, "y is not a free variable; those are x"),
+        ({"y": X}, "y is no free variable and no input; those are x"),
         ({"x": X[:, None]}, r"x has shape \(4, 1\), but one datum was declared \(\)"),
         ({"x": [1.0, np.nan]}, "NaN"),
         ({}, "a dict of arrays by name"),
