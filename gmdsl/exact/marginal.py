@@ -20,6 +20,7 @@ from gmdsl.graph.factor import Names, Undirected, Values
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.submodel import Pairs, Submodel
 from gmdsl.graph.factors.wrapped import unwrapped
+from gmdsl.graph.names import listed
 from gmdsl.spaces.space import Space
 
 
@@ -129,5 +130,4 @@ def _account(model: FactorGraph, hidden: Names, rule: Rule) -> Names:
     inside = [
         line for factor in model.factors if isinstance(factor, Marginal | MarginalEnergy) for line in factor.account
     ]
-    names = hidden if len(hidden) <= 8 else (*hidden[:3], "...", hidden[-1])
-    return (f"{', '.join(names)}: {rule.account}", *inside)
+    return (f"{listed(hidden)}: {rule.account}", *inside)

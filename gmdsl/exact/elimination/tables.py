@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.jaxprs.tape import Operation, Tape, traced
+from gmdsl.core.numerics import rounded
 from gmdsl.exact.elimination.linear_part import leaves, weighed
 from gmdsl.exact.elimination.repeated_parts import RepeatedPart, repeated_parts, runner
 from gmdsl.exact.elimination.scopes import scopes, too_large
@@ -81,11 +82,11 @@ def sketched(function: Callable[[dict[str, Array]], Float[Array, ""]], spaces: M
     plans = [requested(terms[slot]) for slot in slots]
     widest = max((r.part for plan in plans for r in plan), key=lambda part: entries(part, cards), default=0)
     if entries(widest, cards) > MOST_ENTRIES:
-        return f"a term joins {widest.bit_count()} elements, {entries(widest, cards):.1e} states"
+        return f"a term joins {widest.bit_count()} elements, {rounded(entries(widest, cards))} states"
     for plan in plans:
         count = sum(entries(request.part, cards) for request in plan)
         if count > MOST_EVALUATIONS:
-            return f"its tables have {count:.1e} entries, more than {MOST_EVALUATIONS:.1e}"
+            return f"its tables have {rounded(count)} entries, more than {MOST_EVALUATIONS:.1e}"
     return Sketch(program, spaces, linear, slots, plans)
 
 

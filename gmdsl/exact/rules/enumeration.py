@@ -22,6 +22,7 @@ from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
+from gmdsl.graph.names import listed
 from gmdsl.spaces.states import element_states, joint_states, states_per_element
 
 MOST_STATES = 4096
@@ -84,13 +85,21 @@ def enumeration(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> 
         if count <= MOST_STATES:
             return Enumeration(count, axes)
     sizes = [(states_per_element(space) or 1, math.prod(space.shape)) for space in spaces.values()]
-    count = math.prod(states**size for states, size in sizes)
-    if count <= MOST_STATES:
-        return Enumeration(count)
-    written = " * ".join(f"{states}^{size}" if size > 1 else str(states) for states, size in sizes)
+    if sum(size * math.log(states) for states, size in sizes) < math.log(MOST_STATES) + 0.5:
+        count = math.prod(states**size for states, size in sizes)
+        if count <= MOST_STATES:
+            return Enumeration(count)
     apart = any(space.shape for space in spaces.values())
     why = " (elements that stay apart are summed one by one; .to_event, and energies, join them)" if apart else ""
-    return f"{', '.join(hidden)} have {written} joint states, more than {MOST_STATES}{why}"
+    return f"{listed(hidden)} have {_written(sizes)} joint states, more than {MOST_STATES}{why}"
+
+
+def _written(sizes: list[tuple[int, int]]) -> str:
+    """A number of states as a product of powers."""
+    powers: dict[int, int] = {}
+    for states, size in sizes:
+        powers[states] = powers.get(states, 0) + size
+    return " * ".join(f"{states}^{size}" if size > 1 else str(states) for states, size in powers.items())
 
 
 def _proved_axes(

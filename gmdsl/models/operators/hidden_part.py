@@ -12,6 +12,7 @@ from gmdsl.exact.rule import Rule
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Names
 from gmdsl.graph.factor_graph import FactorGraph
+from gmdsl.graph.names import listed
 from gmdsl.graph.order import ancestors, cycle, reads_of
 from gmdsl.spaces.space import Real, Space, abstract, fixed_space
 
@@ -174,4 +175,4 @@ def _space_of(model: FactorGraph, name: str) -> Space:
 
 def quoted(names: Names) -> str:
     """Names as they are written in a call."""
-    return ", ".join(repr(name) for name in names)
+    return listed(names, repr)
