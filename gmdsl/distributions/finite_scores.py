@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.scipy.special import gammaln
 
 from gmdsl.distributions.recognise import is_distribution
@@ -50,7 +51,12 @@ def _at_ends() -> dict[type, Callable[..., Any]]:
     """Formulas of families that may be evaluated at an end of their support, by class."""
     from numpyro import distributions as dist
 
-    return {dist.Beta: _beta, dist.Dirichlet: _dirichlet, dist.MixtureGeneral: _mixture}
+    return {
+        dist.Beta: _beta,
+        dist.Dirichlet: _dirichlet,
+        dist.MixtureGeneral: _mixture,
+        dist.TransformedDistribution: _transformed,
+    }
 
 
 @functools.cache
@@ -117,6 +123,17 @@ def _mixture(distribution: Any, value: Any) -> Any:
     total = jnp.stack(terms, axis=-1) + jax.nn.log_softmax(distribution.mixing_distribution.logits)
     none = jnp.all(total == -jnp.inf, axis=-1)
     return jnp.where(none, -jnp.inf, jax.nn.logsumexp(jnp.where(none[..., None], 0.0, total), axis=-1))
+
+
+def _transformed(distribution: Any, value: Any) -> Any:
+    """The log-density of a law that was moved: what comes before it may be NaN where nothing arrives."""
+    support = distribution.support
+    moved = getattr(support, "lower_bound", None), getattr(support, "upper_bound", None)
+    if not any(isinstance(bound, Tracer) for bound in moved):
+        return _at(distribution, value)
+    inside = support(value)
+    there = jnp.where(inside, value, support.feasible_like(jnp.zeros(jnp.shape(inside))))
+    return jnp.where(inside, _at(distribution, there), -jnp.inf)
 
 
 def _inside(part: Any, value: Any) -> Any:

@@ -1,7 +1,8 @@
 r"""A path of labels of which some are missing: the forward algorithm, and draws of what is missing.
 
-With $a_t(k) = p(k_t = k \mid \text{seen before } t)$ a label that is seen adds $\log a_t(k)$, and one that is missing is
-summed over: $a_{t+1} = a_t T_t$ from what is left of $a_t$. The cost is linear in the length. Draws go back from the end.
+With $a_t(k) = p(k_t = k \mid \text{seen before } t)$ a label that is seen adds $\log a_t(k)$, and one that is missing
+is summed over: $a_{t+1} = a_t T_t$ from what is left of $a_t$. The cost is linear in the length. Draws go back from
+the end.
 
 Reference:
     Rabiner, *A tutorial on hidden Markov models*, Proceedings of the IEEE, 1989, section III.
