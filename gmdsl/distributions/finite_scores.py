@@ -63,9 +63,14 @@ def _at_ends() -> dict[type, Callable[..., Any]]:
 def _of_labels() -> dict[type, Callable[..., Any]]:
     """Formulas of families with a parameter that may be zero, by class."""
     from numpyro import distributions as dist
-    from numpyro.distributions.discrete import GeometricProbs, MultinomialProbs
+    from numpyro.distributions.discrete import BinomialLogits, GeometricProbs, MultinomialProbs
 
-    return {dist.Poisson: _poisson, GeometricProbs: _geometric, MultinomialProbs: _multinomial}
+    return {
+        dist.Poisson: _poisson,
+        BinomialLogits: _binomial_logits,
+        GeometricProbs: _geometric,
+        MultinomialProbs: _multinomial,
+    }
 
 
 def _at(distribution: Any, value: Any, **parameters: Any) -> Any:
@@ -99,6 +104,14 @@ def _simplex(share: Any, concentration: Any) -> Any:
     terms = jnp.where(outside | none & (concentration != 1), at_zero, terms)
     constant = jnp.sum(gammaln(concentration), axis=-1) - gammaln(jnp.sum(concentration, axis=-1))
     return jnp.sum(terms, axis=-1) - constant
+
+
+def _binomial_logits(distribution: Any, value: Any) -> Any:
+    logits, total = jnp.asarray(distribution.logits), distribution.total_count
+    sure = jnp.isinf(logits)
+    density = _at(distribution, value, logits=jnp.where(sure, 0.0, logits))
+    certain = jnp.where(logits > 0, total, 0)
+    return jnp.where(sure, jnp.where(value == certain, 0.0, -jnp.inf), density)
 
 
 def _geometric(distribution: Any, value: Any) -> Any:

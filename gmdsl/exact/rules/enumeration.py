@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.jaxprs.dataflow import CONSTANT, UNKNOWN
 from gmdsl.core.jaxprs.elementwise import element_axes
+from gmdsl.core.jaxprs.finite_slopes import with_finite_slopes
 from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.exact.gaussian.from_model import filled
 from gmdsl.exact.missing import Missing
@@ -53,8 +54,12 @@ class Enumeration(Rule):
         if self.axes is not None:
             apart, constant = self._elements(model, hidden, values)
             return jnp.sum(apart) + constant
-        states = joint_states({name: model.spaces[name] for name in hidden}, MOST_STATES)
-        return safe_logsumexp(jax.vmap(lambda state: log_density(model, {**values, **state}))(states))
+        states: Any = joint_states({name: model.spaces[name] for name in hidden}, MOST_STATES)
+
+        def one(state: dict[str, Array]) -> Array:
+            return with_finite_slopes(lambda state: log_density(model, {**values, **state}), state)
+
+        return safe_logsumexp(jax.vmap(one)(states))
 
     def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         if self.axes is None or None in self.axes:
@@ -69,7 +74,7 @@ class Enumeration(Rule):
             whole = {name: jnp.full(spaces[name].shape, value) for name, value in state.items()}
             return _split(_terms(model, {**values, **whole}), self.axes or ())
 
-        apart, constant = jax.vmap(terms)(element_states(spaces))
+        apart, constant = jax.vmap(lambda state: with_finite_slopes(terms, state))(element_states(spaces))
         return safe_logsumexp(jnp.moveaxis(apart, 0, -1)), constant[0]
 
 

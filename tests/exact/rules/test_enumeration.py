@@ -163,6 +163,32 @@ def test_a_label_per_datum_of_many_replicas_of_a_vector_is_summed_out_one_by_one
     np.testing.assert_allclose(gm.compile(model).log_density({"y": y}), logsumexp(terms, axis=0).sum(), rtol=1e-9)
 
 
+DEGENERATE = {  # a parameter that some label puts on the border, and data that only the other label explains
+    "rate": (lambda z, r: dist.Poisson(z * r), [0, 3, 0, 1]),
+    "probability zero": (lambda z, r: dist.Binomial(5, z * r / 2.0), [0, 3, 0, 1]),
+    "probability one": (lambda z, r: dist.Binomial(5, 1.0 - z * r / 2.0), [5, 3, 5, 1]),
+    "logits": (lambda z, r: dist.Binomial(5, logits=jnp.log(z * r)), [0, 3, 0, 1]),
+    "scale": (lambda z, r: dist.Normal(0.0, z * r), [0.1, 3.0, 0.5, 1.0]),
+    "log-normal": (lambda z, r: dist.LogNormal(0.0, z * r), [0.1, 3.0, 0.5, 1.0]),
+    "concentration": (lambda z, r: dist.Gamma(z * r, 2.0), [0.1, 3.0, 0.5, 1.0]),
+    "range": (lambda z, r: dist.Uniform(0.0, 4.0 * z * r), [0.1, 3.0, 0.5, 1.0]),
+    "counts": (lambda z, r: dist.NegativeBinomial2(z * r, 2.0), [0, 3, 0, 1]),
+}
+
+
+@pytest.mark.parametrize("family", DEGENERATE)
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_label_without_mass_adds_nothing_to_the_score(x64, family, apart):
+    child, y = DEGENERATE[family]
+    label = dist.Bernoulli(0.4).expand([4]) if apart else dist.Bernoulli(0.4)
+    whole = child if apart else lambda z, r: child(z, r).expand([4])
+    density = gm.compile(gm.joint(r=dist.HalfNormal(1.0), z=label, y=whole).marginalize("z").condition(y=y))
+    value, score = density.log_density_and_score({"r": 0.9})
+    ahead, behind = (density.log_density({"r": 0.9 + step}) for step in (1e-6, -1e-6))
+    assert np.isfinite(value)
+    np.testing.assert_allclose(score["r"], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
 def test_nuts_samples_the_rest():
     model = gm.joint(
         mu=dist.Normal(0.0, 3.0),
