@@ -3,6 +3,8 @@ r"""Functions whose derivatives stay finite where a step has an infinite slope: 
 A branch of a sum that has no mass, as the logarithm of a scale of zero has none, gets the weight zero when the sum is
 differentiated, and zero times an infinite slope is NaN. So an infinite slope is taken as zero. Where a result is
 finite the slopes of its steps are, but for a vertical tangent at the very point.
+
+Arrays that are constant along an axis are held with one element there (`gmdsl.core.jaxprs.compact`).
 """
 
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
+from gmdsl.core.jaxprs.compact import compactly_bound, expanded
 from gmdsl.core.jaxprs.dataflow import called
 from gmdsl.core.jaxprs.primitives import OPAQUE, STEEP
 from gmdsl.core.jaxprs.tape import bound
@@ -35,7 +38,8 @@ def with_finite_slopes(function: Callable[..., Any], moving: Any, *others: Any) 
     leaves = jax.tree.leaves((moving, *others))
     marks = [i < len(jax.tree.leaves(moving)) for i in range(len(leaves))]
     found, _ = _evaluate(closed, leaves, marks)
-    return jax.tree.unflatten(jax.tree.structure(shape), found)
+    whole = [expanded(value, out.shape) for value, out in zip(found, jax.tree.leaves(shape), strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(shape), whole)
 
 
 def _evaluate(closed: Any, arguments: list[Any], marks: list[bool]) -> tuple[list[Any], list[bool]]:
@@ -55,7 +59,7 @@ def _evaluate(closed: Any, arguments: list[Any], marks: list[bool]) -> tuple[lis
             results, after = _evaluate(inner, values, own)
         else:
             steep = any(own) and equation.primitive.name in STEEP
-            results = [finite_slopes(equation)(*values)] if steep else bound(equation, values)
+            results = compactly_bound(equation, values, finite_slopes(equation) if steep else None)
             after = [any(own)] * len(results)
         have.update(zip(equation.outvars, zip(results, after, strict=True), strict=True))
     found = [read(atom) for atom in jaxpr.outvars]
