@@ -9,6 +9,7 @@ from gmdsl.exact.rules.counting import counting
 from gmdsl.exact.rules.elimination import elimination
 from gmdsl.exact.rules.empirical import empirical_kernel
 from gmdsl.exact.rules.enumeration import enumeration
+from gmdsl.exact.rules.forward import forward
 from gmdsl.exact.rules.linear_gaussian import linear_gaussian
 from gmdsl.exact.rules.mixture_kernel import mixture_kernel
 from gmdsl.graph.factor import Names
@@ -18,6 +19,7 @@ RULES = {  # tried in this order
     "enumeration": enumeration,
     "counting": counting,
     "variable elimination": elimination,
+    "forward algorithm": forward,
     "linear-Gaussian": linear_gaussian,
     "Gaussian mixture": mixture_kernel,
     "empirical": empirical_kernel,
