@@ -11,7 +11,7 @@ Reference:
     Betancourt, *A conceptual introduction to Hamiltonian Monte Carlo*, 2017 (divergences).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from gmdsl.diagnose.lint_rules.observations import observations
 from gmdsl.diagnose.lint_rules.precision import precision_at
 from gmdsl.diagnose.positions import positions
 from gmdsl.diagnose.probed import probed, several_probed
-from gmdsl.diagnose.report import Finding, Report, report
+from gmdsl.diagnose.report import ORDER, Finding, Report, report
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
@@ -56,7 +56,13 @@ CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whate
 )
 
 
-def check(tree: Any, model: Model | Path | Noised | None = None, reference: Model | None = None) -> Report:
+def check(
+    tree: Any,
+    model: Model | Path | Noised | None = None,
+    reference: Model | None = None,
+    *,
+    checks: Sequence[Callable[[Examined], Any]] = (),
+) -> Report:
     """Examines a run.
 
     Args:
@@ -64,12 +70,15 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
         model: the model it came from (or the path): adds Stein's identity and a test of the gradient.
         reference: a normalised, drawable model of the same variables that covers the target: adds the
             search for modes that no chain has seen. A path brings its own.
+        checks: checks of your own; functions of a `gmdsl.diagnose.examined.Examined` that return a
+            `gmdsl.diagnose.report.Finding`, or None where they have nothing to say.
 
     Returns:
         A report; `print` it, or read `.status` and `.findings`.
 
     Raises:
-        SpecError: the tree has no draws and no warm-up, or the model has other variables.
+        SpecError: the tree has no draws and no warm-up, the model has other variables, or a check of your own
+            returned something else.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2))
@@ -79,6 +88,8 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
     ('ok', 'ok', 'ok')
     """
     if isinstance(tree, Fit):
+        if checks:
+            raise SpecError("check(checks=...): they read draws, and a fit has none. Leave them out.")
         return report(learning(tree))
     tree, model = tree_and_model(tree, model)
     if hasattr(tree, "log_weight") and hasattr(tree, "log_z"):
@@ -103,7 +114,25 @@ def check(tree: Any, model: Model | Path | Noised | None = None, reference: Mode
         found += _chains(run, broken=_is_broken(found))
     found.append(_masked(tree))
     found += [*_with_model(tree, moving, model, reference, labels, broken=_is_broken(found))]
-    return report(sampler_stats.without_lone_divergences(found))
+    found = list(sampler_stats.without_lone_divergences(found))
+    return report([*found, *(_own(look, run) for look in checks)])
+
+
+def _own(look: Callable[[Examined], Any], run: Examined) -> Finding | None:
+    """What a check of the user finds, which is a note where it raises."""
+    name = getattr(look, "__name__", type(look).__name__)
+    try:
+        found = look(run)
+    except Exception as error:  # whatever the user's own code does
+        told = f"it raised {type(error).__name__}: {error}"
+        return _not_examined(name, told, "Mend the check; the others are not concerned.")
+    if not isinstance(found, Finding | None) or (found is not None and found.status not in ORDER):
+        what = f"a Finding of status {found.status!r}" if isinstance(found, Finding) else type(found).__name__
+        raise SpecError(
+            f"check(checks=...): {name} returned {what}. Return a gmdsl.diagnose.report.Finding with the status"
+            f" {', '.join(ORDER)}, or None."
+        )
+    return found
 
 
 def _masked(tree: Any) -> Finding | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.scipy.special import gammaln
 
 from gmdsl.distributions.recognise import is_distribution
@@ -50,16 +51,26 @@ def _at_ends() -> dict[type, Callable[..., Any]]:
     """Formulas of families that may be evaluated at an end of their support, by class."""
     from numpyro import distributions as dist
 
-    return {dist.Beta: _beta, dist.Dirichlet: _dirichlet, dist.MixtureGeneral: _mixture}
+    return {
+        dist.Beta: _beta,
+        dist.Dirichlet: _dirichlet,
+        dist.MixtureGeneral: _mixture,
+        dist.TransformedDistribution: _transformed,
+    }
 
 
 @functools.cache
 def _of_labels() -> dict[type, Callable[..., Any]]:
     """Formulas of families with a parameter that may be zero, by class."""
     from numpyro import distributions as dist
-    from numpyro.distributions.discrete import GeometricProbs, MultinomialProbs
+    from numpyro.distributions.discrete import BinomialLogits, GeometricProbs, MultinomialProbs
 
-    return {dist.Poisson: _poisson, GeometricProbs: _geometric, MultinomialProbs: _multinomial}
+    return {
+        dist.Poisson: _poisson,
+        BinomialLogits: _binomial_logits,
+        GeometricProbs: _geometric,
+        MultinomialProbs: _multinomial,
+    }
 
 
 def _at(distribution: Any, value: Any, **parameters: Any) -> Any:
@@ -95,6 +106,14 @@ def _simplex(share: Any, concentration: Any) -> Any:
     return jnp.sum(terms, axis=-1) - constant
 
 
+def _binomial_logits(distribution: Any, value: Any) -> Any:
+    logits, total = jnp.asarray(distribution.logits), distribution.total_count
+    sure = jnp.isinf(logits)
+    density = _at(distribution, value, logits=jnp.where(sure, 0.0, logits))
+    certain = jnp.where(logits > 0, total, 0)
+    return jnp.where(sure, jnp.where(value == certain, 0.0, -jnp.inf), density)
+
+
 def _geometric(distribution: Any, value: Any) -> Any:
     sure = jnp.asarray(distribution.probs) == 1
     density = _at(distribution, value, probs=jnp.where(sure, 0.5, distribution.probs))
@@ -117,6 +136,17 @@ def _mixture(distribution: Any, value: Any) -> Any:
     total = jnp.stack(terms, axis=-1) + jax.nn.log_softmax(distribution.mixing_distribution.logits)
     none = jnp.all(total == -jnp.inf, axis=-1)
     return jnp.where(none, -jnp.inf, jax.nn.logsumexp(jnp.where(none[..., None], 0.0, total), axis=-1))
+
+
+def _transformed(distribution: Any, value: Any) -> Any:
+    """The log-density of a law that was moved: what comes before it may be NaN where nothing arrives."""
+    support = distribution.support
+    moved = getattr(support, "lower_bound", None), getattr(support, "upper_bound", None)
+    if not any(isinstance(bound, Tracer) for bound in moved):
+        return _at(distribution, value)
+    inside = support(value)
+    there = jnp.where(inside, value, support.feasible_like(jnp.zeros(jnp.shape(inside))))
+    return jnp.where(inside, _at(distribution, there), -jnp.inf)
 
 
 def _inside(part: Any, value: Any) -> Any:

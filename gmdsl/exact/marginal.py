@@ -14,12 +14,14 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.repeat import repeated
 from gmdsl.exact.rule import Rule
+from gmdsl.exact.support_union import united_support
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.capability import capabilities
 from gmdsl.graph.factor import Names, Undirected, Values
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.submodel import Pairs, Submodel
 from gmdsl.graph.factors.wrapped import unwrapped
+from gmdsl.graph.names import listed
 from gmdsl.spaces.space import Space
 
 
@@ -51,6 +53,10 @@ class Marginal(Submodel):
     def account(self) -> Names:
         """What was done to the hidden variables, one line each."""
         return _account(self.parts[0], self.hidden, self.rule)
+
+    def constraint_of(self, name: str, space: Space, values: Values) -> Any:
+        inner = next(inner for inner, outer in self.made if outer == name)
+        return united_support(self.parts[0], self.hidden, inner, self.inside(values))
 
     def log_weights(self, inside: Values) -> Float[Array, " 1"]:
         del inside
@@ -129,5 +135,4 @@ def _account(model: FactorGraph, hidden: Names, rule: Rule) -> Names:
     inside = [
         line for factor in model.factors if isinstance(factor, Marginal | MarginalEnergy) for line in factor.account
     ]
-    names = hidden if len(hidden) <= 8 else (*hidden[:3], "...", hidden[-1])
-    return (f"{', '.join(names)}: {rule.account}", *inside)
+    return (f"{listed(hidden)}: {rule.account}", *inside)

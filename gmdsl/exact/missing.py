@@ -1,7 +1,8 @@
 r"""Observations with gaps: what is missing is integrated out, $p(y_{obs}) = \int p(y)\, dy_{mis}$.
 
 A gap is a NaN in the observed array. Independent elements (batch dimensions) integrate to one, so their terms
-drop out; the missing coordinates of a Gaussian leave the Gaussian of the rest. In both cases the gaps are read
+drop out; the missing coordinates of a Gaussian leave the Gaussian of the rest; paths are in
+`gmdsl.exact.missing_path`. In all cases the gaps are read
 off the data while the density is evaluated, so another pattern of gaps compiles nothing.
 
 Reference:
@@ -23,11 +24,13 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.distributions.domain import in_domain
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
+from gmdsl.exact.missing_path import imputed_path, path_terms
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Submodel
+from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.factors.wrapped import Wrapped
 
 
@@ -38,10 +41,12 @@ class Missing(Wrapped):
         base: the conditional of the whole child.
         event: how many trailing axes of the child are one event that is missing as a whole; 0 where single elements
             can be missing.
+        at_end: whether only the end of a path can be missing.
     """
 
     base: Conditional
     event: int = eqx.field(static=True, default=0)
+    at_end: bool = eqx.field(static=True, default=False)
 
     @property
     def name(self) -> str:
@@ -58,6 +63,8 @@ class Missing(Wrapped):
             terms = observed_log_prob(distribution, values[child])
             inside = in_domain(distribution, self.base.guarded)
             return {child: jnp.where(inside, terms, -jnp.inf) if self.base.guarded else terms}
+        if isinstance(self.base, Scan):
+            return {child: path_terms(self.base, values)}
         form = factor_form(self.base, values)
         if form is None:
             raise SpecError(f"{self.name}: it is no Gaussian here, so the gaps in {child} cannot be integrated out.")
@@ -67,6 +74,9 @@ class Missing(Wrapped):
         """A draw of the child whose gaps are drawn given what was observed; the rest is drawn anew."""
         child = self.children[0]
         key_draw, key_label = jax.random.split(key)
+        if isinstance(self.base, Scan):
+            drawn = self.base.draw(key_draw, values)[child]
+            return jnp.where(jnp.isnan(seen), imputed_path(key_label, self.base, values, seen), drawn)
         if not isinstance(self.base, Distributed):
             form = factor_form(self.base, values)
             assert form is not None
@@ -80,7 +90,7 @@ class Missing(Wrapped):
         return drawn if gaussian is None else _given_observed(drawn, gaussian.covariance_matrix, seen)
 
     def rename(self, names: Mapping[str, str]) -> "Missing":
-        return Missing(self.base.rename(names), self.event)  # ty: ignore[invalid-argument-type]
+        return Missing(self.base.rename(names), self.event, self.at_end)  # ty: ignore[invalid-argument-type]
 
 
 def observed_log_prob(distribution: Any, value: Any) -> Array:

@@ -133,7 +133,7 @@ class Model(FactorGraph):
         """What the model offers: normalised, drawable, and why not."""
         return capabilities(self)
 
-    def marginalize(self, *names: str) -> "Model":
+    def marginalize(self, *names: str, rules: Sequence[Any] = ()) -> "Model":
         """The model with some variables integrated out, exactly.
 
         What depends on them becomes one factor; what is computed from them is gone. Data, parameters
@@ -141,6 +141,8 @@ class Model(FactorGraph):
 
         Args:
             names: random variables that are not observed.
+            rules: rules of your own, asked before those of gmdsl; functions of (model, hidden, shapes) that return a
+                `gmdsl.exact.rule.Rule`, or in words why they do not apply.
 
         Raises:
             SpecError: another kind of name, or no exact rule applies; the message says why, and what estimates.
@@ -156,7 +158,7 @@ class Model(FactorGraph):
         """
         from gmdsl.models.operators.marginalize import marginalize
 
-        return marginalize(self, names)
+        return marginalize(self, names, rules)
 
     def factorize(self) -> "list[Model]":
         """The conditionals as models with inputs, parents first; their product is the model.

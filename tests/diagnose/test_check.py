@@ -5,6 +5,7 @@ import pytest
 import xarray
 
 import gmdsl as gm
+from gmdsl.diagnose.report import Finding
 
 
 def fake(draws, stats=None, **attrs):
@@ -199,3 +200,24 @@ def test_a_mixture_of_arrays_is_checked_linted_and_normalised_after_its_run():
     assert report["proper density"].status == "ok"
     assert gm.lint(model).status == "ok"
     assert abs(gm.log_normalizer(model).log_z) < 1e-9
+
+
+def test_checks_of_the_user_join_the_report():
+    bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2))
+    tree = gm.sample(bowl, gm.RandomWalk(1.0), warmup=0, draws=100, progress=False)
+
+    def far(run):
+        return Finding("far", "suspect", f"{float(abs(run.posterior['x']).max()):.0f}", "Nothing.")
+
+    def broken(run):
+        return run.tree["nothing"]
+
+    report = gm.check(tree, checks=[far, lambda run: None, broken])
+    assert (report["far"].status, report["broken"].status) == ("suspect", "note")
+    assert "it raised KeyError" in report["broken"].evidence
+
+    def wrong(run):
+        return "fine"
+
+    with pytest.raises(gm.SpecError, match=r"check\(checks=...\): wrong returned str. Return a gmdsl"):
+        gm.check(tree, checks=[wrong])

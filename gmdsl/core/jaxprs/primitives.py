@@ -52,6 +52,11 @@ ELEMENTWISE = {
     *("rsqrt", "exp", "exp2", "log", "log1p", "expm1", "tanh", "sin", "cos", "tan", "logistic", "floor", "ceil"),
     *("round", "and", "or", "xor", "not", "eq", "ne", "lt", "le", "gt", "ge", "select_n", "clamp", "is_finite"),
     *("convert_element_type", "copy", "stop_gradient", "lgamma", "digamma", "erf", "erfc", "erf_inv", "atan2"),
-    *("igamma", "igammac", "cbrt", "add_any", "sinh", "cosh", "asin", "acos", "atan"),
+    *("igamma", "igammac", "cbrt", "add_any", "sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh"),
+    *("bessel_i0e", "bessel_i1e", "regularized_incomplete_beta", "polygamma", "zeta", "nextafter", "reduce_precision"),
+}
+STEEP = {  # elementwise operations on floats whose slopes may be infinite
+    *("div", "log", "log1p", "sqrt", "rsqrt", "cbrt", "pow", "integer_pow", "mul", "exp", "exp2", "expm1", "square"),
+    *("lgamma", "digamma", "erf_inv", "tan", "asin", "acos", "acosh", "atanh", "sinh", "cosh", "igamma", "igammac"),
 }
 OPAQUE = {"custom_jvp_call", "custom_vjp_call"}  # whose derivative is not that of their program

@@ -4,6 +4,7 @@ The function is traced at a point, calls are written out in line, and the steps 
 read: those free of the variables are run once, the others as often as one likes.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -68,7 +69,11 @@ class Tape(NamedTuple):
 
 
 def traced(
-    function: Callable[[dict[str, Any]], Any], point: Mapping[str, Any], fold: bool = True, keep: bool = False
+    function: Callable[[dict[str, Any]], Any],
+    point: Mapping[str, Any],
+    fold: bool = True,
+    keep: bool = False,
+    most: float = math.inf,
 ) -> Tape:
     """The steps of a function; what does not depend on its argument is computed at once.
 
@@ -78,6 +83,10 @@ def traced(
         fold: whether what is known is computed now, by a program of its own; else it becomes part of the program that
             is being traced.
         keep: whether what is known is not computed at all: every operation is a step.
+        most: how many numbers one array may have.
+
+    Raises:
+        TooLargeError: an array has more.
 
     >>> import jax.numpy as jnp
     >>> found = traced(lambda v: jnp.exp(2.0) * v["x"] + 1.0, {"x": jnp.zeros(3)})
@@ -86,6 +95,8 @@ def traced(
     """
     names = list(point)
     closed = jax.make_jaxpr(lambda *arrays: function(dict(zip(names, arrays, strict=True))))(*point.values())
+    if (largest := _largest(closed)) > most:
+        raise TooLargeError(f"the terms have an array of {largest} numbers, more than {most}")
     builder = _Builder(fold, keep)
     slots = [builder.slot(variable.aval) for variable in closed.jaxpr.invars]
     builder.moving.update(slots)
@@ -93,6 +104,18 @@ def traced(
     builder.settle()
     inputs = dict(zip(names, slots, strict=True))
     return Tape(tuple(builder.steps), builder.values, inputs, output, builder.avals, tuple(builder.calls))
+
+
+class TooLargeError(Exception):
+    """A program has arrays that are too large to be computed while it is looked at."""
+
+
+def _largest(closed: Any) -> int:
+    """How many numbers the largest array has that a program computes."""
+    jaxpr = getattr(closed, "jaxpr", closed)
+    own = (math.prod(out.aval.shape) for equation in jaxpr.eqns for out in equation.outvars)
+    inner = (_largest(found) for equation in jaxpr.eqns if (found := called(equation)) is not None)
+    return max((*own, *inner), default=0)
 
 
 def bound(equation: Any, values: list[Any]) -> list[Any]:

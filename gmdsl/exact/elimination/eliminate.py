@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.numerics import safe_logsumexp
+from gmdsl.core.numerics import rounded, safe_logsumexp
 from gmdsl.exact.elimination.order import EliminationOrder, elimination_order
 from gmdsl.exact.elimination.tables import Scope, Sketch, Tables, cards_of, sketched, tables
 from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Cards
@@ -31,7 +31,7 @@ def planned(
         return sketch
     plan = elimination_order(sketch.scopes, cards_of(spaces))
     if plan.entries > MOST_ENTRIES:
-        return f"width {plan.width}: a table of {plan.entries:.1e} entries, more than {MOST_ENTRIES:.1e}"
+        return f"width {plan.width}: a table of {rounded(plan.entries)} entries, more than {MOST_ENTRIES:.1e}"
     return sketch, plan
 
 

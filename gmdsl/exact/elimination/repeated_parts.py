@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from gmdsl.core.jaxprs.finite_slopes import finite_slopes
+from gmdsl.core.jaxprs.primitives import STEEP
 from gmdsl.core.jaxprs.tape import Operation, Tape
 from gmdsl.spaces.space import Space
 
@@ -84,6 +86,8 @@ def runner(
     ]
     size = sum(math.prod(program.avals[slot].shape) for step in first.steps for slot in step.writes) + 1
 
+    gentle = {step.writes: finite_slopes(step.equation) for step in first.steps if step.name in STEEP}
+
     def one(numbers: Array, member: Array) -> Array:
         given = {s: v[member] if apart else v for s, (v, apart) in zip(first.outside, outside, strict=True)}
         start = 0
@@ -92,7 +96,7 @@ def runner(
             own = numbers[start:stop].reshape(space.shape)
             given[slot] = (space.first + space.gap * own).astype(program.avals[slot].dtype)
             start = stop
-        return program.run(first.steps, given, first.slot).astype(dtype).reshape(-1)
+        return program.run(first.steps, given, first.slot, gentle).astype(dtype).reshape(-1)
 
     def run(states: Array, colours: Array, members: Array) -> Array:
         count, pairs = len(states), len(states) * len(colours)

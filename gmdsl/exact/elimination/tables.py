@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.jaxprs.tape import Operation, Tape, traced
+from gmdsl.core.jaxprs.tape import Operation, Tape, TooLargeError, traced
+from gmdsl.core.numerics import rounded
 from gmdsl.exact.elimination.linear_part import leaves, weighed
 from gmdsl.exact.elimination.repeated_parts import RepeatedPart, repeated_parts, runner
 from gmdsl.exact.elimination.scopes import scopes, too_large
@@ -21,6 +22,7 @@ from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Cards, Entry, Group
 from gmdsl.spaces.space import Space, dtype_of
 
 MOST_EVALUATIONS = 2**21  # of one array
+MOST_NUMBERS = 2**24  # of one array in the program
 
 type Scope = tuple[int, ...]
 
@@ -73,7 +75,10 @@ def sketched(function: Callable[[dict[str, Array]], Float[Array, ""]], spaces: M
     [(0, 1), (1, 2), (2, 3)]
     """
     point = {name: jax.ShapeDtypeStruct(space.shape, dtype_of(space)) for name, space in spaces.items()}
-    program, cards = traced(function, point), cards_of(spaces)
+    try:
+        program, cards = traced(function, point, most=MOST_NUMBERS), cards_of(spaces)
+    except TooLargeError as error:
+        return str(error)
     if (why := too_large(program)) is not None:
         return why
     terms = scopes(program)
@@ -81,11 +86,11 @@ def sketched(function: Callable[[dict[str, Array]], Float[Array, ""]], spaces: M
     plans = [requested(terms[slot]) for slot in slots]
     widest = max((r.part for plan in plans for r in plan), key=lambda part: entries(part, cards), default=0)
     if entries(widest, cards) > MOST_ENTRIES:
-        return f"a term joins {widest.bit_count()} elements, {entries(widest, cards):.1e} states"
+        return f"a term joins {widest.bit_count()} elements, {rounded(entries(widest, cards))} states"
     for plan in plans:
         count = sum(entries(request.part, cards) for request in plan)
         if count > MOST_EVALUATIONS:
-            return f"its tables have {count:.1e} entries, more than {MOST_EVALUATIONS:.1e}"
+            return f"its tables have {rounded(count)} entries, more than {MOST_EVALUATIONS:.1e}"
     return Sketch(program, spaces, linear, slots, plans)
 
 

@@ -8,6 +8,7 @@ Reference:
     Durbin, Koopman, *Time Series Analysis by State Space Methods*, 2012, chapter 2.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -164,4 +165,4 @@ class Scan(Declared):
 
     def rename(self, names: Mapping[str, str]) -> "Scan":
         child = names.get(self.child, self.child)
-        return Scan(child, self.steps.rename(names), self.space, self.length, self.proper)
+        return dataclasses.replace(self, child=child, steps=self.steps.rename(names))

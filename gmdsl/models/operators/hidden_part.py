@@ -9,9 +9,11 @@ import numpy as np
 
 from gmdsl.exact.marginal import Marginal, MarginalEnergy
 from gmdsl.exact.rule import Rule
+from gmdsl.exact.support_union import united_space
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Names
 from gmdsl.graph.factor_graph import FactorGraph
+from gmdsl.graph.names import listed
 from gmdsl.graph.order import ancestors, cycle, reads_of
 from gmdsl.spaces.space import Real, Space, abstract, fixed_space
 
@@ -119,10 +121,11 @@ def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M
     made = [child for factor in held for child in factor.children]
     visible = tuple(name for name, _ in inner.declared if name in made and name not in hidden)
     reads = tuple((name, name) for name, _ in inner.inputs)
+    spaces: dict[str, Space] = {}
     if visible and _is_directed(inner, hidden):
         operation = f"marginalize({quoted(hidden)})"
         free = [name for name in visible if name not in model.observed]
-        spaces = {name: fixed_space(operation, name, model.spaces[name]) for name in free}
+        spaces = {name: _space_outside(operation, model, inner, hidden, name) for name in free}
         factor: Factor = Marginal(
             parts=(inner,),
             rule=rule,
@@ -135,7 +138,17 @@ def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M
         factor = MarginalEnergy(inner, rule, hidden, reads + tuple((name, name) for name in visible))
     first = next(i for i, f in enumerate(model.factors) if _is_in(f, held))
     kept = [factor if i == first else f for i, f in enumerate(model.factors) if i == first or not _is_in(f, held)]
-    return pruned(dataclasses.replace(model, factors=tuple(kept)), set(hidden))
+    found = dataclasses.replace(
+        model, factors=tuple(kept), declared=tuple((n, spaces.get(n, s)) for n, s in model.declared)
+    )
+    return pruned(found, set(hidden))
+
+
+def _space_outside(operation: str, model: FactorGraph, inner: FactorGraph, hidden: Names, name: str) -> Space:
+    """Where a child lives once the variables that may set its bounds are hidden."""
+    space = model.spaces[name]
+    found = united_space(inner, hidden, name, visible_shapes(model, inner, (*hidden, name))) if space.dynamic else space
+    return fixed_space(operation, name, space) if found is None else found
 
 
 def _is_directed(inner: FactorGraph, hidden: Names) -> bool:
@@ -174,4 +187,4 @@ def _space_of(model: FactorGraph, name: str) -> Space:
 
 def quoted(names: Names) -> str:
     """Names as they are written in a call."""
-    return ", ".join(repr(name) for name in names)
+    return listed(names, repr)

@@ -5,10 +5,11 @@ nothing depends on is dropped with its conditional, whose integral is one.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.exact.choose import rule_for
+from gmdsl.exact.choose import Propose, rule_for
 from gmdsl.exact.rule import Rule
 from gmdsl.graph.factor import Deterministic, Names
 from gmdsl.graph.factor_graph import FactorGraph
@@ -19,7 +20,7 @@ from gmdsl.models.operators.childless import without_childless
 from gmdsl.models.operators.hidden_part import inner_model, opened, pruned, quoted, replaced, touching, visible_shapes
 
 
-def marginalize[M: FactorGraph](model: M, names: Names) -> M:
+def marginalize[M: FactorGraph](model: M, names: Names, rules: Sequence[Propose] = ()) -> M:
     """The model with some variables integrated out; see `Model.marginalize`."""
     for name in names:
         _refuse(model, name)
@@ -28,7 +29,7 @@ def marginalize[M: FactorGraph](model: M, names: Names) -> M:
     model = without_childless(model, names)
     left = tuple(name for name in names if name in model.spaces)
     for hidden in _group_connected(model, left):
-        model = _integrate(model, hidden)
+        model = _integrate(model, hidden, rules)
     return model
 
 
@@ -72,19 +73,19 @@ def _sources(model: FactorGraph, computed: str) -> set[str]:
     return ancestors([f for f in model.factors if isinstance(f, Deterministic)], computed)
 
 
-def _integrate[M: FactorGraph](model: M, hidden: Names) -> M:
+def _integrate[M: FactorGraph](model: M, hidden: Names, rules: Sequence[Propose]) -> M:
     """The model with connected hidden variables replaced by one factor."""
-    if (inside := _inside_mixture(model, hidden) or _inside_data(model, hidden)) is not None:
+    if (inside := _inside_mixture(model, hidden, rules) or _inside_data(model, hidden)) is not None:
         return inside
     inner = inner_model(model, hidden)
-    rule = rule_for(inner, hidden, visible_shapes(model, inner, hidden))
+    rule = rule_for(inner, hidden, visible_shapes(model, inner, hidden), rules)
     if isinstance(rule, Rule):
         return replaced(model, inner, hidden, rule)
     real = tuple(name for name in hidden if not model.spaces[name].discrete)
     if 0 < len(real) < len(hidden):
-        return marginalize(marginalize(model, real), tuple(name for name in hidden if name not in real))
+        return marginalize(marginalize(model, real, rules), tuple(n for n in hidden if n not in real), rules)
     if (undone := opened(model, hidden)) is not None:
-        return marginalize(*undone)
+        return marginalize(*undone, rules)
     raise SpecError(
         f"marginalize({quoted(hidden)}): no exact rule applies ({rule}). Keep it and sample the joint by"
         " gm.sample, estimate the density of data by gm.log_marginal with gm.AIS(...) or importance sampling, or bound"
@@ -92,7 +93,7 @@ def _integrate[M: FactorGraph](model: M, hidden: Names) -> M:
     )
 
 
-def _inside_mixture(model: FactorGraph, hidden: Names) -> Any | None:
+def _inside_mixture(model: FactorGraph, hidden: Names, rules: Sequence[Propose]) -> Any | None:
     """The model with variables of a mixture hidden in each part, where nothing else touches them."""
     touched = touching(model, reads_of(model, hidden))
     if len(touched) != 1 or not isinstance(touched[0], Mixture):
@@ -104,7 +105,7 @@ def _inside_mixture(model: FactorGraph, hidden: Names) -> Any | None:
     gone = tuple(inner for inner, outer in mixed.made if outer in hidden)
     factor = dataclasses.replace(
         mixed,
-        parts=tuple(marginalize(part, gone) for part in mixed.parts),
+        parts=tuple(marginalize(part, gone, rules) for part in mixed.parts),
         made=tuple(pair for pair, _ in kept),
         spaces=tuple(space for _, space in kept),
     )

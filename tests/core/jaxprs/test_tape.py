@@ -1,8 +1,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from gmdsl.core.jaxprs.tape import is_known, traced
+from gmdsl.core.jaxprs.tape import TooLargeError, is_known, traced
 
 
 def test_what_is_free_of_the_variables_is_computed_once_and_the_rest_are_steps():
@@ -52,3 +53,9 @@ def test_what_is_known_is_computed_by_one_program(compilations):
     assert [step.name for step in found.steps] == ["mul"]
     expected = np.exp(np.diag(np.arange(1.0, 6.0))).sum()
     np.testing.assert_allclose(found.run(found.steps, {found.inputs["x"]: 2.0}, found.output), 2 * expected, rtol=1e-5)
+
+
+def test_a_program_with_a_large_array_is_refused_before_anything_is_computed():
+    wide = lambda v: v["x"] + jnp.sum(jnp.zeros((10**6, 10**6)))  # noqa: E731
+    with pytest.raises(TooLargeError, match="an array of 1000000000000 numbers, more than 1000"):
+        traced(wide, {"x": jnp.zeros(())}, most=1000)

@@ -111,6 +111,84 @@ def test_too_many_states_whose_elements_mix_are_refused_with_the_numbers():
         gm.joint(n=dist.Poisson(3.0), x=lambda n: dist.Normal(n, 1.0)).marginalize("n")
 
 
+def test_labels_of_more_data_than_floats_count_are_refused_in_the_same_words(x64):
+    joined = gm.joint(k=dist.Bernoulli(0.5).expand([20_000]), x=lambda k: dist.Normal(jnp.sort(k).sum(), 1.0))
+    with pytest.raises(gm.SpecError, match=r"k have 2\^20000 joint states"):
+        joined.marginalize("k")
+    joined = gm.joint(k=dist.Categorical(P).expand([700]), x=lambda k: dist.Normal(jnp.prod(1.0 * k), 1.0))
+    with pytest.raises(gm.SpecError, match=r"a term joins 700 elements, 9.6e\+333 states"):
+        joined.marginalize("k")
+
+
+CENTRES, MIXED = np.array([[0.0, 1.0], [2.0, -1.0], [-2.0, 0.5]]), np.array([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]])
+KNOWN = {"m": gm.data(CENTRES), "s": gm.data(SD), "p": gm.data(MIXED)}
+VECTORS = [  # a child that is a vector, its value, and the log-density of each datum under each label
+    (
+        lambda m, z: dist.MultivariateNormal(m[z], jnp.array([[1.0, 0.3], [0.3, 2.0]])),
+        lambda rng, n: rng.normal(size=(n, 2)),
+        lambda y, k: stats.multivariate_normal(CENTRES[k], [[1.0, 0.3], [0.3, 2.0]]).logpdf(y),
+    ),
+    (
+        lambda s, z: dist.MultivariateNormal(jnp.zeros(2), scale_tril=s[z][:, None, None] * jnp.eye(2)),
+        lambda rng, n: rng.normal(size=(n, 2)),
+        lambda y, k: stats.multivariate_normal(np.zeros(2), SD[k] ** 2 * np.eye(2)).logpdf(y),
+    ),
+    (
+        lambda p, z: dist.Dirichlet(5.0 * p[z]),
+        lambda rng, n: rng.dirichlet([1.0, 1.0], size=n),
+        lambda y, k: stats.beta(5.0 * MIXED[k, 0], 5.0 * MIXED[k, 1]).logpdf(y[:, 0]),
+    ),
+    (
+        lambda p, z: dist.Multinomial(4, p[z]),
+        lambda rng, n: rng.multinomial(4, [0.5, 0.5], size=n),
+        lambda y, k: stats.binom(4, MIXED[k, 0]).logpmf(y[:, 0]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("child", "drawn", "truth"), VECTORS, ids=["mean", "covariance", "shares", "counts"])
+@pytest.mark.parametrize("count", [20, 700])
+def test_a_label_per_datum_of_vectors_is_summed_out_one_by_one(x64, child, drawn, truth, count):
+    y = drawn(np.random.default_rng(0), count)
+    model = gm.joint(**KNOWN, z=dist.Categorical(P).expand([count]), y=child).marginalize("z")
+    terms = np.stack([np.log(P[k]) + truth(y, k) for k in range(3)])
+    np.testing.assert_allclose(gm.compile(model).log_density({"y": y}), logsumexp(terms, axis=0).sum(), rtol=1e-9)
+
+
+def test_a_label_per_datum_of_many_replicas_of_a_vector_is_summed_out_one_by_one(x64):
+    y = np.random.default_rng(1).normal(size=(4, 20, 2))
+    child = lambda m, z: dist.MultivariateNormal(m[z], jnp.eye(2)).expand([4, 20])  # noqa: E731
+    model = gm.joint(**KNOWN, z=dist.Categorical(P).expand([20]), y=child).marginalize("z")
+    terms = [np.log(P[k]) + stats.multivariate_normal(CENTRES[k], np.eye(2)).logpdf(y).sum(0) for k in range(3)]
+    np.testing.assert_allclose(gm.compile(model).log_density({"y": y}), logsumexp(terms, axis=0).sum(), rtol=1e-9)
+
+
+DEGENERATE = {  # a parameter that some label puts on the border, and data that only the other label explains
+    "rate": (lambda z, r: dist.Poisson(z * r), [0, 3, 0, 1]),
+    "probability zero": (lambda z, r: dist.Binomial(5, z * r / 2.0), [0, 3, 0, 1]),
+    "probability one": (lambda z, r: dist.Binomial(5, 1.0 - z * r / 2.0), [5, 3, 5, 1]),
+    "logits": (lambda z, r: dist.Binomial(5, logits=jnp.log(z * r)), [0, 3, 0, 1]),
+    "scale": (lambda z, r: dist.Normal(0.0, z * r), [0.1, 3.0, 0.5, 1.0]),
+    "log-normal": (lambda z, r: dist.LogNormal(0.0, z * r), [0.1, 3.0, 0.5, 1.0]),
+    "concentration": (lambda z, r: dist.Gamma(z * r, 2.0), [0.1, 3.0, 0.5, 1.0]),
+    "range": (lambda z, r: dist.Uniform(0.0, 4.0 * z * r), [0.1, 3.0, 0.5, 1.0]),
+    "counts": (lambda z, r: dist.NegativeBinomial2(z * r, 2.0), [0, 3, 0, 1]),
+}
+
+
+@pytest.mark.parametrize("family", DEGENERATE)
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_label_without_mass_adds_nothing_to_the_score(x64, family, apart):
+    child, y = DEGENERATE[family]
+    label = dist.Bernoulli(0.4).expand([4]) if apart else dist.Bernoulli(0.4)
+    whole = child if apart else lambda z, r: child(z, r).expand([4])
+    density = gm.compile(gm.joint(r=dist.HalfNormal(1.0), z=label, y=whole).marginalize("z").condition(y=y))
+    value, score = density.log_density_and_score({"r": 0.9})
+    ahead, behind = (density.log_density({"r": 0.9 + step}) for step in (1e-6, -1e-6))
+    assert np.isfinite(value)
+    np.testing.assert_allclose(score["r"], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
 def test_nuts_samples_the_rest():
     model = gm.joint(
         mu=dist.Normal(0.0, 3.0),

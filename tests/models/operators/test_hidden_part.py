@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -39,8 +40,12 @@ def test_constants_and_inputs_stay_outside(x64):
     np.testing.assert_allclose(density.log_density({"x": 2.0}), stats.norm.logpdf(2.0, 1.0, np.sqrt(5.0)), rtol=1e-6)
 
 
-def test_a_support_that_moves_cannot_stay_below_a_hidden_variable():
-    model = gm.joint(k=dist.Bernoulli(0.5), x=lambda k: dist.Uniform(0.0, 1.0 + k))
+def test_a_support_that_moves_and_is_no_interval_cannot_stay_below_a_hidden_variable():
+    model = gm.joint(
+        k=dist.Bernoulli(0.5),
+        x=lambda k: dist.Multinomial(k + 1, jnp.ones(2) / 2, total_count_max=2),
+        y=lambda k: dist.Uniform(0.0, 1.0 + k),
+    )
     with pytest.raises(gm.SpecError, match="the bounds of x depend on other variables"):
         model.marginalize("k")
 

@@ -1,6 +1,6 @@
 """What is looked at, and what it means when it is wrong.
 
-Its function goes into `CHECKS` of `gmdsl/diagnose/check.py`.
+Used by `gm.check(tree, checks=[my_check])`; in the package it goes into `CHECKS` of `gmdsl/diagnose/check.py`.
 """
 
 from gmdsl.diagnose.examined import Examined

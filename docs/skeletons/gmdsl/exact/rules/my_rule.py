@@ -1,6 +1,6 @@
 r"""What is integrated out, and the equation: $\log p(x) = \log \sum_s p(x, s)$ over two states.
 
-Its name goes into `RULES` of `gmdsl/exact/choose.py`.
+Used by `model.marginalize("k", rules=[my_rule])`; in the package its name goes into `RULES` of `gmdsl/exact/choose.py`.
 """
 
 import jax.numpy as jnp
