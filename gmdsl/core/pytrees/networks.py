@@ -20,7 +20,7 @@ from gmdsl.core.pytrees.function import Function
 PARAMS = "params"  # the collection of linen's variables that is learned
 
 
-class Weighted(eqx.Module):
+class FunctionNetwork(eqx.Module):
     """A function with its first arguments: the arrays among them are weights.
 
     Attributes:
@@ -93,7 +93,7 @@ def as_module(node: str, value: Any) -> Any:
         owner = getattr(value.func, "__self__", None)
         if linen is not None and isinstance(owner, linen.Module):
             return _linen(node, owner, value)
-        return Weighted(Function(value.func), _arrays(value.args), _arrays(dict(value.keywords)))
+        return FunctionNetwork(Function(value.func), _arrays(value.args), _arrays(dict(value.keywords)))
     if linen is not None and isinstance(value, linen.Module):
         if value.scope is None:
             raise SpecError(

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 import gmdsl as gm
-from gmdsl.core.pytrees.networks import LinenNetwork, NnxNetwork, Weighted, as_module
+from gmdsl.core.pytrees.networks import FunctionNetwork, LinenNetwork, NnxNetwork, as_module
 from gmdsl.learning.learnable import learnable
 
 Partial = jax.tree_util.Partial
@@ -141,4 +141,4 @@ def test_other_things_stay_as_they_are():
         return x
 
     assert as_module("x", function) is function
-    assert isinstance(as_module("x", Partial(function)), Weighted)
+    assert isinstance(as_module("x", Partial(function)), FunctionNetwork)
