@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import eval_jaxpr
 
@@ -50,15 +51,21 @@ def lookups(
     >>> lookups(lambda v: v["a"][v["g"]].sum(), {"a": jnp.zeros(4)}, {"g": np.array([1, 4])})
     [Lookup(low=1, high=4, size=4, names=('g',))]
     """
-    return _lookups(function, point, known, stacked=False)
+    return lookups_of(traced(function, {**point, **known}, keep=True), known)
 
 
-def _lookups(function: Any, point: Mapping[str, Any], known: Mapping[str, Any], *, stacked: bool) -> list[Lookup]:
-    """The same; with `stacked`, known integers have an axis of steps that the function does not see."""
-    shown = {name: value[0] for name, value in known.items()} if stacked else known
-    tape = traced(function, {**point, **shown}, keep=True)
-    origins: dict[int, frozenset[str] | None] = {tape.inputs[name]: frozenset([name]) for name in known}
-    origins |= {tape.inputs[name]: None for name in point}
+def lookups_of(tape: Tape, known: Mapping[str, Any], *, stacked: bool = False) -> list[Lookup]:
+    """The same of a function that is traced already, without computing anything.
+
+    Args:
+        tape: the program; all of its operations are steps.
+        known: arrays of integers by name, some of the inputs.
+        stacked: whether they have an axis of steps that the program does not see.
+    """
+    known = {name: jnp.asarray(value, tape.avals[tape.inputs[name]].dtype) for name, value in known.items()}
+    origins: dict[int, frozenset[str] | None] = {
+        slot: frozenset([name]) if name in known else None for name, slot in tape.inputs.items()
+    }
     for step in tape.steps:
         above = [origins.get(slot, frozenset()) for slot in step.reads]
         from_known = None if None in above else frozenset[str]().union(*(found for found in above if found))
@@ -106,7 +113,7 @@ def _inside(step: Operation, tape: Tape, given: Mapping[int, Any], origins: Mapp
     if not known:
         return []
     run = lambda values: eval_jaxpr(jaxpr, constants, *(values[name] for name in names))[0]  # noqa: E731
-    found = _lookups(run, {name: aval for name, aval in inner.items() if name not in known}, known, stacked=True)
+    found = lookups_of(traced(run, inner, keep=True), known, stacked=True)
     made_of = dict(zip(names, (origins.get(slot) or () for slot in step.reads), strict=True))
     return [look._replace(names=tuple(sorted({o for name in look.names for o in made_of[name]}))) for look in found]
 

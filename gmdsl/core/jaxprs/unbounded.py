@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gmdsl.core.jaxprs.lookups import CLIP, counts_from_the_end, index_slots, lookup_mode
-from gmdsl.core.jaxprs.tape import traced
+from gmdsl.core.jaxprs.tape import Tape, traced
 
 KEPT = {
     *("add", "sub", "neg", "mul", "floor", "ceil", "round", "abs", "exp", "convert_element_type", "copy", "copy_p"),
@@ -34,7 +34,11 @@ def unbounded_lookups(
     >>> unbounded_lookups(lambda v: v["a"][v["k"]], {"a": jnp.zeros(4), "k": jnp.zeros((), int)}, ["k"])
     [('k', 4)]
     """
-    tape = traced(function, point, keep=True)
+    return unbounded_in(traced(function, point, keep=True), names)
+
+
+def unbounded_in(tape: Tape, names: Iterable[str]) -> list[tuple[str, int]]:
+    """The same of a function that is traced already; all of its operations are steps."""
     moving = set(tape.inputs.values())
     source = {tape.inputs[name]: name for name in names}
     found = []

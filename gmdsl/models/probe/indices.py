@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError
-from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor import Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
+from gmdsl.models.probe.traces import program_of
 from gmdsl.spaces.discrete import Integer
 from gmdsl.spaces.elementwise import Positive
 from gmdsl.spaces.space import Real, dtype_of
@@ -102,14 +102,13 @@ def check_unbounded(operation: str, model: FactorGraph) -> None:
     Raises:
         SpecError: names the node, the variable, the size of the axis and the fix.
     """
-    from gmdsl.core.jaxprs.unbounded import unbounded_lookups
+    from gmdsl.core.jaxprs.unbounded import unbounded_in
 
     endless = {name for name in model.free if _is_endless(model.spaces[name])}
     shapes = shapes_of(model)
     for factor in model.factors:
         names = [name for name in (*factor.parents, *factor.children) if name in endless]
-        run, arrays = _traceable(factor, shapes, {}) if names else (None, {})
-        for name, size in unbounded_lookups(run, arrays, names) if run else ():
+        for name, size in unbounded_in(program_of(factor, shapes), names) if names else ():
             where = factor.children[0] if len(factor.children) == 1 else factor.name
             raise SpecError(
                 f"{operation}: {name} has no end, and is an index in {where}, where the elements are 0 to {size - 1};"
@@ -131,23 +130,10 @@ def _filled(space: Any, number: int) -> Any:
 
 
 def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> "list[Lookup]":
-    from gmdsl.core.jaxprs.lookups import lookups
+    from gmdsl.core.jaxprs.lookups import lookups_of
 
-    return lookups(*_traceable(factor, shapes, known), known)
-
-
-def _traceable(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """A factor as a function of a dict of arrays, and what it reads beside what is known."""
-    read = {name: shapes[name] for name in (*factor.parents, *factor.children) if name in shapes and name not in known}
-    arrays = {name: shape for name, shape in read.items() if isinstance(shape, jax.ShapeDtypeStruct)}
-    numbers = {name: value for name, value in read.items() if name not in arrays}
-
-    def run(values: dict[str, Any]) -> Any:
-        if isinstance(factor, Deterministic):
-            return factor.evaluate({**numbers, **values})
-        return factor.log_density({**numbers, **values})
-
-    return run, arrays
+    tape = program_of(factor, shapes)
+    return lookups_of(tape, {name: value for name, value in known.items() if name in tape.inputs})
 
 
 def _describe(factor: Factor, lookup: "Lookup") -> str:
