@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -40,28 +41,36 @@ def _check(operation: str, model: FactorGraph, factor: Distributed) -> None:
     if any(isinstance(v, Tracer) for v in (value, *given.values())):
         return
 
+    def support(*parents: Any) -> Any:
+        return factor.distribution({**given, **dict(zip(moving, parents, strict=True))}).support
+
     def inside(*parents: Any) -> Any:
-        values = {**given, **dict(zip(moving, parents, strict=True))}
-        return factor.distribution(values).support(jnp.asarray(value))
+        return support(*parents)(jnp.asarray(value))
 
     arrays = [shapes[name] for name in moving]
     if moving and output_states(inside, arrays, ["moving"] * len(moving), lambda *_: "moving") is not CONSTANT:
         return
-    anywhere = [jnp.zeros(shape.shape, shape.dtype) for shape in arrays]  # the support is the same for all of them
-    ok = np.asarray(inside(*anywhere)) | np.isnan(np.asarray(value, float))
+    # The support is the same at all values of what moves; traced, as zero is no value of every parameter.
+    anywhere = [jnp.zeros(shape.shape, shape.dtype) for shape in arrays]
+    ok = np.asarray(jax.jit(inside)(*anywhere))
+    ok = ok | np.isnan(np.asarray(value, float)).reshape(*ok.shape, -1).any(-1)
     if not ok.all():
-        support = factor.distribution({**given, **dict(zip(moving, anywhere, strict=True))}).support
-        raise SpecError(f"{operation}: {_describe(factor, np.asarray(value), ok, support, list(given))}")
+        ends = jax.jit(lambda *parents: _ends(support(*parents)))(*anywhere)
+        raise SpecError(f"{operation}: {_describe(factor, np.asarray(value), ok, ends, list(given))}")
 
 
-def _describe(factor: Distributed, value: np.ndarray, ok: np.ndarray, support: Any, given: list[str]) -> str:
-    place = tuple(int(i) for i in np.argwhere(~ok)[0])
-    shown = f"{value[place]}" + (f" at {place}" if place else "")
+def _ends(support: Any) -> list[Any]:
+    """The lowest and the highest value of a support; None where it has none, or is no interval."""
     while hasattr(support, "base_constraint"):
         support = support.base_constraint
-    ends = [getattr(support, name, None) for name in ("lower_bound", "upper_bound")]
+    return [getattr(support, name, None) for name in ("lower_bound", "upper_bound")]
+
+
+def _describe(factor: Distributed, value: np.ndarray, ok: np.ndarray, ends: list[Any], given: list[str]) -> str:
+    place = tuple(int(i) for i in np.argwhere(~ok)[0])
+    shown = f"{value[place]}" + (f" at {place}" if place else "")
     limits = [
-        f"{word} {np.broadcast_to(np.asarray(end), value.shape)[place]:.6g}"
+        f"{word} {np.broadcast_to(np.asarray(end), ok.shape)[place]:.6g}"
         for word, end in zip(("from", "to"), ends, strict=True)
         if end is not None
     ]

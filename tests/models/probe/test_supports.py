@@ -35,3 +35,33 @@ def test_new_data_that_leave_observed_values_outside_are_refused():
     model = gm.joint(b=gm.data(3.0), a=dist.Normal(0.0, 1.0), x=lambda b: dist.Uniform(0.0, b)).condition(x=2.0)
     with pytest.raises(gm.SpecError, match=r"with_data\(...\): 2.0 lies outside the support of x"):
         gm.compile(model).with_data(b=1.0)
+
+
+POSITIVE = {"a": dist.Exponential(1.0), "b": dist.Exponential(1.0)}
+LABELS = {"z": dist.Normal(0.0, 1.0).expand([3])}
+COUNTS = np.array([5, 3])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "y", "observed", "outside"),
+    [
+        (POSITIVE, lambda n, a, b: dist.Binomial(n, a / (a + b)), [4, 1], [9, 1]),
+        (POSITIVE, lambda n, a, b: dist.BetaBinomial(a, b, n), [4, 3], [4, 5]),
+        (POSITIVE, lambda n, a, b: gm.truncated(dist.Normal(0.0, a), high=1.0 * n), [4.0, 3.0], [9.0, 1.0]),
+        (POSITIVE, lambda n, a, b: dist.Pareto(1.0 * n, a), [6.0, 4.0], [6.0, 1.0]),
+        (
+            LABELS,
+            lambda n, z: dist.Multinomial(n, logits=z, total_count_max=5),
+            [[5, 0, 0], [1, 1, 1]],
+            [[9, 0, 0]] * 2,
+        ),
+    ],
+)
+def test_parameters_that_zero_does_not_suit_are_no_obstacle(nodes, y, observed, outside):
+    """The support is looked at for any value of the parents, of which zero may be none."""
+    model = gm.joint(n=gm.data(COUNTS), y=y, **nodes)
+    posterior = model.condition(y=observed)
+    point = {name: np.full(posterior.spaces[name].shape, 0.7) for name in nodes}
+    assert np.isfinite(float(gm.compile(posterior).log_density(point)))
+    with pytest.raises(gm.SpecError, match="lies outside the support of y"):
+        model.condition(y=outside)
