@@ -248,3 +248,24 @@ def test_data_that_are_no_rows_are_named(x64):
     model = gm.joint(x=gm.data(OLD), scale=gm.data(1.0), a=dist.Normal(0, 1), y=y).condition(y=Y)
     with pytest.raises(gm.SpecError, match="'scale': ...}.: shape .. at the new rows"):
         predicted(model, {"x": NEW, "scale": 2.0}, a=0.0)
+
+
+def test_a_hidden_path_goes_on_from_its_draws_and_outcomes_follow_it(x64):
+    model = gm.joint(
+        t=gm.data(np.arange(3.0)),
+        level=gm.scan(lambda before, t: dist.StudentT(30.0, before, 0.5), first=dist.Normal(0.0, 1.0), each=["t"]),
+        y=lambda level: dist.Normal(level, 0.1),
+    ).condition(y=[0.0, 1.0, 2.0])
+    ends = np.repeat([2.0, -3.0], 2000)
+    level = np.stack([0.0 * ends, 1.0 + 0.0 * ends, ends], -1)
+    data = {"t": [3.0, 4.0]}
+    found = gm.predict(tree_of(level=level), model, data=data)["predictions"]
+    moves = found["level"].values[0] - ends[:, None]
+    agrees(moves, np.zeros(2), 0.25 * 30 / 28 * np.array([[1.0, 1.0], [1.0, 2.0]]), 5.5)
+    noise = (found["y"].values - found["level"].values)[0]
+    agrees(noise, np.zeros(2), 0.01 * np.eye(2))
+
+
+def test_a_process_that_was_integrated_out_is_refused_by_name(x64):
+    with pytest.raises(gm.SpecError, match="cannot be built anew"):
+        predicted(latent().marginalize("f"), {"x": NEW}, length=1.3)
