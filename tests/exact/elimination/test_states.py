@@ -37,7 +37,7 @@ SPACES = {"a": Categorical(3, 4), "b": Binary(2)}
 def test_probabilities_and_the_best_state_of_a_graph_with_loops(x64, monkeypatch, all_listed):
     if all_listed:
         monkeypatch.setattr(module, "planned", lambda *_: "no plan")
-    found = states(jax.random.key(0), loop, SPACES)
+    found = jax.jit(lambda key: states(key, loop, SPACES))(jax.random.key(0))
     a, b, chances = listed()
     for name, value, count in (("a", a, 3), ("b", b, 2)):
         exact = np.stack([chances @ (value == k) for k in range(count)], -1)

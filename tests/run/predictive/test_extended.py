@@ -48,6 +48,14 @@ def test_what_cannot_be_extended_is_refused(tree):
         gm.predict(tree, groups(), data={**rows, "names": np.array([1.0, 0.0, 2.0])}, extend=["a"])
 
 
+def test_a_label_of_no_group_is_refused_unless_new_groups_are_declared(tree):
+    with pytest.raises(gm.SpecError, match="g gives the index 2 in y, where the elements are 0 to 1"):
+        gm.predict(tree, groups(), data={"g": [1, 2]})
+    with pytest.raises(gm.SpecError, match="g gives the index 3 in y, where the elements are 0 to 2"):
+        gm.predict(tree, groups(), data={"names": np.arange(3.0), "g": [1, 3]}, extend=["a"])
+    gm.predict(tree, groups(), data={"names": np.arange(4.0), "g": [1, 3]}, extend=["a"])
+
+
 def test_a_vector_of_outcomes_per_row_is_drawn_at_new_rows():
     model = gm.joint(
         x=gm.data([0.0, 1.0]),
