@@ -69,8 +69,7 @@ def states(
         return eliminated([*parts, *more], plan, cards)
 
     zero = {card: jnp.zeros((len(_of_card(cards, card)), card)) for card in sorted(set(cards))}
-    slopes = jax.grad(log_sum)(zero)
-    chances = {v: row for card, rows in slopes.items() for v, row in zip(_of_card(cards, card), rows, strict=True)}
+    chances = jax.grad(log_sum)(zero)
     sums: list[Joint] = []
     eliminated(parts, plan, cards, kept=sums)
     largest: list[Joint] = []
@@ -107,12 +106,12 @@ def _named(spaces: Mapping[str, Space], numbers: Array) -> dict[str, Array]:
 
 
 def _probabilities(spaces: Mapping[str, Space], chances: Mapping[int, Array]) -> dict[str, Array]:
-    found, start = {}, 0
+    """Probabilities by name from those of all elements with as many values, row by row."""
+    found, starts = {}, dict.fromkeys(chances, 0)
     for name, space in spaces.items():
-        stop = start + int(np.prod(space.shape))
-        rows = [chances[v] for v in range(start, stop)]
-        found[name] = jnp.stack(rows).reshape(*space.shape, space.cardinality)
-        start = stop
+        card = space.cardinality or 1
+        start, starts[card] = starts[card], starts[card] + int(np.prod(space.shape))
+        found[name] = chances[card][start : starts[card]].reshape(*space.shape, card)
     return found
 
 

@@ -109,7 +109,7 @@ def _summed_out(model: Model) -> dict[str, Space]:
                 f" {', '.join(inner.hidden)}, so its states have no probabilities. Take the model without them."  # ty: ignore
             )
         if _discrete(factor):
-            for name in factor.hidden:  # ty: ignore[unresolved-attribute]
+            for name in factor.hidden:  # ty: ignore[missing-attribute]
                 if name in found or name in model.spaces:
                     raise SpecError(f"recover(...): two variables are called {name}. Rename one before .marginalize.")
                 found[name] = _part(factor).spaces[name]
