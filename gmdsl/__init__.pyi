@@ -83,6 +83,7 @@ from .run.populations.log_z import log_z as log_z
 from .run.predictive.log_likelihood import log_likelihood as log_likelihood
 from .run.predictive.predict import predict as predict
 from .run.predictive.predict import sample_prior as sample_prior
+from .run.predictive.recover import recover as recover
 from .run.resume import resume as resume
 from .run.sample import sample as sample
 from .run.training import Fit as Fit

@@ -25,7 +25,7 @@ def as_tree(model: Model, groups: dict[str, dict[str, np.ndarray]], attrs: dict[
     described, basic = ("posterior", "sample_stats", "log_likelihood"), attributes()
     dims, coords = dict(model.dims), dict(model.coords)
     sampled = ("posterior", "sample_stats", "prior", "prior_predictive", "posterior_predictive", "log_likelihood",
-               "predictions")  # fmt: skip
+               "predictions", "recovered")  # fmt: skip
     children = {}
     for group, arrays in groups.items():
         if not arrays:

@@ -9,7 +9,7 @@ Reference:
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +20,18 @@ from gmdsl.exact.elimination.order import EliminationOrder, elimination_order
 from gmdsl.exact.elimination.tables import Scope, Sketch, Tables, cards_of, sketched, tables
 from gmdsl.exact.elimination.tabulation import MOST_ENTRIES, Cards
 from gmdsl.spaces.space import Space
+
+
+class Joint(NamedTuple):
+    """Tables of some variables that are summed out together.
+
+    Attributes:
+        members: pairs (variable, its neighbours), one for each table.
+        array: axes (table, first neighbour, ..., the variable).
+    """
+
+    members: list[tuple[int, Scope]]
+    array: Array
 
 
 def planned(
@@ -57,8 +69,22 @@ def log_sum_exp(
     return constant + eliminated(parts, plan, cards_of(spaces))
 
 
-def eliminated(parts: list[Tables], plan: EliminationOrder, cards: Cards) -> Float[Array, ""]:
-    """The logarithm of the sum over all states of the exponential of a sum of tables."""
+def eliminated(
+    parts: list[Tables],
+    plan: EliminationOrder,
+    cards: Cards,
+    reduce: Callable[[Array], Array] = safe_logsumexp,
+    kept: list[Joint] | None = None,
+) -> Float[Array, ""]:
+    """The logarithm of the sum over all states of the exponential of a sum of tables.
+
+    Args:
+        parts: the tables.
+        plan: in which order variables are summed out.
+        cards: how many values each variable has.
+        reduce: what is done along the last axis: the sum, or the largest entry.
+        kept: a list that takes up the joint tables, in the order in which they are reduced.
+    """
     live: dict[int, list[tuple[int, int]]] = {}  # where each variable is read: (array, row)
     arrays: list[Tables] = []
     constant = jnp.zeros(())
@@ -70,7 +96,9 @@ def eliminated(parts: list[Tables], plan: EliminationOrder, cards: Cards) -> Flo
             alike.setdefault((*(cards[n] for n in around), cards[v]), []).append((v, around))
         for shape, members in alike.items():
             joint = _joint(shape, members, arrays, live)
-            rest = Tables([around for _, around in members], safe_logsumexp(joint))
+            if kept is not None:
+                kept.append(Joint(members, joint))
+            rest = Tables([around for _, around in members], reduce(joint))
             constant = constant + _add_tables(rest, arrays, live)
     return constant
 

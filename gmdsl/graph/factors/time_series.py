@@ -146,22 +146,36 @@ class Scan(Declared):
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         return {self.child: repeated(lambda key: self._path(key, values), key, shape)}
 
-    def _path(self, key: Array, values: Values) -> Array:
+    def draw_after(self, key: Array, values: Values, before: Array) -> Array:
+        """A path whose first values are known; the others are drawn step by step.
+
+        Args:
+            key: of the draw.
+            values: the parents.
+            before: the known values, at most as many as there are steps.
+        """
+        return self._path(key, values, before)
+
+    def _path(self, key: Array, values: Values, before: Array | None = None) -> Array:
         """One path, step by step."""
         key_first, key_rest = jax.random.split(key)
         first = self.steps.start(values).sample(key_first)
+        first = first if before is None else jnp.asarray(before[0], first.dtype)
+        rest = jnp.zeros((0, *first.shape), first.dtype) if before is None else before[1:]
+        forced = jnp.zeros((self.length - 1, *first.shape), first.dtype).at[: len(rest)].set(rest)
 
         def advance(state: Any, now: Any) -> tuple[Any, Array]:
             previous, carry = state
-            step_key, rows = now
+            step_key, rows, number, there = now
             carry, distribution = self.steps.following(previous, carry, values, rows)
-            value = jnp.asarray(distribution.sample(step_key), first.dtype)
+            value = jnp.where(number < len(rest), there, jnp.asarray(distribution.sample(step_key), first.dtype))
             return (value, carry), value
 
         keys = jax.random.split(key_rest, self.length - 1)
         start = (first, self.steps.start_carry(values))
-        _, rest = jax.lax.scan(advance, start, (keys, self.steps.rows(values)), length=self.length - 1)
-        return jnp.concatenate([first[None], rest])
+        steps = (keys, self.steps.rows(values), jnp.arange(self.length - 1), forced)
+        _, path = jax.lax.scan(advance, start, steps, length=self.length - 1)
+        return jnp.concatenate([first[None], path])
 
     def rename(self, names: Mapping[str, str]) -> "Scan":
         child = names.get(self.child, self.child)

@@ -48,36 +48,29 @@ def check_extended(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
         _check_data(operation, fresh, model, maker.parents_of(name, any_point(model)), old[grown[0]])
 
 
-def check_independent(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
-    """Refuses variables whose new elements depend on old ones, as those of a Gaussian process do.
+def dependent(fresh: Model, model: Model, names: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...]:
+    """Variables whose elements at the new rows depend on those at the old ones, as those of a Gaussian process do.
 
     Args:
         fresh: the model at the new data.
         model: the model that was sampled.
-        names: the variables that are drawn anew.
-
-    Raises:
-        SpecError: names the variable and the way out.
+        names: the variables to look at.
+        given: data that have new values; their rows are new ones even where they are equal.
     """
-    changed = tuple(n for n, value in fresh.data.items() if not np.array_equal(value, model.data[n]))
-    reads = reads_of(model, changed)
-    for name in names:
-        maker = next((factor for factor in fresh.factors if name in factor.children), None)
-        old, new = model.spaces[name].shape, fresh.spaces[name].shape
-        rank = None if maker is None else _batch_rank(fresh, maker, name)
-        if maker is not None and rank is not None:
-            axes = range(rank, len(new))
-            rows = [np.shape(fresh.data[n])[:1] for n in changed if reads_of(model, (n,)) & set(maker.parents)]
-            together = any(old[axis] != new[axis] or (new[axis],) in rows for axis in axes)
-        else:
-            together = isinstance(maker, Scan) and (old != new or bool(reads & set(maker.parents)))
-        if together:
-            raise SpecError(
-                f"predict(data=...): the elements of {name} depend on each other, so those at the new rows depend on"
-                " what was observed at the old ones, which would be ignored. Declare the model with old and new rows"
-                f' together, observe {name} with NaN at the new ones, .condition(..., missing="marginalise"), and'
-                " gm.predict imputes them given the others."
-            )
+    reads = reads_of(model, given)
+    return tuple(name for name in names if _depends(fresh, model, name, given, reads))
+
+
+def _depends(fresh: Model, model: Model, name: str, given: tuple[str, ...], reads: set[str]) -> bool:
+    maker = next((factor for factor in fresh.factors if name in factor.children), None)
+    old, new = model.spaces[name].shape, fresh.spaces[name].shape
+    rank = None if maker is None else _batch_rank(fresh, maker, name)
+    if maker is None or rank is None:
+        return isinstance(maker, Scan) and (old != new or bool(reads & set(maker.parents)))
+    sizes = [np.shape(fresh.data[n])[:1] for n in given if n in fresh.data]
+    read = [bool(reads_of(model, (n,)) & set(maker.parents)) for n in given if n in fresh.data]
+    rows = [size for size, above in zip(sizes, read, strict=True) if above]
+    return any(old[axis] != new[axis] or (new[axis],) in rows for axis in range(rank, len(new)))
 
 
 def joined(old: np.ndarray, anew: Any) -> np.ndarray:

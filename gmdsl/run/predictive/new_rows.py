@@ -20,7 +20,8 @@ from gmdsl.models.declare.coords import labels_of
 from gmdsl.models.model import Model
 from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.results.tree import as_tree, attributes
-from gmdsl.run.predictive.extended import any_point, check_extended, check_independent, joined
+from gmdsl.run.predictive.extended import any_point, check_extended, dependent, joined
+from gmdsl.run.predictive.given_old_rows import check_continued, new_elements, stacked
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
 
 
@@ -40,10 +41,12 @@ def predictions(
     drawn = tuple(name for name in model.observed if name not in data)
     check_drawn("predict", fresh, (*drawn, *resample))
     free, shape = posterior_points("predict", tree, model)
-    _check_upstream(fresh, model, tuple(name for name in model.free if name not in (*resample, *extend)))
-    check_independent(fresh, model, (*drawn, *resample))
-    for name in free:
-        if name not in (*resample, *extend) and fresh.spaces[name].shape != model.spaces[name].shape:
+    kept = tuple(name for name in model.free if name not in (*resample, *extend))
+    together = dependent(fresh, model, (*drawn, *kept, *resample), tuple(data))
+    kept = tuple(name for name in kept if name not in together)
+    _check_upstream(fresh, model, kept)
+    for name in kept:
+        if fresh.spaces[name].shape != model.spaces[name].shape:
             raise SpecError(
                 f"predict(data=...): {name} has shape {fresh.spaces[name].shape} at the new data, but its draws have"
                 f" {model.spaces[name].shape}. Keep that size, draw all of it anew by resample=[{name!r}], or what was"
@@ -51,13 +54,19 @@ def predictions(
             )
     fresh = dataclasses.replace(fresh, coords=_coords(fresh, model, coords))
     keys = jax.random.split(seed_key("predict", seed), shape[0] * shape[1])
-    kept = {name: value for name, value in free.items() if name not in (*resample, *extend)}
-    if extend:
-        anew = completed(Interned.of(fresh), (), keys, kept, False)
-        kept |= {name: joined(free[name], anew[name]) for name in extend}
-    values = completed(Interned.of(fresh), (), keys, kept, False)
+    have = {name: free[name] for name in kept}
+    if together:
+        joint = stacked(model, data, extend)
+        check_continued(joint, model, together, resample)
+        have |= new_elements(joint, model, keys, free, together, resample, extend)
+    elif extend:
+        anew = completed(Interned.of(fresh), (), keys, have, False)
+        have |= {name: joined(free[name], anew[name]) for name in extend}
+    values = completed(Interned.of(fresh), (), keys, have, False)
     check_domains("predict(data=...)", fresh, values, 1)
-    names = [name for name, _ in fresh.declared if name in {*drawn, *resample, *extend, *fresh.deterministic}]
+    names = [
+        name for name, _ in fresh.declared if name in {*drawn, *together, *resample, *extend, *fresh.deterministic}
+    ]
     found = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in names}
     rows = {name: np.array(value) for name, value in {**fresh.data, **fresh.observed}.items()}
     groups = {"predictions": found, "predictions_constant_data": rows}

@@ -74,7 +74,9 @@ def predict(
     missing, imputations, drawn given the rest of its vector.
 
     With `data` the model is declared anew on other rows, of any number, and observed variables are drawn there,
-    `predictions`; what is computed from the new rows is added.
+    `predictions`; what is computed from the new rows is added. Elements that depend on those at the old rows, of a
+    multivariate normal with one element per row or of a path of `gm.scan`, are drawn given the old ones, observed or
+    drawn; new rows of a path are later times.
 
     Args:
         tree: the result of `gm.sample` on this model.

@@ -48,39 +48,12 @@ def test_what_cannot_be_extended_is_refused(tree):
         gm.predict(tree, groups(), data={**rows, "names": np.array([1.0, 0.0, 2.0])}, extend=["a"])
 
 
-def kernel(x):
-    return jnp.exp(-0.5 * (x[:, None] - x[None, :]) ** 2) + 1e-2 * jnp.eye(len(x))
-
-
-def process():
-    return gm.joint(
-        x=gm.data([0.0, 1.0, 2.0]),
-        m=dist.Normal(0.0, 1.0),
-        y=lambda x, m: dist.MultivariateNormal(m * jnp.ones(len(x)), covariance_matrix=kernel(x)),
-    ).condition(y=[1.0, 1.2, 0.8])
-
-
-@pytest.mark.parametrize("x", [[3.0, 4.0], [3.0, 4.0, 5.0]])
-def test_a_process_at_new_rows_does_not_ignore_the_old_ones(x):
-    run = gm.sample(process(), gm.NUTS(), draws=20, warmup=20, progress=False)
-    with pytest.raises(gm.SpecError, match=r'the elements of y depend on each other.*missing="marginalise"'):
-        gm.predict(run, process(), data={"x": x})
-
-
-def test_the_way_out_conditions_on_the_old_rows(x64):
-    x, y = jnp.array([0.0, 1.0, 2.0, 1.5]), np.array([1.0, 1.2, 0.8, np.nan])
-    model = gm.joint(
-        x=gm.data(x),
-        m=dist.Normal(0.0, 1e-3),
-        y=lambda m, x: dist.MultivariateNormal(m * jnp.ones(4), covariance_matrix=kernel(x)),
-    )
-    model = model.condition(y=y, missing="marginalise")
-    run = gm.sample(model, gm.NUTS(), draws=2000, warmup=300, progress=False)
-    drawn = gm.predict(run, model)["posterior_predictive"]["y"].values[..., 3].ravel()
-    whole = np.asarray(kernel(x))
-    weights = np.linalg.solve(whole[:3, :3], whole[:3, 3])
-    mean, variance = weights @ y[:3], whole[3, 3] - weights @ whole[:3, 3]
-    assert abs(drawn.mean() - mean) < 4.5 * np.sqrt(variance / len(drawn)) + 1e-3
+def test_a_label_of_no_group_is_refused_unless_new_groups_are_declared(tree):
+    with pytest.raises(gm.SpecError, match="g gives the index 2 in y, where the elements are 0 to 1"):
+        gm.predict(tree, groups(), data={"g": [1, 2]})
+    with pytest.raises(gm.SpecError, match="g gives the index 3 in y, where the elements are 0 to 2"):
+        gm.predict(tree, groups(), data={"names": np.arange(3.0), "g": [1, 3]}, extend=["a"])
+    gm.predict(tree, groups(), data={"names": np.arange(4.0), "g": [1, 3]}, extend=["a"])
 
 
 def test_a_vector_of_outcomes_per_row_is_drawn_at_new_rows():
@@ -96,14 +69,3 @@ def test_a_vector_of_outcomes_per_row_is_drawn_at_new_rows():
     assert noise.shape == (4, 200, 4, 3)
     assert abs(noise.mean()) < 4.0 / np.sqrt(9600)  # false alarms of the two: 1e-4
     assert abs(noise.var() - 1.0) < 4.0 * np.sqrt(2.0 / 9600)
-
-
-def test_a_path_at_new_rows_is_refused():
-    model = gm.joint(
-        u=gm.data(np.zeros(3)),
-        phi=dist.Normal(0.0, 0.5),
-        y=gm.scan(lambda b, u, phi: dist.Normal(phi * b + u, 1.0), first=dist.Normal(0.0, 1.0), each=["u"]),
-    ).condition(y=[0.0, 1.0, 2.0])
-    run = gm.sample(model, gm.NUTS(), draws=20, warmup=20, progress=False)
-    with pytest.raises(gm.SpecError, match="the elements of y depend on each other"):
-        gm.predict(run, model, data={"u": np.ones(2)})
