@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 import gmdsl as gm
+from gmdsl.learning.objective import Batch
 
 BATCH, STEPS, PAIRS, SIDE = 128, 20, 7, 8
 EVEN, HALF = {"padding": 1}, {"padding": 1, "stride": 2}
@@ -48,10 +49,10 @@ NETS = {
 def by_hand(model, x, objective, optimizer):
     """One compiled step, called from Python."""
 
-    @jax.jit
+    @eqx.filter_jit
     def step(model, state, key):
         key_batch, key_loss = jax.random.split(key)
-        batch = gm.Batch({"x": x[jax.random.choice(key_batch, len(x), (BATCH,), replace=False)]})
+        batch = Batch({"x": x[jax.random.choice(key_batch, len(x), (BATCH,), replace=False)]})
         (value, _), slope = eqx.filter_value_and_grad(
             lambda model: objective.loss(key_loss, model, batch, None), has_aux=True
         )(model)
