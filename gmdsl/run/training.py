@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gmdsl.compiler.rewrites.convolution_layouts import with_fast_convolutions
 from gmdsl.core.errors import FitError, SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.core.pytrees.partition import Skeleton, strip
@@ -115,11 +116,13 @@ def train_block(
         objective = trainer.objective.value
         return checked_returns(objective, objective.loss(key, trainer.model(moving, still), batch, state), state)
 
+    slopes = with_fast_convolutions(jax.value_and_grad(loss, has_aux=True))
+
     def step(index: jax.Array, carry: Any) -> Any:
         moving, optimizer_state, state, averaged = carry
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, first + index))
         batch = _batch(key_batch, data, trainer.batch_size)
-        (value, (state, metrics)), slope = jax.value_and_grad(loss, has_aux=True)(moving, key_loss, batch, state)
+        (value, (state, metrics)), slope = slopes(moving, key_loss, batch, state)
         updates, optimizer_state = update(slope, optimizer_state, moving)
         moving = optax.apply_updates(moving, updates)
         if trainer.average is not None:

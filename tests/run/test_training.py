@@ -1,3 +1,7 @@
+import re
+
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -120,3 +124,49 @@ def test_a_batch_knows_which_data_it_holds():
     assert (fit.history["off"] == 0.0).all()
     whole = gm.fit(model, {"x": X}, Which(), steps=5, progress=False)
     assert (whole.history["counts"][-1] == 5).all()
+
+
+class Blur(eqx.Module):
+    """A network of convolutions: strided, transposed and plain ones."""
+
+    down: eqx.nn.Conv2d
+    up: eqx.nn.ConvTranspose2d
+    last: eqx.nn.Conv2d
+
+    def __init__(self):
+        keys = jax.random.split(jax.random.key(0), 3)
+        self.down = eqx.nn.Conv2d(1, 4, 3, stride=2, padding=1, key=keys[0])
+        self.up = eqx.nn.ConvTranspose2d(4, 4, 4, stride=2, padding=1, key=keys[1])
+        self.last = eqx.nn.Conv2d(4, 1, 3, padding=1, key=keys[2])
+
+    def __call__(self, x, level):
+        return self.last(jnp.tanh(self.up(jnp.tanh(self.down(x.reshape(1, 8, 8)) + level)))).reshape(-1)
+
+
+def of_images():
+    data = {"x": np.random.default_rng(0).normal(size=(40, 64)).astype("float32")}
+    return gm.score_model(gm.VP(), Blur(), x=gm.Real(64)), data, gm.DenoisingScoreMatching()
+
+
+def test_a_fit_of_convolutions_is_the_same_in_either_order_of_their_axes(monkeypatch):
+    def losses():
+        fitting.train_block.clear_cache()
+        return gm.fit(*of_images(), steps=20, batch_size=16, progress=False).history["loss"]
+
+    ours = losses()
+    monkeypatch.setattr(fitting, "with_fast_convolutions", lambda function: function)
+    as_written = losses()
+    fitting.train_block.clear_cache()
+    np.testing.assert_allclose(ours, as_written, rtol=1e-4)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the order is that of XLA's CPU code")
+def test_every_convolution_of_the_steps_has_the_order_that_is_fast_inside_a_loop():
+    model, data, objective = of_images()
+    trainer, moving, still = fitting.make_trainer(model, objective, None, 16, None)
+    data, key = {"x": jnp.asarray(data["x"])}, jax.random.key(0)
+    carry = fitting._start(trainer, still, data, key, moving)
+    program = fitting.train_block.lower(trainer, still, data, key, carry, jnp.int32(0), jnp.int32(1)).as_text()
+    orders = re.findall(r"dim_numbers = (\S+, .*?->\[.*?\])", program)
+    assert len(orders) == 8  # the convolutions, their slopes in the kernel, and in the image but for the first
+    assert set(orders) == {"[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"}

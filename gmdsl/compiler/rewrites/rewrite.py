@@ -27,11 +27,32 @@ def rewritten(function: Callable[[Any], Any], rules: Mapping[str, Rule]) -> Call
         rules: by name of the primitive, of one result each.
     """
 
+    def apply(eqn: Any, given: list[Any]) -> list[Any]:
+        rule, called = rules.get(eqn.primitive.name), _called(eqn)
+        result = None if rule is None else rule(eqn, given)
+        if result is not None:
+            return [result]
+        return (
+            bound(eqn, given) if called is None or not _found(called.jaxpr, rules) else evaluate(called, given, apply)
+        )
+
     def other(x: Array) -> Any:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(x)
-        return jax.tree.unflatten(jax.tree.structure(shape), _evaluate(closed, [x], rules))
+        return jax.tree.unflatten(jax.tree.structure(shape), evaluate(closed, [x], apply))
 
     return other
+
+
+def evaluate(closed: Any, arguments: list[Any], apply: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+    """The values of a program, equation by equation; `apply` gives the results of one at its operands."""
+    jaxpr = getattr(closed, "jaxpr", closed)
+    values: dict[Any, Any] = dict(zip(jaxpr.constvars, getattr(closed, "consts", ()), strict=True))
+    values |= dict(zip(jaxpr.invars, arguments, strict=True))
+    read = lambda atom: atom.val if isinstance(atom, core.Literal) else values[atom]  # noqa: E731
+    for eqn in jaxpr.eqns:
+        made = apply(eqn, [read(atom) for atom in eqn.invars])
+        values |= dict(zip(eqn.outvars, made, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
 
 
 def _found(jaxpr: Any, rules: Mapping[str, Rule]) -> bool:
@@ -43,23 +64,3 @@ def _found(jaxpr: Any, rules: Mapping[str, Rule]) -> bool:
 def _called(eqn: Any) -> Any:
     """The program that an equation merely calls; None for all others."""
     return eqn.params.get("jaxpr") if eqn.primitive.name in PLAIN_CALLS else None
-
-
-def _evaluate(closed: Any, arguments: list[Any], rules: Mapping[str, Rule]) -> list[Any]:
-    """The values of a program, equation by equation."""
-    jaxpr = closed.jaxpr
-    values: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    values |= dict(zip(jaxpr.invars, arguments, strict=True))
-    read = lambda atom: atom.val if isinstance(atom, core.Literal) else values[atom]  # noqa: E731
-    for eqn in jaxpr.eqns:
-        given, called = [read(atom) for atom in eqn.invars], _called(eqn)
-        rule = rules.get(eqn.primitive.name)
-        result = None if rule is None else rule(eqn, given)
-        if result is not None:
-            made = [result]
-        elif called is not None and _found(called.jaxpr, rules):
-            made = _evaluate(called, given, rules)
-        else:
-            made = bound(eqn, given)
-        values |= dict(zip(eqn.outvars, made, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]

@@ -1,0 +1,86 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gmdsl.compiler.rewrites import convolution_layouts
+from gmdsl.compiler.rewrites.convolution_layouts import in_fast_order, with_fast_convolutions
+from gmdsl.compiler.rewrites.throughout import rewritten_throughout
+from tests.compiler.rewrites.test_convolutions import LAYOUTS
+
+FAST = {
+    1: "[b, 0, f]x[0, i, o]->[b, 0, f]",
+    2: "[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]",
+    3: "[b, 0, 1, 2, f]x[0, 1, 2, i, o]->[b, 0, 1, 2, f]",
+}
+cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the order is that of XLA's CPU code")
+
+
+def orders(function, *given):
+    """The orders of axes of all convolutions of a program."""
+    return re.findall(r"dim_numbers = (\S+, .*?->\[.*?\])", jax.jit(function).lower(*given).as_text())
+
+
+def convolved(layout, **settings):
+    axes = len(layout[0]) - 2
+    settings = {"window_strides": (1,) * axes, "padding": "SAME", **settings}
+    return lambda x, w: jax.lax.conv_general_dilated(x, w, dimension_numbers=layout, **settings)
+
+
+def random(*shapes, dtype="float32"):
+    rng = np.random.default_rng(0)
+    return [jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes]
+
+
+VOLUME = (("NCDHW", "OIDHW", "NCDHW"), (2, 3, 5, 4, 6), (5, 3, 3, 2, 3))
+
+
+@cpu
+@pytest.mark.parametrize(("layout", "image", "kernel"), [*LAYOUTS, VOLUME], ids=str)
+@pytest.mark.parametrize(("stride", "spread"), [(1, 1), (2, 1), (1, 2)])
+def test_value_and_slopes_are_the_same_and_every_convolution_has_the_fast_order(layout, image, kernel, stride, spread):
+    axes = len(image) - 2
+    convolution = convolved(
+        layout, window_strides=(stride,) * axes, padding=[(1, 2)] * axes, lhs_dilation=(spread,) * axes
+    )
+    x, w = random(image, kernel)
+
+    def function(x, w):
+        made = jnp.tanh(convolution(x, w))
+        return jnp.sum(made * jnp.cos(jnp.arange(made.size)).reshape(made.shape))
+
+    slopes = jax.value_and_grad(function, argnums=(0, 1))
+    ours, loop = with_fast_convolutions(slopes), lambda f: lambda *a: jax.lax.map(lambda _: f(*a), jnp.arange(2))
+    for got, wanted in zip(jax.tree.leaves(ours(x, w)), jax.tree.leaves(slopes(x, w)), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-4)
+    assert set(orders(loop(ours), x, w)) == {FAST[axes]}
+
+
+@cpu
+@pytest.mark.parametrize(
+    ("settings", "dtype", "kernel"),
+    [
+        ({"feature_group_count": 2}, "float32", (4, 2, 3, 3)),
+        ({"batch_group_count": 2}, "float32", (4, 4, 3, 3)),
+        ({}, "float64", (4, 4, 3, 3)),
+    ],
+)
+def test_grouped_ones_and_other_numbers_stay_as_they_are(settings, dtype, kernel, x64):
+    function = convolved(("NCHW", "OIHW", "NCHW"), **settings)
+    given = random((2, 4, 6, 6), kernel, dtype=dtype)
+    traced = jax.make_jaxpr(with_fast_convolutions(function))(*given)
+    assert [eqn.primitive.name for eqn in traced.eqns] == ["conv_general_dilated"]
+
+
+def test_one_in_the_fast_order_is_not_transposed():
+    function = convolved(("NHWC", "HWIO", "NHWC"))
+    given = random((2, 6, 6, 3), (3, 3, 3, 4))
+    traced = jax.make_jaxpr(rewritten_throughout(function, {"conv_general_dilated": in_fast_order}))(*given)
+    assert [eqn.primitive.name for eqn in traced.eqns] == ["conv_general_dilated"]
+
+
+def test_elsewhere_than_on_a_cpu_the_function_is_the_same(monkeypatch):
+    monkeypatch.setattr(convolution_layouts.jax, "default_backend", lambda: "gpu")
+    assert with_fast_convolutions(jnp.sin) is jnp.sin
