@@ -137,11 +137,13 @@ def _per_row(family: Noised, given: dict[str, Any], count: int) -> dict[str, np.
                 f" datum, {{..., {name!r}: values}}, or bind it, family.condition({name}=...)."
             )
         value = as_numbers(f"log_likelihood({name})", given[name])
-        if value.shape not in (space.shape, (count, *space.shape)) or not space.contains(value):
+        if value.shape not in (space.shape, (count, *space.shape)):
             raise SpecError(
                 f"log_likelihood({name}): values of shape {value.shape}, but the input was declared {space.title}."
                 f" Give one of them, or one per datum, of which there are {count}."
             )
+        if not space.contains(value):
+            raise SpecError(f"log_likelihood({name}): a value lies outside {space.title}. Check the data.")
         rows[name] = np.broadcast_to(np.asarray(value, dtype_of(space)), (count, *space.shape))
     return rows
 

@@ -215,10 +215,21 @@ class _Watched(dict):
         self.known = known
 
     def __getitem__(self, name: str) -> Any:
+        if not isinstance(name, str):
+            raise _no_dict(self.known)
         if name not in self:
             raise unknown_name("expectation(...)", name, self.known)
         self.read.add(name)
         return super().__getitem__(name)
+
+
+def _no_dict(known: tuple[str, ...]) -> SpecError:
+    """The error for a function that takes the dict of values for the value itself."""
+    name = known[0] if known else "x"
+    return SpecError(
+        f"expectation(...): the function gets a dict of all values by name, and used it as an array. Write"
+        f" lambda v: v[{name!r}] ** 2 for the square of {name}."
+    )
 
 
 def _probe_function(model: Model, function: Any) -> tuple[tuple[int, ...], set[str]]:
@@ -227,7 +238,12 @@ def _probe_function(model: Model, function: Any) -> tuple[tuple[int, ...], set[s
 
     def run(values: dict[str, Any]) -> Array:
         found.append(_Watched({**known(model), **values}, (*model.random, *model.deterministic)))
-        return jnp.asarray(function(found[0]))
+        try:
+            return jnp.asarray(function(found[0]))
+        except TypeError as error:
+            if _Watched.__name__ in str(error):
+                raise _no_dict(found[0].known) from error
+            raise
 
     shapes = {name: abstract(space) for name, space in model.declared}
     result = jax.eval_shape(run, shapes)

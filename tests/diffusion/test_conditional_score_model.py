@@ -112,6 +112,8 @@ def test_an_open_input_and_wrong_values_are_refused():
         gm.score_model(gm.VP(), net, x=gm.Real(2), c=gm.Categorical(3))
     with pytest.raises(gm.SpecError, match=r"values of shape \(3,\).*one per datum, of which there are 4"):
         gm.log_likelihood(family, {"x": np.zeros((4, 2)), "t": [0, 1, 2]})
+    with pytest.raises(gm.SpecError, match=r"log_likelihood\(t\): a value lies outside Categorical\(3\)"):
+        gm.log_likelihood(family, {"x": np.zeros((4, 2)), "t": [0, 1, 2, 3]})
 
 
 def test_a_conditional_family_is_saved_and_read_again(tmp_path):

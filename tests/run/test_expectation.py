@@ -167,3 +167,10 @@ def test_an_event_of_small_probability_in_the_plane_is_seen():
     found = gm.expectation(gm.joint(x=dist.Normal(0.0, 1.0), y=dist.Normal(0.0, 1.0)), inside)
     exact = (0.5 * (math.erf(0.51 / math.sqrt(2)) - math.erf(0.5 / math.sqrt(2)))) ** 2
     assert abs(float(found) - exact) < found.error < 1e-4 * exact
+
+
+@pytest.mark.parametrize("function", [lambda x: x**2, lambda x: x[0], lambda x: 1.0 + x])
+def test_a_function_of_the_value_itself_is_told_that_it_gets_a_dict(function):
+    model = gm.joint(x=dist.Normal(0.0, 1.0))
+    with pytest.raises(gm.SpecError, match=r"gets a dict of all values by name.*lambda v: v\['x'\] \*\* 2"):
+        gm.expectation(model, function)

@@ -11,6 +11,7 @@ import numpy as np
 from gmdsl.core.errors import CaptureWarning, SpecError, unknown_name
 from gmdsl.core.pytrees.function import Constant, captured
 from gmdsl.core.pytrees.networks import as_module
+from gmdsl.core.pytrees.reads import arguments
 from gmdsl.distributions.recognise import is_distribution
 from gmdsl.graph.factor import Call, call_by_name, call_by_order
 from gmdsl.graph.names import check_name
@@ -54,7 +55,7 @@ class Fixed:
 
 def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
     """The call behind a node, with every argument known."""
-    value = value if isinstance(value, Given) or _is_named_partial(value) else as_module(node, value)
+    given, value = value, value if isinstance(value, Given) or _is_named_partial(value) else as_module(node, value)
     if isinstance(value, Given):
         call = call_by_order(value.function, value.variables)
     elif is_distribution(value):
@@ -64,6 +65,7 @@ def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
     elif isinstance(value, eqx.Module) or (callable(value) and not _has_names(value)):
         if verb == "joint":
             raise SpecError(f'{node}: a module or builtin needs its parents. Write {node}=gm.given("parent", ...).')
+        _check_order(node, given, names)
         call = call_by_order(value, tuple(names))
     elif callable(value):
         warn_of_captured(node, captured(value), 5)
@@ -75,6 +77,19 @@ def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
         )
     check_known(verb, node, call.variables, names)
     return call
+
+
+def _check_order(node: str, module: Any, names: list[str]) -> None:
+    """Refuses a module whose arguments have the names of the variables in another order than they were declared."""
+    try:
+        called = list(arguments(module))
+    except (TypeError, ValueError):
+        return
+    if set(called) == set(names) and called != names:
+        raise SpecError(
+            f"{node}: {type(module).__name__} has the arguments {', '.join(called)}, and a module is called with the"
+            f" variables in the order declared, {', '.join(names)}. Declare them in the order of the arguments."
+        )
 
 
 def check_known(verb: str, node: str, variables: tuple[str, ...], names: list[str]) -> None:

@@ -99,7 +99,9 @@ def _what_goes_together(operation: str, model: FactorGraph, maker: Conditional) 
     jax.eval_shape(run, {n: known[n] for n in maker.parents if n not in numbers})
     if not found or found[0] is None:
         space = model.spaces[maker.children[0]].title
-        raise SpecError(f"{operation}: {maker.name} in {space} has no known marginals. {FIX}")
+        hidden = ", ".join(map(repr, getattr(maker, "hidden", ())))
+        fix = f"Condition the joint first, gaps included, and then .marginalize({hidden})." if hidden else FIX
+        raise SpecError(f"{operation}: {maker.name} in {space} has no known marginals. {fix}")
     if isinstance(found[0], bool):
         return 0, found[0]
     return found[0] if isinstance(found[0], int) else 0, False

@@ -136,6 +136,20 @@ def test_networks_that_are_no_density_at_one_point_are_refused():
         fitted(gm.energy(gm.freeze(NnxEnergy(nnx.Rngs(0))), x=gm.Real(2)))
 
 
+def test_arguments_with_the_names_of_variables_are_not_swapped():
+    class Product(nnx.Module):
+        def __init__(self):
+            self.weight = nnx.Param(jnp.ones(()))
+
+        def __call__(self, x, y):
+            return self.weight[...] * x * y**2
+
+    with pytest.raises(gm.SpecError, match=r"Product has the arguments x, y, .* in the order declared, y, x"):
+        gm.energy(Product(), y=gm.Real(), x=gm.input(gm.Real()))
+    model = gm.energy(Product(), x=gm.input(gm.Real()), y=gm.Real()).condition(x=2.0)
+    assert float(gm.compile(model).log_density({"y": 3.0})) == -18.0
+
+
 def test_other_things_stay_as_they_are():
     def function(x):
         return x

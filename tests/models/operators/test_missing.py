@@ -50,3 +50,26 @@ def test_gaps_in_an_energy_or_read_by_a_factor_that_joins_later_are_refused():
     known = gm.joint(y=dist.Normal(0.0, 1.0).expand([5])).condition(y=Y, missing="marginalise")
     with pytest.raises(gm.SpecError, match=r"product: .* reads y, missing elements included"):
         known * energy
+
+
+def test_gaps_below_labels_that_are_summed_out_already_say_which_order_works():
+    model = gm.joint(
+        table=gm.data(np.array([[0.9, 0.1], [0.2, 0.8]])),
+        mu=dist.Normal(0.0, 1.0).expand([2]),
+        z=gm.scan(
+            lambda before, table: dist.Categorical(table[before]),
+            first=lambda table: dist.Categorical(table[0]),
+            length=16,
+        ),
+        y=lambda z, mu: dist.Normal(mu[z], 0.5),
+    )
+    y = np.where(np.arange(16) == 3, np.nan, 0.1)
+    with pytest.raises(gm.SpecError, match=r"Condition the joint first, gaps included, and then \.marginalize\('z'\)"):
+        model.marginalize("z").condition(y=y, missing="marginalise")
+    posterior = model.condition(y=y, missing="marginalise").marginalize("z")
+    density = gm.compile(posterior).log_density
+    point, flat = np.array([0.3, -0.2]), np.zeros(2)
+    apart = float(density({"mu": flat})) - float(jnp.sum(dist.Normal(0.0, 1.0).log_prob(flat)))
+    alone = dist.Normal(0.0, 0.5).log_prob(0.1) * 15  # both labels alike: the gap has no term
+    assert np.isclose(apart, float(alone), rtol=1e-5)
+    assert np.isfinite(float(density({"mu": point})))
