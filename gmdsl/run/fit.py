@@ -18,8 +18,8 @@ from gmdsl.learning.inputs import at_datum, input_names
 from gmdsl.learning.objective import Data, Objective
 from gmdsl.models.model import Model
 from gmdsl.models.probe.indices import check_indices
-from gmdsl.run.progress import Progress
 from gmdsl.run.training import Fit, make_trainer, train
+from gmdsl.run.training_progress import TrainingProgress
 from gmdsl.spaces.space import dtype_of
 
 
@@ -50,7 +50,8 @@ def fit(
         seed: the same seed gives the same fit.
         average: decay of an exponential moving average of the parameters, such as 0.999; None for none.
         held_out: data whose loss is recorded between blocks of 100 steps.
-        progress: whether to show a progress bar.
+        progress: whether to show a progress bar with the loss and steps per second; lines on standard error every ten
+            seconds where it is no terminal.
 
     Raises:
         SpecError: nothing to learn, names or shapes that do not fit, an objective that does not apply.
@@ -71,7 +72,7 @@ def fit(
         _check_labels(operation, model, given)
     objective.check(model, arrays, others)
     trainer, moving, still = make_trainer(objective.prepare(model), objective, optimizer, batch_size, average)
-    with Progress(type(objective).__name__, 0, steps, 1, show=progress) as bar:
+    with TrainingProgress(type(objective).__name__, steps, show=progress) as bar:
         return train(trainer, moving, still, arrays, others, steps, seed, bar)
 
 

@@ -90,7 +90,7 @@ def train(
             blocks.append(record)
             if others is not None:
                 held.append((done, float(_evaluate(trainer, still, others, key, carry))))
-            bar.advance(count, {})
+            bar.advance(count, record)
     except KeyboardInterrupt:
         interrupted = True
     return _result(trainer, carry, still, blocks, held, done, interrupted)
