@@ -102,7 +102,7 @@ def test_what_was_observed_is_not_ignored_at_other_rows(function):
     x, y = np.array([0.0, 0.5, 1.0]), np.array([0.3, 0.2, -0.1])
     model = gm.from_numpyro_model(function, x, y)
     tree = sampled(model)
-    with pytest.raises(gm.SpecError, match="would be ignored"):
+    with pytest.raises(gm.SpecError, match="what was observed at the old ones"):
         gm.predict(tree, model, data={"x": np.array([0.0, 0.5, 1.0, 1.5])})
 
 
