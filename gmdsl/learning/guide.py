@@ -57,7 +57,7 @@ def as_guide(operation: str, guide: Any, model: Model) -> Model:
         more = f" and the inputs {', '.join(name for name, _ in model.inputs)}" if model.inputs else ""
         raise SpecError(
             f"{operation}: the guide makes {', '.join(guide.free)} from {', '.join(given) or 'nothing'}, but the model"
-            f" has {', '.join(model.free)}{more}. What it makes and what it reads must be all variables."
+            f" has {', '.join(model.free)}{more}. What it makes and what it reads must be all of them."
         )
     stuck = [f.name for f in guide.factors if isinstance(f, Conditional) and not (f.normalized and f.drawable)]
     if stuck or any(not f.children for f in guide.factors):
