@@ -6,25 +6,13 @@ import scipy.stats as stats
 
 import gmdsl as gm
 from gmdsl.exact.gaussian.from_model import gaussian_mixture
+from tests.exact.gaussian.paths import F, Q, tracked
 
 pytestmark = pytest.mark.usefixtures("x64")
 
-F = np.array([[1.0, 1.0], [-0.2, 0.9]])
-Q = np.array([[0.2, 0.05], [0.05, 0.1]])
-
 
 def tracking(u):
-    return gm.joint(
-        F=gm.data(F),
-        Q=gm.data(Q),
-        u=gm.data(u),
-        x=gm.scan(
-            lambda before, F, Q, u: dist.MultivariateNormal(F @ before + u, covariance_matrix=Q),
-            first=lambda u: dist.MultivariateNormal(u, covariance_matrix=jnp.eye(2)),
-            each=["u"],
-        ),
-        y=lambda x: dist.Normal(x[:, 0], 0.5),
-    )
+    return tracked(u, y=lambda x: dist.Normal(x[:, 0], 0.5))
 
 
 def by_recursion(u):

@@ -1,33 +1,21 @@
 """Gaussian paths with gaps, against the dense Gaussian of the whole path."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 import pytest
 import scipy.stats as stats
 
 import gmdsl as gm
 from gmdsl.exact.missing import missing_factor
+from tests.exact.gaussian.paths import F, Q, tracked
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 NAN = np.nan
-F = np.array([[1.0, 1.0], [-0.2, 0.9]])
-Q = np.array([[0.2, 0.05], [0.05, 0.1]])
 
 
 def tracking(u):
-    return gm.joint(
-        F=gm.data(F),
-        Q=gm.data(Q),
-        u=gm.data(u),
-        x=gm.scan(
-            lambda before, F, Q, u: dist.MultivariateNormal(F @ before + u, covariance_matrix=Q),
-            first=lambda u: dist.MultivariateNormal(u, covariance_matrix=jnp.eye(2)),
-            each=["u"],
-        ),
-    )
+    return tracked(u)
 
 
 def stacked(u):

@@ -22,7 +22,10 @@ def test_more_successes_than_trials_are_refused():
 
 
 def test_an_end_that_a_variable_moves_is_left_to_the_density():
-    gm.joint(b=dist.Gamma(1.0, 1.0), x=lambda b: dist.Uniform(0.0, b)).condition(x=2.0)
+    model = gm.joint(b=dist.Gamma(1.0, 1.0), x=lambda b: dist.Uniform(0.0, b)).condition(x=2.0)
+    density = gm.compile(model).log_density
+    assert float(density({"b": 1.5})) == -np.inf
+    assert np.isclose(float(density({"b": 4.0})), -4.0 - np.log(4.0), rtol=1e-6)
 
 
 def test_random_parents_that_do_not_move_the_end_do_not_hide_it():
