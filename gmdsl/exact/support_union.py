@@ -18,7 +18,7 @@ from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.wrapped import innermost
 from gmdsl.graph.order import ancestors
-from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.from_constraint import base_of, ends_of, space_of
 from gmdsl.spaces.space import Space
 from gmdsl.spaces.states import element_states, joint_states
 
@@ -86,10 +86,7 @@ def _ends(model: FactorGraph, name: str, values: Values, states: dict[str, Array
 
     def one(state: dict[str, Array]) -> dict[str, Array]:
         support = maker.distribution(filled(model, {**values, **state})).support
-        while hasattr(support, "base_constraint"):
-            support = support.base_constraint
-        ends = {side: getattr(support, side, None) for side in ("lower_bound", "upper_bound")}
-        return {} if support.event_dim else {side: jnp.asarray(end) for side, end in ends.items() if end is not None}
+        return {} if base_of(support).event_dim else {side: jnp.asarray(end) for side, end in ends_of(support).items()}
 
     outward = {"lower_bound": jnp.min, "upper_bound": jnp.max}
     return {side: outward[side](ends, axis=0) for side, ends in jax.vmap(one)(states).items()}

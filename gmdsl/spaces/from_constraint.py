@@ -60,3 +60,27 @@ def space_of(constraint: Any, shape: tuple[int, ...], *, moving: bool = False) -
         return IntegerSupport(kind=kind, shape=shape, fixed=fixed, states=states)
     free = tuple(biject_to(constraint).inverse_shape(shape))
     return Support(kind=kind, shape=shape, free=free, fixed=fixed, rank=rank)
+
+
+def base_of(constraint: Any) -> Any:
+    """The constraint of single elements, or of the smallest event, inside of one that joins several axes to an event.
+
+    >>> from numpyro.distributions import constraints
+    >>> base_of(constraints.independent(constraints.positive, 2)) is constraints.positive
+    True
+    """
+    while hasattr(constraint, "base_constraint"):
+        constraint = constraint.base_constraint
+    return constraint
+
+
+def ends_of(constraint: Any) -> dict[str, Any]:
+    """The ends of a constraint that has any, by the names `lower_bound` and `upper_bound`.
+
+    >>> from numpyro.distributions import constraints
+    >>> ends_of(constraints.greater_than(2.0)), ends_of(constraints.real)
+    ({'lower_bound': 2.0}, {})
+    """
+    base = base_of(constraint)
+    ends = {side: getattr(base, side, None) for side in ("lower_bound", "upper_bound")}
+    return {side: end for side, end in ends.items() if end is not None}

@@ -13,6 +13,7 @@ from gmdsl.core.jaxprs.dataflow import called
 from gmdsl.core.jaxprs.intervals import ANYTHING, Bounds, bounds_in, of_array
 from gmdsl.distributions.domain import parameters
 from gmdsl.graph.factor_graph import Abstract
+from gmdsl.spaces.from_constraint import base_of
 from gmdsl.spaces.space import Space
 
 KEPT = {  # a row of such a matrix or vector is found again behind these operations
@@ -73,7 +74,7 @@ def _bounds(name: str, spaces: Mapping[str, Space], data: Mapping[str, Any]) -> 
 
 def of_space(space: Space) -> Bounds:
     """The bounds of the elements of a space."""
-    base = _base(space.constraint)
+    base = base_of(space.constraint)
     low, high = _ends(base)
     kind = type(base).__name__
     if kind in ("_Simplex", "_Boolean"):
@@ -91,13 +92,13 @@ def _ends(constraint: Any) -> tuple[float, float]:
 
 def _is_limited(constraint: Any) -> bool:
     """Whether there is something outside of a constraint."""
-    kind = type(_base(constraint)).__name__
+    kind = type(base_of(constraint)).__name__
     return not kind.startswith(("_Real", "_Boolean", "_Dependent"))
 
 
 def _is_inside(where: Bounds, constraint: Any) -> bool:
     """Whether bounds prove a constraint of single elements."""
-    base = _base(constraint)
+    base = base_of(constraint)
     if constraint.event_dim and base is constraint:
         return False  # of a vector or matrix as a whole
     low, high = _ends(base)
@@ -110,19 +111,13 @@ def _is_its_space(space: Space | None, constraint: Any) -> bool:
     """Whether a variable of a space satisfies a constraint as it is."""
     if space is None or space.dynamic:
         return False
-    base, wanted = _base(space.constraint), _base(constraint)
+    base, wanted = base_of(space.constraint), base_of(constraint)
     if type(base) is type(wanted) and base.event_dim:
         return True
     related = {"_CorrCholesky": "_LowerCholesky", "_CorrMatrix": "_PositiveDefinite"}
     if related.get(type(base).__name__) == type(wanted).__name__:
         return True
     return not wanted.event_dim and _is_inside(of_space(space), constraint)
-
-
-def _base(constraint: Any) -> Any:
-    while hasattr(constraint, "base_constraint"):
-        constraint = constraint.base_constraint
-    return constraint
 
 
 def _rows_of(jaxpr: Any, inputs: Mapping[Any, Space | None]) -> dict[Any, Space | None]:

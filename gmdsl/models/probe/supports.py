@@ -12,6 +12,9 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.dataflow import CONSTANT, output_states
 from gmdsl.graph.factor_graph import FactorGraph, known, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
+from gmdsl.spaces.from_constraint import ends_of
+
+WORDS = {"lower_bound": "from", "upper_bound": "to"}
 
 
 def check_supports(operation: str, model: FactorGraph, names: Iterable[str]) -> None:
@@ -55,25 +58,14 @@ def _check(operation: str, model: FactorGraph, factor: Distributed) -> None:
     ok = np.asarray(jax.jit(inside)(*anywhere))
     ok = ok | np.isnan(np.asarray(value, float)).reshape(*ok.shape, -1).any(-1)
     if not ok.all():
-        ends = jax.jit(lambda *parents: _ends(support(*parents)))(*anywhere)
+        ends = jax.jit(lambda *parents: ends_of(support(*parents)))(*anywhere)
         raise SpecError(f"{operation}: {_describe(factor, np.asarray(value), ok, ends, list(given))}")
 
 
-def _ends(support: Any) -> list[Any]:
-    """The lowest and the highest value of a support; None where it has none, or is no interval."""
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return [getattr(support, name, None) for name in ("lower_bound", "upper_bound")]
-
-
-def _describe(factor: Distributed, value: np.ndarray, ok: np.ndarray, ends: list[Any], given: list[str]) -> str:
+def _describe(factor: Distributed, value: np.ndarray, ok: np.ndarray, ends: dict[str, Any], given: list[str]) -> str:
     place = tuple(int(i) for i in np.argwhere(~ok)[0])
     shown = f"{value[place]}" + (f" at {place}" if place else "")
-    limits = [
-        f"{word} {np.broadcast_to(np.asarray(end), ok.shape)[place]:.6g}"
-        for word, end in zip(("from", "to"), ends, strict=True)
-        if end is not None
-    ]
+    limits = [f"{WORDS[side]} {np.broadcast_to(np.asarray(end), ok.shape)[place]:.6g}" for side, end in ends.items()]
     told = f", which goes {' '.join(limits)} there" if limits else ""
     return (
         f"{shown} lies outside the support of {factor.child}{told}, given by {', '.join(given)}."
