@@ -31,7 +31,7 @@ def with_finite_slopes(function: Callable[..., Any], moving: Any, *others: Any) 
 
     >>> zero = lambda z, r: jnp.where(z > 0, 0.0, -jnp.log(z * r))
     >>> slope = jax.grad(lambda r: with_finite_slopes(zero, jnp.array(0.0), r))
-    >>> float(jax.grad(lambda r: zero(0.0, r))(2.0)), float(slope(2.0))
+    >>> float(jax.grad(lambda r: zero(0.0, r))(2.0)), abs(float(slope(2.0)))
     (nan, 0.0)
     """
     closed, shape = jax.make_jaxpr(function, return_shape=True)(moving, *others)

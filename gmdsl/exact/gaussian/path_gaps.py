@@ -28,8 +28,8 @@ def filtered(
 
     >>> walk = PathSteps(jnp.ones((1, 1, 1)), jnp.zeros((2, 1)), jnp.ones((2, 1, 1)))
     >>> terms, (mean, covariance) = filtered(walk, jnp.array([[2.0], [jnp.nan]]))
-    >>> terms.round(4).tolist(), mean[1].tolist(), covariance[1].tolist()
-    ([-2.9189, 0.0], [2.0], [[1.0]])
+    >>> print(terms[0].round(4), float(abs(terms[1])), mean[1], covariance[1])
+    -2.9189 0.0 [2.] [[1.]]
     """
     size = steps.means.shape[1]
     start = (jnp.zeros(size), jnp.zeros((size, size)))
