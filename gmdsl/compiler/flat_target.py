@@ -72,7 +72,7 @@ class FlatTarget(Target):
         return sum(((states_of(slot.space),) * (slot.stop - slot.start) for slot in self.slots), ())
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        density = lambda x: self.decode(x)[1]  # noqa: E731
+        density = self.flat_log_density
         if self.hoisted.inverses is not None:
             density = by_inverses(density, self.hoisted.inverses)
         elif self.program.solves:
@@ -87,6 +87,10 @@ class FlatTarget(Target):
         """Named values and the log-density at a flat vector, every operation as it was written."""
         return self.program.decode(self.leaves, self.hoisted, x)
 
+    def flat_log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """The log-density at a flat vector, every operation as it was written."""
+        return self.program.flat_log_density(self.leaves, self.hoisted, x)
+
     @property
     def model(self) -> Any:
         """The model, without names of dimensions and labels."""
@@ -94,7 +98,7 @@ class FlatTarget(Target):
 
     def named(self, x: Float[Array, " dim"]) -> dict[str, Any]:
         """Everything that a function of the model may read at a flat vector: variables, data, constants."""
-        return self.program.decode(self.leaves, self.hoisted, x, density=False)[0]
+        return self.program.named(self.leaves, self.hoisted, x)
 
     def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Named values with data, constants and everything that is computed of them."""

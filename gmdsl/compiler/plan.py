@@ -9,9 +9,10 @@ depend on parents), or from its declared space.
 import math
 from dataclasses import dataclass
 
+from gmdsl.compiler.families import Family, Steps, steps_of
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor import Deterministic, Factor, Names
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import cycle, ordered
 from gmdsl.spaces.space import Space
@@ -37,6 +38,7 @@ class Plan:
         order: indices of the factors, parents before children.
         owns: for each factor index, the free variables it decodes.
         fixed: indices of factors that depend on no free variable: evaluated once per data.
+        evaluation: the same order, with like factors together.
     """
 
     slots: tuple[Slot, ...]
@@ -44,6 +46,7 @@ class Plan:
     order: tuple[int, ...]
     owns: tuple[tuple[str, ...], ...]
     fixed: frozenset[int]
+    evaluation: Steps
 
     @property
     def dim(self) -> int:
@@ -64,7 +67,7 @@ def plan(model: FactorGraph) -> Plan:
         )
     owner = _owners(model)
     factors = list(model.factors)
-    directed = [f for i, f in enumerate(factors) if isinstance(f, Deterministic) or i in owner.values()]
+    directed = _directed(factors, owner)
     while loop := cycle(directed):
         moving = [name for name in loop if name in owner and model.spaces[name].dynamic]
         if moving:
@@ -73,9 +76,10 @@ def plan(model: FactorGraph) -> Plan:
                 " Give that variable a fixed support."
             )
         owner = {name: index for name, index in owner.items() if name not in loop}
-        directed = [f for i, f in enumerate(factors) if isinstance(f, Deterministic) or i in owner.values()]
-    order = [_index(factors, f) for f in ordered(directed)]
-    order += [i for i in range(len(factors)) if i not in order]
+        directed = _directed(factors, owner)
+    places = {id(factor): index for index, factor in reversed(list(enumerate(factors)))}
+    order = [places[id(factor)] for factor in ordered(directed)]
+    order += sorted(set(range(len(factors))) - set(order))
     owns = tuple(tuple(n for n in f.children if owner.get(n) == i) for i, f in enumerate(factors))
     rooted = tuple(name for name in model.free if name not in owner)
     for name in rooted:
@@ -84,7 +88,24 @@ def plan(model: FactorGraph) -> Plan:
                 f"compile(...): {name} has the support {model.spaces[name].title}, whose bounds move, and more than"
                 " one factor defines it. Give it a fixed support."
             )
-    return Plan(_slots(model), rooted, tuple(order), owns, _find_fixed(model, factors, order))
+    fixed = _find_fixed(model, factors, order)
+    return Plan(_slots(model), rooted, tuple(order), owns, fixed, steps_of(model, tuple(order), owns, rooted, fixed))
+
+
+def known_rows(plan: Plan, model: FactorGraph, fixed: tuple[str, ...]) -> tuple[tuple[int, dict[str, Names]], ...]:
+    """Where the members of a family read something that is known: its first member, and by place their variables.
+
+    Args:
+        plan: of the model.
+        model: the factors.
+        fixed: computed variables that are known.
+    """
+    known = {*model.data, *model.params, *model.observed, *fixed}
+    families = [
+        step for step in plan.evaluation.steps if isinstance(step, Family) and step.members[0] not in plan.fixed
+    ]
+    rows = ((f.members[0], {p: names for p, names in f.own.items() if known.issuperset(names)}) for f in families)
+    return tuple((first, places) for first, places in rows if places)
 
 
 def _owners(model: FactorGraph) -> dict[str, int]:
@@ -98,8 +119,10 @@ def _owners(model: FactorGraph) -> dict[str, int]:
     return {name: found[0] for name, found in makers.items() if len(found) == 1 and name in free}
 
 
-def _index(factors: list[Factor], factor: Factor) -> int:
-    return next(i for i, other in enumerate(factors) if other is factor)
+def _directed(factors: list[Factor], owner: dict[str, int]) -> list[Factor]:
+    """The factors that make something known: computed variables, and those that give a free variable its support."""
+    owners = set(owner.values())
+    return [f for i, f in enumerate(factors) if isinstance(f, Deterministic) or i in owners]
 
 
 def _slots(model: FactorGraph) -> tuple[Slot, ...]:

@@ -7,7 +7,7 @@ function: new data of one shape compiles nothing, a rebuilt model retraces nothi
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,13 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.families import Family, Step, members, value_of
 from gmdsl.compiler.far_out import FarOut
-from gmdsl.compiler.plan import Plan, plan
+from gmdsl.compiler.free_values import FreeValues, encoded_blocks
+from gmdsl.compiler.plan import Plan, known_rows, plan
 from gmdsl.compiler.rewrites.convolutions import as_product, has_kernels
 from gmdsl.compiler.rewrites.cumulative_sums import by_doubling
 from gmdsl.compiler.rewrites.rewrite import Rule
 from gmdsl.compiler.rewrites.transposed_matrices import by_columns, tall
 from gmdsl.compiler.rewrites.triangular_solves import by_inverse, fixed_solves, may_solve
+from gmdsl.compiler.rows import Rows
 from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.tape import Operation, Tape
 from gmdsl.core.lru import LRU
@@ -30,13 +33,14 @@ from gmdsl.core.runtime.compilation_cache import keep_programs
 from gmdsl.core.runtime.fork import refuse_fork
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Deterministic, Undirected
+from gmdsl.graph.factor import Deterministic, Factor, Undirected
 from gmdsl.graph.factor_graph import FactorGraph, known
+from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.order import unique_names
-from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Real, Space, dtype_of
 
 type Leaves = tuple[Any, ...]
+type Members = tuple[int, ...]
 
 
 class Hoisted(NamedTuple):
@@ -47,12 +51,18 @@ class Hoisted(NamedTuple):
         total: the sum of the terms that none reaches.
         transposed: matrices stored the other way round.
         inverses: of matrices that are solved with.
+        stacks: known values of the members of each family as rows, by its first member and by place.
     """
 
     values: dict[str, Any]
     total: Any = None
     transposed: Any = None
     inverses: Any = None
+    stacks: Any = None
+
+    def rows_of(self, family: Family) -> dict[str, Any]:
+        """The known values of the members of a family, by place."""
+        return (self.stacks or {}).get(family.members[0], {})
 
 
 class Program:
@@ -67,6 +77,9 @@ class Program:
         self.floats = tuple(name for name in self.free if not self.spaces[name].discrete)
         self.signature = tuple((name, self.spaces[name].shape, dtype_of(self.spaces[name])) for name in self.free)
         self.computed: tuple[str, ...] = model.deterministic
+        makers = {f.child: i for i, f in enumerate(model.factors) if isinstance(f, Deterministic)}
+        self.fixed_values = tuple(name for name in self.computed if makers[name] in self.plan.fixed)
+        self.known_rows = known_rows(self.plan, model, self.fixed_values)
         self.factor_names = unique_names(model.factors)
         self.has_kernels = has_kernels(model)
         self.tall = tall(model)
@@ -86,26 +99,26 @@ class Program:
 
     @full_precision
     def hoist(self, leaves: Leaves) -> Hoisted:
-        """What depends on data alone: values of deterministics, and the sum of the constant terms."""
+        """What depends on data alone: values of deterministics, the sum of the constant terms, rows of known values."""
         transposed = [jnp.asarray(leaves[i]).T for i in self.tall] or None
-        if not self.plan.fixed:
+        if not self.hoists:
             return Hoisted({}, transposed=transposed)
         model = self.model(leaves)
-        values, terms, found = known(model), [], {}
-        for index in self.plan.order:
-            factor = model.factors[index]
-            if index not in self.plan.fixed:
-                continue
+        have, terms = Rows(known(model)), []
+        for step, factor in self._steps(model, fixed=True):
+            value = self._value(step, factor, have)
             if isinstance(factor, Deterministic):
-                values[factor.child] = found[factor.child] = factor.evaluate(values)
+                self._keep(have, step, factor, value)
             else:
-                terms.append(factor.log_density(values))
-        return Hoisted(found, sum(terms[1:], terms[0]) if terms else None, transposed)
+                terms.append(jnp.sum(value))
+        found = {name: have[name] for name in self.fixed_values}
+        stacks = {first: {p: have.stacked(names) for p, names in places.items()} for first, places in self.known_rows}
+        return Hoisted(found, sum(terms[1:], terms[0]) if terms else None, transposed, stacks=stacks)
 
     def fixed_solves(self, leaves: Leaves, hoisted: Hoisted) -> tuple[Tape, tuple[Operation, ...]]:
         """The steps of the log-density of the flat vector, and those that solve with matrices that are free of it."""
         x = jax.ShapeDtypeStruct((self.plan.dim,), dtype_of(Real()))
-        return fixed_solves(lambda x: self.decode(leaves, hoisted, x)[1], x)
+        return fixed_solves(lambda x: self.flat_log_density(leaves, hoisted, x), x)
 
     def factors(self, leaves: Leaves, hoisted: Hoisted) -> list[Array]:
         """The matrices of those solves."""
@@ -115,7 +128,7 @@ class Program:
     @property
     def hoists(self) -> bool:
         """Whether anything is computed from the data alone."""
-        return bool(self.plan.fixed or self.tall)
+        return bool(self.plan.fixed or self.tall or self.known_rows)
 
     def rules(self, leaves: Leaves, hoisted: Hoisted) -> dict[str, Rule]:
         """How operations of the density are done otherwise than written, for speed."""
@@ -131,33 +144,38 @@ class Program:
 
     def log_density(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Float[Array, ""]:
         """The log-density in the constrained variables, no Jacobian."""
-        return self._sum(list(self.terms(leaves, hoisted, values).values()), hoisted)
+        return self._sum([term for _, term in self._terms(leaves, hoisted, values)], hoisted)
 
-    @full_precision
     def terms(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Array]:
         """The terms that move, by factor name."""
-        model = self.model(leaves)
-        have = {**known(model), **hoisted.values, **values}
         found = {}
-        for index in self.plan.order:
-            factor = model.factors[index]
-            if index in self.plan.fixed:
-                continue
+        for indices, term in self._terms(leaves, hoisted, values):
+            found |= {self.factor_names[i]: row for i, row in zip(indices, jnp.atleast_1d(term), strict=True)}
+        return found
+
+    @full_precision
+    def _terms(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> list[tuple[Members, Array]]:
+        """The terms that move: a scalar of one factor, or rows of several."""
+        model = self.model(leaves)
+        have, found = Rows({**known(model), **hoisted.values, **values}), []
+        for step, factor in self._steps(model):
+            value = self._value(step, factor, have, hoisted)
             if isinstance(factor, Deterministic):
-                have[factor.child] = factor.evaluate(have)
+                self._keep(have, step, factor, value)
             else:
-                found[self.factor_names[index]] = factor.log_density(have)
+                found.append((members(step), value))
         return found
 
     @full_precision
     def completed(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values with what is fixed, and with the deterministics computed."""
         model = self.model(leaves)
-        have = {**known(model), **hoisted.values, **values}
-        for index in self.plan.order:
-            factor = model.factors[index]
-            if isinstance(factor, Deterministic) and index not in self.plan.fixed:
-                have[factor.child] = factor.evaluate(have)
+        return self._compute(model, hoisted, Rows({**known(model), **hoisted.values, **values})).plain()
+
+    def _compute(self, model: FactorGraph, hoisted: Hoisted, have: Rows) -> Rows:
+        for step, factor in self._steps(model):
+            if isinstance(factor, Deterministic):
+                self._keep(have, step, factor, self._value(step, factor, have, hoisted))
         return have
 
     def log_density_and_score(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Any:
@@ -170,55 +188,101 @@ class Program:
         """The gradient alone."""
         return self.log_density_and_score(leaves, hoisted, values)[1]
 
-    @full_precision
-    def decode(self, leaves: Leaves, hoisted: Hoisted, x: Array, density: bool = True) -> tuple[dict[str, Any], Array]:
+    def decode(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> tuple[dict[str, Any], Array]:
         """Named values from the flat vector, and the log-density with the Jacobian."""
+        have, log_density = self._decoded(leaves, hoisted, x)
+        return have.plain(), log_density
+
+    def flat_log_density(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> Float[Array, ""]:
+        """The log-density with the Jacobian."""
+        return self._decoded(leaves, hoisted, x)[1]
+
+    def named(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> dict[str, Any]:
+        """Named values from the flat vector."""
+        return self._decoded(leaves, hoisted, x, density=False)[0].plain()
+
+    @full_precision
+    def _decoded(self, leaves: Leaves, hoisted: Hoisted, x: Array, density: bool = True) -> tuple[Rows, Array]:
         model = self.model(leaves)
-        free = self._unravel(x)
-        have, terms = {**known(model), **hoisted.values}, []
-        for name in self.plan.rooted:
-            have[name], jacobian = decoded(self.spaces[name], free[name])
-            terms += [] if jacobian is None else [jacobian]
-        for index in self.plan.order:
-            factor = model.factors[index]
-            if index in self.plan.fixed:
-                continue
+        have, free = Rows({**known(model), **hoisted.values}), FreeValues(self.plan, x)
+        terms = free.decode_blocks(have)
+        for step, factor in self._steps(model):
             if isinstance(factor, Deterministic):
-                have[factor.child] = factor.evaluate(have)
-            elif isinstance(factor, Conditional):
-                values, term = factor.decode(have, {name: free[name] for name in self.plan.owns[index]})
-                have.update(values)
-                terms.append(term)
+                self._keep(have, step, factor, self._value(step, factor, have, hoisted))
+            elif isinstance(factor, Conditional) and (density or self._makes(step)):
+                terms.append(jnp.sum(self._decode(step, factor, have, free, hoisted)))
             elif density and isinstance(factor, Undirected):
-                terms.append(factor.log_density(have))
+                terms.append(jnp.sum(self._value(step, factor, have, hoisted)))
         return have, self.far_out.mended(self._sum(terms, hoisted), x, have)
+
+    def _decode(self, step: Step, factor: Conditional, have: Rows, free: FreeValues, hoisted: Hoisted) -> Array:
+        """Gives the variables of one conditional, or of a family, their values; returns their terms."""
+        if isinstance(factor, Distributed) and self.plan.owns[members(step)[0]] and not self._makes(step):
+            return self._value(step, factor, have, hoisted, Distributed.term_of_free)
+        if isinstance(step, int):
+            values, term = factor.decode(have, {name: free.of(name) for name in self.plan.owns[step]})
+            have.update(values)
+            return term
+        rows = {place: free.rows(step.names[place]) for place in step.owned}
+        values, terms = step.mapped(
+            lambda factor, values, own: factor.decode(values, own), have, hoisted.rows_of(step), rows
+        )
+        for place, value in values.items():
+            have.add(step.names[place], value)
+        return terms
+
+    def _makes(self, step: Step) -> bool:
+        """Whether free variables are known by this step only."""
+        return bool(set(self.plan.owns[members(step)[0]]) - self.plan.evaluation.early)
 
     def constrain(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> dict[str, Array]:
         """Free and deterministic variables from the flat vector."""
-        have, _ = self.decode(leaves, hoisted, x, density=False)
+        have, _ = self._decoded(leaves, hoisted, x, density=False)
         return {name: jnp.asarray(have[name]) for name in (*self.free, *self.computed)}
 
     @full_precision
     def unconstrain(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Array:
         """The flat vector of named values."""
         model = self.model(leaves)
-        have, free = {**known(model), **hoisted.values, **values}, {}
-        for name in self.plan.rooted:
-            free[name] = encoded(self.spaces[name], have[name])
-        for index in self.plan.order:
-            factor = model.factors[index]
-            if isinstance(factor, Deterministic) and index not in self.plan.fixed:
-                have[factor.child] = factor.evaluate(have)
-            elif isinstance(factor, Conditional) and self.plan.owns[index]:
-                free.update(factor.encode(have, self.plan.owns[index]))
+        have = self._compute(model, hoisted, Rows({**known(model), **hoisted.values, **values}))
+        free = encoded_blocks(self.plan, have)
+        for step, factor in self._steps(model):
+            if not isinstance(factor, Conditional) or not self._makes(step):
+                continue
+            if isinstance(step, int):
+                free.update(factor.encode(have, self.plan.owns[step]))
+            else:
+                encode = lambda factor, values, owned=step.owned: factor.encode(values, owned)  # noqa: E731
+                made = step.mapped(encode, have, hoisted.rows_of(step))
+                for place, value in made.items():
+                    free.add(step.names[place], value)
         parts = [jnp.ravel(free[slot.name]) for slot in self.plan.slots]
         return jnp.concatenate(parts) if parts else jnp.zeros(0)
 
-    def _unravel(self, x: Array) -> dict[str, Array]:
-        parts = {s.name: (s.space, x[s.start : s.stop].reshape(s.space.free_shape)) for s in self.plan.slots}
-        return {name: _whole(space, part) if space.discrete else part for name, (space, part) in parts.items()}
+    def _steps(self, model: FactorGraph, fixed: bool = False) -> Iterator[tuple[Step, Factor]]:
+        """Each step that is fixed, or each that is not, with one of its factors."""
+        for step in self.plan.evaluation.steps:
+            first = members(step)[0]
+            if (first in self.plan.fixed) == fixed:
+                yield step, model.factors[first]
+
+    def _value(
+        self, step: Step, factor: Any, have: Rows, hoisted: Hoisted | None = None, function: Any = value_of
+    ) -> Array:
+        """The value or the term of one factor, or those of a family as rows."""
+        if isinstance(step, int):
+            return function(factor, have)
+        return step.mapped(function, have, {} if hoisted is None else hoisted.rows_of(step))
+
+    def _keep(self, have: Rows, step: Step, factor: Deterministic, value: Array) -> None:
+        """Gives computed variables their values."""
+        if isinstance(step, int):
+            have[factor.child] = value
+        else:
+            have.add(step.children, value)
 
     def _sum(self, terms: list[Array], hoisted: Hoisted) -> Array:
+        terms = [jnp.sum(term) if jnp.ndim(term) else term for term in terms]
         terms = terms if hoisted.total is None else [*terms, hoisted.total]
         return functools.reduce(jnp.add, terms) if terms else jnp.zeros(())
 
@@ -234,11 +298,6 @@ def program_of(model: FactorGraph) -> tuple[Program, Leaves]:
     skeleton, leaves = strip(bare, convert=_device)
     key = (skeleton, tuple(name for name, _ in model.constants), typed(n for _, n in model.constants), dtype_of(Real()))
     return _PROGRAMS.get(key) or _PROGRAMS.put(key, Program(skeleton, bare)), leaves
-
-
-def _whole(space: Space, part: Array) -> Array:
-    """Values of a discrete variable from their place in the flat vector, where they are floats."""
-    return jnp.round(part).astype(dtype_of(space))
 
 
 def _device(leaf: Any) -> jax.Array:

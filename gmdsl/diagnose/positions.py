@@ -92,4 +92,4 @@ def coordinates(density: Density) -> list[str]:
 
 
 def _log_density_and_score(target: FlatTarget, x: Any) -> Any:
-    return jax.value_and_grad(lambda x: target.decode(x)[1])(x)
+    return jax.value_and_grad(lambda x: target.flat_log_density(x))(x)

@@ -59,13 +59,13 @@ def ancestors(factors: Iterable[Factor], name: str) -> set[str]:
 
 def unique_names(factors: Iterable[Factor]) -> list[str]:
     """Names of the factors, numbered where two are the same."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for factor in factors:
         name, number = factor.name, 2
         while name in names:
             name, number = f"{factor.name} #{number}", number + 1
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def reads_of(model: FactorGraph, names: tuple[str, ...]) -> set[str]:

@@ -44,4 +44,4 @@ def in_batches(function: Any, target: FlatTarget, position: np.ndarray) -> Any:
 
 
 def _log_density(target: FlatTarget, x: Any) -> Any:
-    return target.decode(x)[1]
+    return target.flat_log_density(x)

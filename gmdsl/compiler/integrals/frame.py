@@ -202,12 +202,12 @@ def _no_integral(number: int, names: str) -> NoIntegralError:
 
 @jax.jit
 def _slope(target: FlatTarget, x: Array) -> tuple[Array, Array]:
-    return jax.value_and_grad(lambda x: -target.decode(x)[1])(x)
+    return jax.value_and_grad(lambda x: -target.flat_log_density(x))(x)
 
 
 @jax.jit
 def _curvature(target: FlatTarget, x: Array) -> Array:
-    return jax.hessian(lambda x: -target.decode(x)[1])(x)
+    return jax.hessian(lambda x: -target.flat_log_density(x))(x)
 
 
 class _Modes(NamedTuple):

@@ -169,7 +169,7 @@ class _Each:
 
         def one(place: Any, count: Any, low: Any, step: Any) -> Any:
             values = low + step * jnp.minimum(number, count - 1)
-            heights = jax.lax.map(lambda value: target.decode(x.at[place].set(value.astype(x.dtype)))[1], values)
+            heights = jax.lax.map(lambda value: target.flat_log_density(x.at[place].set(value.astype(x.dtype))), values)
             return jax.nn.log_softmax(jnp.where(number >= count, -jnp.inf, heights))
 
         return jax.lax.map(lambda at: one(*at), (places, counts, first, gap))

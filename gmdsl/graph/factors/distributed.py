@@ -78,6 +78,12 @@ class Distributed(Conditional):
         density = jnp.sum(self.log_prob(distribution, value))
         return {self.child: value}, density if jacobian is None else density + jacobian
 
+    def term_of_free(self, values: Values) -> Float[Array, ""]:
+        """The log-density where the child is free, and its value was decoded already."""
+        distribution = self.distribution(values)
+        _refuse_atoms(self, distribution)
+        return jnp.sum(self.log_prob(distribution, values[self.child]))
+
     def encode(self, values: Values, children: tuple[str, ...]) -> dict[str, Any]:
         if self.child not in children:
             return {}

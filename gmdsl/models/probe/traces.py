@@ -10,10 +10,9 @@ from typing import Any
 
 import jax
 
-from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.tape import Tape, traced
-from gmdsl.core.pytrees.function import Constant, Function
-from gmdsl.graph.factor import Call, Deterministic, Factor
+from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.kinds import kind_of, placed
 
 KEPT = 512  # programs
 
@@ -30,22 +29,17 @@ def program_of(factor: Factor, shapes: Mapping[str, Any]) -> Tape:
     Returns:
         Every operation as a step; the inputs have the names of the variables.
     """
-    names = tuple(dict.fromkeys(name for name in (*factor.parents, *factor.children) if name in shapes))
-    places = {name: f"#{index}" for index, name in enumerate(names)}
-    try:
-        renamed = factor.rename(places)
-    except SpecError:  # names that a program of somebody else holds
-        renamed, places = factor, {name: name for name in names}
-    arrays = {places[n]: shapes[n] for n in names if isinstance(shapes[n], jax.ShapeDtypeStruct)}
-    numbers = {places[n]: shapes[n] for n in names if places[n] not in arrays}
-    kind = _kind(renamed)
+    renamed, names = placed(factor, among=shapes)
+    arrays = {place: shapes[n] for place, n in names.items() if isinstance(shapes[n], jax.ShapeDtypeStruct)}
+    numbers = {place: shapes[n] for place, n in names.items() if place not in arrays}
+    kind = kind_of(renamed)
     key = (kind, tuple(arrays.items()), repr(numbers), bool(jax.config.jax_enable_x64))
     tape = _kept(key) if kind is not None else None
     if tape is None:
         tape = traced(lambda values: _result(renamed, {**numbers, **values}), arrays, keep=True)
     if kind is not None:
         _keep(key, tape, factor)
-    return tape._replace(inputs={name: tape.inputs[place] for name, place in places.items() if place in arrays})
+    return tape._replace(inputs={name: tape.inputs[place] for place, name in names.items() if place in arrays})
 
 
 def _kept(key: Hashable) -> Tape | None:
@@ -62,27 +56,3 @@ def _keep(key: Hashable, tape: Tape, factor: Factor) -> None:
 
 def _result(factor: Factor, values: Mapping[str, Any]) -> Any:
     return factor.evaluate(values) if isinstance(factor, Deterministic) else factor.log_density(values)
-
-
-def _kind(factor: Factor) -> Hashable | None:
-    """What a factor computes, whatever the arguments of its function are called; None where it holds arrays."""
-    leaves, structure = jax.tree.flatten(factor, is_leaf=lambda node: isinstance(node, Call))
-    calls = []
-    for leaf in leaves:
-        if not isinstance(leaf, Call) or not isinstance(leaf.function, Function | Constant):
-            return None
-        by_name = tuple(bool(argument) for argument, _ in leaf.bindings)
-        calls.append((_without_arguments(leaf.function.key), leaf.variables, by_name))
-    try:
-        hash(structure)
-    except TypeError:
-        return None
-    return structure, tuple(calls)
-
-
-def _without_arguments(key: Any) -> Any:
-    """The key of a function without the names of its arguments and of its local variables."""
-    if not isinstance(key, tuple) or key[0] != "function":
-        return key
-    code, constants, (read, local, free, cells), *rest = key[1]
-    return (key[0], (code, constants, (read, len(local), free, cells), *rest), *key[2:])
