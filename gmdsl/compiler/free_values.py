@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.plan import Plan
-from gmdsl.compiler.rows import Rows, cut
+from gmdsl.graph.rows import Rows, cut
 from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Space, dtype_of
 

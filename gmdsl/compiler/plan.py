@@ -9,11 +9,11 @@ depend on parents), or from its declared space.
 import math
 from dataclasses import dataclass
 
-from gmdsl.compiler.families import Family, Steps, steps_of
 from gmdsl.core.errors import SpecError
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Names
 from gmdsl.graph.factor_graph import FactorGraph
+from gmdsl.graph.families import Family, Steps, steps_of
 from gmdsl.graph.order import cycle, ordered
 from gmdsl.spaces.space import Space
 

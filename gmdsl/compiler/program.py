@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.compiler.families import Family, Step, members, value_of
 from gmdsl.compiler.far_out import FarOut
 from gmdsl.compiler.free_values import FreeValues, encoded_blocks
 from gmdsl.compiler.plan import Plan, known_rows, plan
@@ -24,7 +23,6 @@ from gmdsl.compiler.rewrites.cumulative_sums import by_doubling
 from gmdsl.compiler.rewrites.rewrite import Rule
 from gmdsl.compiler.rewrites.transposed_matrices import by_columns, tall
 from gmdsl.compiler.rewrites.triangular_solves import by_inverse, fixed_solves, may_solve
-from gmdsl.compiler.rows import Rows
 from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.tape import Operation, Tape
 from gmdsl.core.lru import LRU
@@ -35,8 +33,9 @@ from gmdsl.core.runtime.precision import full_precision
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Undirected
 from gmdsl.graph.factor_graph import FactorGraph, known
-from gmdsl.graph.factors.distributed import Distributed
+from gmdsl.graph.families import Family, Step, members, value_of
 from gmdsl.graph.order import unique_names
+from gmdsl.graph.rows import Rows
 from gmdsl.spaces.space import Real, Space, dtype_of
 
 type Leaves = tuple[Any, ...]
@@ -157,7 +156,7 @@ class Program:
     def _terms(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> list[tuple[Members, Array]]:
         """The terms that move: a scalar of one factor, or rows of several."""
         model = self.model(leaves)
-        have, found = Rows({**known(model), **hoisted.values, **values}), []
+        have, found = Rows(known(model), hoisted.values, values), []
         for step, factor in self._steps(model):
             value = self._value(step, factor, have, hoisted)
             if isinstance(factor, Deterministic):
@@ -170,7 +169,7 @@ class Program:
     def completed(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values with what is fixed, and with the deterministics computed."""
         model = self.model(leaves)
-        return self._compute(model, hoisted, Rows({**known(model), **hoisted.values, **values})).plain()
+        return dict(self._compute(model, hoisted, Rows(known(model), hoisted.values, values)))
 
     def _compute(self, model: FactorGraph, hoisted: Hoisted, have: Rows) -> Rows:
         for step, factor in self._steps(model):
@@ -191,7 +190,7 @@ class Program:
     def decode(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> tuple[dict[str, Any], Array]:
         """Named values from the flat vector, and the log-density with the Jacobian."""
         have, log_density = self._decoded(leaves, hoisted, x)
-        return have.plain(), log_density
+        return dict(have), log_density
 
     def flat_log_density(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> Float[Array, ""]:
         """The log-density with the Jacobian."""
@@ -199,12 +198,12 @@ class Program:
 
     def named(self, leaves: Leaves, hoisted: Hoisted, x: Array) -> dict[str, Any]:
         """Named values from the flat vector."""
-        return self._decoded(leaves, hoisted, x, density=False)[0].plain()
+        return dict(self._decoded(leaves, hoisted, x, density=False)[0])
 
     @full_precision
     def _decoded(self, leaves: Leaves, hoisted: Hoisted, x: Array, density: bool = True) -> tuple[Rows, Array]:
         model = self.model(leaves)
-        have, free = Rows({**known(model), **hoisted.values}), FreeValues(self.plan, x)
+        have, free = Rows(known(model), hoisted.values), FreeValues(self.plan, x)
         terms = free.decode_blocks(have)
         for step, factor in self._steps(model):
             if isinstance(factor, Deterministic):
@@ -217,8 +216,8 @@ class Program:
 
     def _decode(self, step: Step, factor: Conditional, have: Rows, free: FreeValues, hoisted: Hoisted) -> Array:
         """Gives the variables of one conditional, or of a family, their values; returns their terms."""
-        if isinstance(factor, Distributed) and self.plan.owns[members(step)[0]] and not self._makes(step):
-            return self._value(step, factor, have, hoisted, Distributed.term_of_free)
+        if self.plan.owns[members(step)[0]] and not self._makes(step):
+            return self._value(step, factor, have, hoisted, type(factor).term_of_free)
         if isinstance(step, int):
             values, term = factor.decode(have, {name: free.of(name) for name in self.plan.owns[step]})
             have.update(values)
@@ -244,7 +243,7 @@ class Program:
     def unconstrain(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Array:
         """The flat vector of named values."""
         model = self.model(leaves)
-        have = self._compute(model, hoisted, Rows({**known(model), **hoisted.values, **values}))
+        have = self._compute(model, hoisted, Rows(known(model), hoisted.values, values))
         free = encoded_blocks(self.plan, have)
         for step, factor in self._steps(model):
             if not isinstance(factor, Conditional) or not self._makes(step):

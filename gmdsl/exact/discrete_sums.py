@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Function
 from gmdsl.exact.choose import rule_for
+from gmdsl.exact.elimination.blocks import in_blocks
 from gmdsl.exact.elimination.eliminate import log_sum_exp
 from gmdsl.exact.rule import Rule
 from gmdsl.exact.rules.enumeration import MOST_STATES
@@ -79,10 +80,10 @@ def _expectation(model: FactorGraph, types: str, function: Function) -> Array:
         return _mean(jax.nn.softmax(density), jax.vmap(value)(states))
 
     def tilted(tilt: Array) -> Array:
-        def exponent(state: dict[str, Array]) -> Array:
-            return log_density(model, {**known(model), **state}) + jnp.sum(tilt * value(state))
+        def exponent(state: Mapping[str, Array]) -> Array:
+            return log_density(model, state) + jnp.sum(tilt * value(state))
 
-        found = log_sum_exp(exponent, spaces)
+        found = log_sum_exp(*in_blocks(exponent, spaces))
         if isinstance(found, str):
             raise SpecError(
                 f"expectation_of(...): too many states to list, and variable elimination does not apply ({found})."

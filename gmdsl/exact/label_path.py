@@ -18,7 +18,7 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.distributions.domain import log_prob
 from gmdsl.graph.factor import Values
 from gmdsl.graph.factors.time_series import Scan
-from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.from_constraint import with_shape
 from gmdsl.spaces.space import Space
 from gmdsl.spaces.states import joint_states
 
@@ -123,4 +123,4 @@ def evidence_of(found: LabelSteps, seen: Array) -> Float[Array, "time states"]:
 
 
 def _one_step(space: Space) -> Space:
-    return space_of(space.constraint, space.shape[1:])
+    return with_shape(space, space.shape[1:])

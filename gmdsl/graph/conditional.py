@@ -35,6 +35,11 @@ class Conditional(Factor):
         """Whether its children are drawn one after another, so that some can be drawn given the others before them."""
         return len(self.children) == 1
 
+    @property
+    def decoded_by_space(self) -> bool:
+        """Whether a child whose support does not move can be decoded before its parents are known."""
+        return False
+
     def batch_rank(self, child: str, values: Values) -> int | None:
         """How many axes of a child number independent elements; None where that is not known.
 
@@ -71,6 +76,10 @@ class Conditional(Factor):
         By default one number for an only child; several children have no term each.
         """
         return {self.children[0]: self.log_density(values)} if len(self.children) == 1 else {}
+
+    def term_of_free(self, values: Values) -> Float[Array, ""]:
+        """The log-density where a child is free and was decoded by its space."""
+        return self.log_density(values)
 
     @abc.abstractmethod
     def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:

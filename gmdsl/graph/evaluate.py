@@ -10,7 +10,9 @@ from jaxtyping import Array, Float
 
 from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.factor_graph import FactorGraph, known
+from gmdsl.graph.families import members, steps_at, value_of
 from gmdsl.graph.order import ordered
+from gmdsl.graph.rows import Rows
 
 
 def completed(model: FactorGraph, values: Values) -> dict[str, Any]:
@@ -29,7 +31,17 @@ def log_density(model: FactorGraph, values: Values) -> Float[Array, ""]:
     >>> float(log_density(gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2)), {"x": jnp.array([3.0, 4.0])}))
     -12.5
     """
-    return total(model.factors, completed(model, values))
+    have, found = Rows(known(model), values), jnp.zeros(())
+    for step in steps_at(model):
+        factor = model.factors[members(step)[0]]
+        value = value_of(factor, have) if isinstance(step, int) else step.mapped(value_of, have, {})
+        if not isinstance(factor, Deterministic):
+            found = found + (value if isinstance(step, int) else jnp.sum(value))
+        elif isinstance(step, int):
+            have[factor.child] = value
+        else:
+            have.add(step.children, value)
+    return found
 
 
 def total(factors: tuple[Factor, ...], have: Values) -> Float[Array, ""]:

@@ -41,8 +41,8 @@ def placed(factor: Factor, among: Container[str] | None = None) -> Placed:
         return Placed(factor, {name: name for name in names})
 
 
-def kind_of(factor: Factor, numbers: bool = True) -> Hashable | None:
-    """What a factor over places computes, whatever the arguments of its function are called.
+def kind_of(factor: Factor | Call, numbers: bool = True) -> Hashable | None:
+    """What a factor, or a call, over places computes, whatever the arguments of its function are called.
 
     Args:
         factor: over places.
@@ -60,11 +60,7 @@ def kind_of(factor: Factor, numbers: bool = True) -> Hashable | None:
         floats = not numbers and holds_floats(leaf.function)
         key = _without_floats(leaf.function) if floats else _without_arguments(leaf.function.key)
         calls.append((key, leaf.variables, by_name))
-    try:
-        hash(structure)
-    except TypeError:
-        return None
-    return structure, tuple(calls)
+    return (structure, tuple(calls)) if is_hashable(structure) else None
 
 
 def holds_floats(function: Any) -> bool:
@@ -79,9 +75,7 @@ def holds_floats(function: Any) -> bool:
 def _without_floats(constant: Constant) -> Hashable:
     """The key of such a distribution, whatever its floats."""
     leaves, structure = jax.tree.flatten(constant.value)
-    try:
-        hash(structure)
-    except TypeError:
+    if not is_hashable(structure):
         return constant.key
     return structure, tuple((np.shape(leaf), str(np.result_type(leaf))) for leaf in leaves)
 
@@ -92,3 +86,12 @@ def _without_arguments(key: Any) -> Any:
         return key
     code, constants, (read, local, free, cells), *rest = key[1]
     return (key[0], (code, constants, (read, len(local), free, cells), *rest), *key[2:])
+
+
+def is_hashable(value: Any) -> bool:
+    """Whether a value can be a key."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True

@@ -1,7 +1,7 @@
 """The graph of a model: order, cycles, and the `networkx.DiGraph` that users look at."""
 
 import graphlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gmdsl.core.errors import SpecError
@@ -46,15 +46,50 @@ def _parents(factors: Iterable[Factor]) -> dict[str, set[str]]:
     return above
 
 
-def ancestors(factors: Iterable[Factor], name: str) -> set[str]:
-    """Every variable from which an arrow leads to `name`, directly or not."""
-    above, found, stack = _parents(factors), set(), [name]
+class Arrows:
+    """Which variable is made of which, by some factors: looked up once, asked often.
+
+    Args:
+        factors: each makes its children of its parents.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> model = gm.joint(a=dist.Normal(0.0, 1.0), b=lambda a: 2.0 * a, c=lambda b: dist.Normal(b, 1.0))
+    >>> sorted(Arrows(model.factors).above(["c"])), sorted(Arrows(model.factors).below(["a"]))
+    (['a', 'b'], ['b', 'c'])
+    """
+
+    def __init__(self, factors: Iterable[Factor]):
+        self._above: dict[str, set[str]] = {}
+        self._below: dict[str, set[str]] = {}
+        for factor in factors:
+            parents, children = factor.parents, factor.children
+            for child in children:
+                self._above.setdefault(child, set()).update(parents)
+            for parent in parents:
+                self._below.setdefault(parent, set()).update(children)
+
+    def above(self, names: Iterable[str]) -> set[str]:
+        """Every variable from which an arrow leads to one of these, directly or not."""
+        return _reached(self._above, names)
+
+    def below(self, names: Iterable[str]) -> set[str]:
+        """Every variable to which an arrow leads from one of these, directly or not."""
+        return _reached(self._below, names)
+
+
+def _reached(arrows: Mapping[str, set[str]], names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    stack = list(names)
     while stack:
-        for parent in above.get(stack.pop(), ()):
-            if parent not in found:
-                found.add(parent)
-                stack.append(parent)
+        new = arrows.get(stack.pop(), set()) - found
+        found |= new
+        stack += new
     return found
+
+
+def ancestors(factors: Iterable[Factor], *names: str) -> set[str]:
+    """Every variable from which an arrow leads to one of these, directly or not."""
+    return Arrows(factors).above(names)
 
 
 def unique_names(factors: Iterable[Factor]) -> list[str]:
@@ -68,10 +103,7 @@ def unique_names(factors: Iterable[Factor]) -> list[str]:
     return list(names)
 
 
-def reads_of(model: FactorGraph, names: tuple[str, ...]) -> set[str]:
+def reads_of(model: FactorGraph, names: Iterable[str]) -> set[str]:
     """The names, and everything that is computed from them."""
-    found, size = set(names), -1
-    while size < len(found):
-        size = len(found)
-        found |= {f.child for f in model.factors if isinstance(f, Deterministic) and found & set(f.parents)}
-    return found
+    names = set(names)
+    return names | Arrows(f for f in model.factors if isinstance(f, Deterministic)).below(names)

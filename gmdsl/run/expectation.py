@@ -26,7 +26,7 @@ from gmdsl.exact.marginal import accounts
 from gmdsl.graph.evaluate import completed, log_density
 from gmdsl.graph.factor import Deterministic
 from gmdsl.graph.factor_graph import known
-from gmdsl.graph.factors.histogram import grid_of, histogram_in
+from gmdsl.graph.factors.histogram import grids_of, histogram_in
 from gmdsl.graph.order import ancestors
 from gmdsl.inference.weights import normalized_weights
 from gmdsl.models.model import Model
@@ -178,7 +178,8 @@ def _by_cells(model: Model, function: Any, read: set[str]) -> Expectation | None
     except SpecError:
         return None
     terms = [factor for factor in left.factors if not isinstance(factor, Deterministic)]
-    grids = {name: grid for name in left.free if (grid := grid_of(left, name)) is not None}
+    cells = grids_of(left)
+    grids = {name: cells[name] for name in left.free if name in cells}
     if not all(map(histogram_in, terms)) or len(grids) < len(left.free):
         return None
     axes, weights = [], []

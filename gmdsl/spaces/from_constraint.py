@@ -7,10 +7,10 @@ import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.pytrees.function import Constant
-from gmdsl.spaces.discrete import Binary, Categorical
+from gmdsl.spaces.discrete import Binary, Categorical, Integer, Spin
 from gmdsl.spaces.elementwise import Circle, Interval, Positive
 from gmdsl.spaces.matrices import CorrCholesky, PositiveDefinite
-from gmdsl.spaces.space import Real, Space
+from gmdsl.spaces.space import Real, Shape, Space
 from gmdsl.spaces.unnamed import IntegerSupport, Support
 from gmdsl.spaces.vectors import Ordered, Simplex
 
@@ -60,6 +60,18 @@ def space_of(constraint: Any, shape: tuple[int, ...], *, moving: bool = False) -
         return IntegerSupport(kind=kind, shape=shape, fixed=fixed, states=states)
     free = tuple(biject_to(constraint).inverse_shape(shape))
     return Support(kind=kind, shape=shape, free=free, fixed=fixed, rank=rank)
+
+
+def with_shape(space: Space, shape: Shape) -> Space:
+    """The space of values of another shape.
+
+    >>> from gmdsl.spaces.discrete import Spin
+    >>> with_shape(Spin(), (3,)), with_shape(Real(2), (4, 2))
+    (Spin(shape=(3,)), Real(shape=(4, 2)))
+    """
+    if space.shape == shape:
+        return space
+    return type(space)(*shape) if isinstance(space, Spin | Integer) else space_of(space.constraint, shape)
 
 
 def base_of(constraint: Any) -> Any:

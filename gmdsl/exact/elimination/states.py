@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.exact.elimination.blocks import in_blocks, out_of_blocks
 from gmdsl.exact.elimination.eliminate import Joint, eliminated, planned
 from gmdsl.exact.elimination.tables import Tables, cards_of, tables
 from gmdsl.exact.elimination.tabulation import Cards
@@ -56,12 +57,13 @@ def states(
     >>> found.probabilities["s"].round(4).tolist(), found.most_probable["s"].tolist()
     ([[0.25, 0.75], [0.25, 0.75]], [1, 1])
     """
-    found = planned(function, spaces)
+    other, blocks = in_blocks(function, spaces)
+    found = planned(other, blocks)
     if isinstance(found, str):
         listed = joint_states(spaces, MOST_STATES)
         return found if listed is None else _of_list(key, function, spaces, listed)
     sketch, plan = found
-    cards = cards_of(spaces)
+    cards = cards_of(blocks)
     parts = tables(sketch)[1]
 
     def log_sum(tilts: dict[int, Array]) -> Array:
@@ -77,7 +79,8 @@ def states(
     keys = iter(jax.random.split(key, max(len(sums), 1)))
     drawn = _chosen(sums, len(cards), lambda rows: jax.random.categorical(next(keys), rows))
     best = _chosen(largest, len(cards), lambda rows: jnp.argmax(rows, -1))
-    return States(_named(spaces, drawn), _probabilities(spaces, chances), _named(spaces, best))
+    parts_found = _named(blocks, drawn), _probabilities(blocks, chances), _named(blocks, best)
+    return States(*(out_of_blocks(part, spaces) for part in parts_found))
 
 
 def _chosen(kept: list[Joint], count: int, choose: Callable[[Array], Array]) -> Array:

@@ -18,7 +18,7 @@ from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Deterministic, Values
 from gmdsl.graph.factor_graph import FactorGraph
-from gmdsl.graph.factors.histogram import grid_of, histogram_in
+from gmdsl.graph.factors.histogram import grids_of, histogram_in
 
 MOST_CELLS = 2**16
 
@@ -41,13 +41,12 @@ class Counting(Rule):
         return self.cells
 
     def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
-        grids = [grid_of(model, name) for name in hidden]
-        index = np.indices([grid.cells for grid in grids if grid]).reshape(len(hidden), -1)
+        cells = grids_of(model)
+        grids = [cells[name] for name in hidden]
+        index = np.indices([grid.cells for grid in grids]).reshape(len(hidden), -1)
         middle = jnp.full(1, 0.5)
-        points = {
-            name: grid.points(middle)[0][rows] for name, grid, rows in zip(hidden, grids, index, strict=True) if grid
-        }
-        width = sum(jnp.log(grid.widths[rows]) for grid, rows in zip(grids, index, strict=True) if grid)
+        points = {name: grid.points(middle)[0][rows] for name, grid, rows in zip(hidden, grids, index, strict=True)}
+        width = sum(jnp.log(grid.widths[rows]) for grid, rows in zip(grids, index, strict=True))
         heights = jax.vmap(lambda point: log_density(model, {**values, **point}))(points)
         return safe_logsumexp(heights + width)
 
@@ -58,10 +57,11 @@ class Counting(Rule):
 def counting(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rule | str:
     """The rule for some hidden variables, or why it does not apply."""
     del shapes
-    grids = {name: grid_of(model, name) for name in hidden}
-    missing = [name for name, grid in grids.items() if grid is None]
+    cells_of = grids_of(model)
+    missing = [name for name in hidden if name not in cells_of]
     if missing:
         return f"{missing[0]} was not counted"
+    grids = {name: cells_of[name] for name in hidden}
     for factor in model.factors:
         if isinstance(factor, Deterministic) or not set(hidden) & {*factor.parents, *factor.children}:
             continue
@@ -71,7 +71,7 @@ def counting(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> Rul
         for name, grid in zip((*counted.parents, counted.child), counted.grids, strict=True):
             if name in hidden and not _same(grid, grids[name]):
                 return f"the cells of {name} differ in {factor.name}"
-    cells = math.prod(grid.cells for grid in grids.values() if grid)
+    cells = math.prod(grid.cells for grid in grids.values())
     if cells > MOST_CELLS:
         return f"{', '.join(hidden)} have {cells} cells together, more than {MOST_CELLS}"
     return Counting(cells)

@@ -16,12 +16,14 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from gmdsl.exact.elimination.blocks import in_blocks
 from gmdsl.exact.elimination.eliminate import log_sum_exp, planned
 from gmdsl.exact.elimination.tables import cards_of
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Values
 from gmdsl.graph.factor_graph import FactorGraph
+from gmdsl.graph.rows import Rows
 from gmdsl.spaces.states import states_per_element
 
 
@@ -48,7 +50,7 @@ class Elimination(Rule):
 
     def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         spaces = {name: model.spaces[name] for name in hidden}
-        found = log_sum_exp(lambda state: log_density(model, {**values, **state}), spaces)
+        found = log_sum_exp(*in_blocks(lambda state: log_density(model, Rows(values, state)), spaces))
         if isinstance(found, str):
             raise ValueError(found)
         return found
@@ -68,7 +70,8 @@ def elimination(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> 
     found: list[Any] = []
 
     def run(values: Values) -> None:
-        found.append(planned(lambda state: log_density(model, {**numbers, **values, **state}), spaces))
+        function, blocks = in_blocks(lambda state: log_density(model, Rows(numbers, values, state)), spaces)
+        found.append(planned(function, blocks))
 
     jax.eval_shape(run, arrays)
     if isinstance(found[0], str):

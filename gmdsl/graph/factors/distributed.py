@@ -47,6 +47,10 @@ class Distributed(Conditional):
         return self.proper
 
     @property
+    def decoded_by_space(self) -> bool:
+        return True
+
+    @property
     def limited(self) -> tuple[str, ...]:
         return self.guarded
 
@@ -79,7 +83,6 @@ class Distributed(Conditional):
         return {self.child: value}, density if jacobian is None else density + jacobian
 
     def term_of_free(self, values: Values) -> Float[Array, ""]:
-        """The log-density where the child is free, and its value was decoded already."""
         distribution = self.distribution(values)
         _refuse_atoms(self, distribution)
         return jnp.sum(self.log_prob(distribution, values[self.child]))

@@ -110,13 +110,10 @@ class HistogramFactor(Declared):
         return row, inside
 
 
-def grid_of(model: FactorGraph, name: str) -> Grid | None:
-    """The cells of a variable that is defined by counting; None for any other."""
-    for factor in model.factors:
-        counted = histogram_in(factor)
-        if counted is not None and counted.child == name:
-            return counted.grids[-1]
-    return None
+def grids_of(model: FactorGraph) -> dict[str, Grid]:
+    """The cells of the variables that are defined by counting."""
+    found = (histogram_in(factor) for factor in reversed(model.factors))  # the first of several
+    return {counted.child: counted.grids[-1] for counted in found if counted is not None}
 
 
 def histogram_in(factor: Factor) -> HistogramFactor | None:

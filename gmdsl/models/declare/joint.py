@@ -1,6 +1,6 @@
 """Declaring a directed joint density: `gm.joint`."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from gmdsl.core.errors import SpecError
@@ -8,6 +8,7 @@ from gmdsl.core.pytrees.function import Constant
 from gmdsl.graph.factor import Call, Deterministic, Factor
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import SeriesSteps
+from gmdsl.graph.kinds import is_hashable, kind_of
 from gmdsl.graph.order import ordered
 from gmdsl.models.declare.calls import Fixed, call_of, check_known, warn_of_captured
 from gmdsl.models.declare.coords import checked_coords, checked_dims
@@ -60,6 +61,7 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
     known = fixed.known()
     spaces: dict[str, Space] = {}
     factors: list[Factor] = []
+    probe = _Probe(fixed)
     for draft in ordered(Deterministic(name, call) for name, call in calls.items()):  # ty: ignore[invalid-argument-type]
         name = draft.children[0]
         call = calls[name]
@@ -68,16 +70,9 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
             spaces[name], known[name] = path.space, abstract(path.space)
             factors.append(path)
             continue
-        space, random, proper = probe_node(name, call, known)
-        probe_numbers(name, call, known, fixed.data)
+        space, random, proper, guarded = probe(name, call, known, spaces)
         spaces[name], known[name] = space, abstract(space)
-        if not random and isinstance(call.function, Constant):
-            raise SpecError(f"{name}: a constant array is not a node. Wrap it, {name}=gm.data(...).")
-        if random:
-            limits = {**spaces, **fixed.spaces()}
-            factors.append(Distributed(name, call, proper, unproved(call, known, limits, fixed.data)))
-        else:
-            factors.append(Deterministic(name, call))
+        factors.append(Distributed(name, call, proper, guarded) if random else Deterministic(name, call))
     shapes = {n: s.shape for n, s in spaces.items()} | {n: v.shape for n, v in fixed.data.items()}
     named = checked_dims(dims, coords, shapes)
     rank = {name: i for i, name in enumerate(calls)}
@@ -96,6 +91,34 @@ def _assemble(calls: dict[str, Call | SeriesSteps], fixed: Fixed, dims: Any, coo
     check_fixed_indices("joint(...)", model)
     check_labels("joint(...)", model)
     return model
+
+
+class _Probe:
+    """What nodes are, found out once for those that compute the same of parents in the same spaces."""
+
+    def __init__(self, fixed: Fixed):
+        self.fixed, self.limits, self.found = fixed, fixed.spaces(), {}
+
+    def __call__(self, name: str, call: Call, known: Any, spaces: dict[str, Space]) -> tuple[Space, bool, bool, Any]:
+        key = self._key(call, known, spaces)
+        if key is None or key not in self.found:
+            space, random, proper = probe_node(name, call, known)
+            probe_numbers(name, call, known, self.fixed.data)
+            if not random and isinstance(call.function, Constant):
+                raise SpecError(f"{name}: a constant array is not a node. Wrap it, {name}=gm.data(...).")
+            guarded = unproved(call, known, {**spaces, **self.limits}, self.fixed.data) if random else ()
+            found = (space, random, proper, guarded)
+            if key is None:
+                return found
+            self.found[key] = found
+        return self.found[key]
+
+    def _key(self, call: Call, known: Any, spaces: dict[str, Space]) -> Hashable | None:
+        """The kind of a call with the spaces of what it reads; arrays and numbers are told apart by their names."""
+        names = tuple(dict.fromkeys(call.variables))
+        kind = kind_of(call.rename({name: f"#{place}" for place, name in enumerate(names)}))
+        key = kind, tuple(spaces.get(name, name) for name in names)
+        return key if kind is not None and is_hashable(key) else None
 
 
 def _node_call(node: str, value: Any, names: list[str]) -> Call | SeriesSteps:

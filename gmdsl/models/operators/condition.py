@@ -28,9 +28,10 @@ def condition[M: FactorGraph](model: M, values: Mapping[str, Any], missing: Any 
     gaps = _integrates(missing)
     spaces, inputs = model.spaces, dict(model.inputs)
     observed, data, bound = dict(model.observed), dict(model.data), dict(model.bound)
+    computed = frozenset(model.deterministic)
     for name, value in values.items():
         operation = f"condition({name}=...)"
-        _refuse(model, name, operation)
+        _refuse(model, name, operation, computed)
         if name in inputs:
             bound[name] = inputs.pop(name)
             data[name] = checked(operation, name, bound[name], value)
@@ -126,8 +127,8 @@ def _same_shape(operation: str, name: str, space: Space, shape: tuple[int, ...])
         )
 
 
-def _refuse(model: FactorGraph, name: str, operation: str) -> None:
-    if name in model.deterministic:
+def _refuse(model: FactorGraph, name: str, operation: str, computed: frozenset[str]) -> None:
+    if name in computed:
         above = sorted(set(model.random) & ancestors(model.factors, name))
         raise SpecError(
             f"{operation}: {name} is computed from {', '.join(above)}, it has no density of its own."

@@ -14,7 +14,7 @@ from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Names
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.names import listed
-from gmdsl.graph.order import ancestors, cycle, reads_of
+from gmdsl.graph.order import Arrows, ancestors, cycle, reads_of
 from gmdsl.spaces.space import Real, Space, abstract, fixed_space
 
 
@@ -75,14 +75,16 @@ def inner_model[M: FactorGraph](model: M, hidden: Names) -> M:
     """The factors that touch the hidden variables, as a model whose inputs are everything else."""
     reach = reads_of(model, hidden)
     group = touching(model, reach)
-    while (between := _find_between(model, group)) is not None:
-        group.append(between)
+    while between := _find_between(model, group):
+        group += between
     made = {child for factor in group for child in factor.children}
-    inside = [f for f in model.factors if isinstance(f, Deterministic) and f.child in reads_of(model, (*made, *hidden))]
+    computed = reads_of(model, (*made, *hidden))
+    inside = [f for f in model.factors if isinstance(f, Deterministic) and f.child in computed]
     needed = {parent for factor in group for parent in factor.parents}
-    needed |= {above for name in needed for above in ancestors(inside, name)}
+    needed |= ancestors(inside, *needed)
     inside = [f for f in inside if f.child in needed]
-    factors = tuple(f for f in model.factors if _is_in(f, [*group, *inside]))
+    kept = {id(factor) for factor in (*group, *inside)}
+    factors = tuple(factor for factor in model.factors if id(factor) in kept)
     names = {*made, *hidden, *(f.child for f in inside)}
     reads = {parent for factor in factors for parent in factor.parents} - names
     return dataclasses.replace(
@@ -101,18 +103,14 @@ def inner_model[M: FactorGraph](model: M, hidden: Names) -> M:
     )
 
 
-def _find_between(model: FactorGraph, group: list[Factor]) -> Factor | None:
-    """A conditional outside the group that lies on a path from its children to its parents."""
-    made = {child for factor in group for child in factor.children}
-    above = {
-        name for factor in group for parent in factor.parents for name in (parent, *ancestors(model.factors, parent))
-    }
-    for factor in model.factors:
-        if isinstance(factor, Conditional) and not _is_in(factor, group):
-            below = any(made & ancestors(model.factors, child) for child in factor.children)
-            if below and set(factor.children) & above:
-                return factor
-    return None
+def _find_between(model: FactorGraph, group: list[Factor]) -> list[Factor]:
+    """The conditionals outside the group that lie on a path from its children to its parents."""
+    arrows, inside = Arrows(model.factors), {id(factor) for factor in group}
+    parents = {parent for factor in group for parent in factor.parents}
+    above = parents | arrows.above(parents)
+    between = above & arrows.below({child for factor in group for child in factor.children})
+    outside = (f for f in model.factors if isinstance(f, Conditional) and id(f) not in inside)
+    return [factor for factor in outside if between & set(factor.children)]
 
 
 def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M:
@@ -136,8 +134,9 @@ def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M
         )
     else:
         factor = MarginalEnergy(inner, rule, hidden, reads + tuple((name, name) for name in visible))
-    first = next(i for i, f in enumerate(model.factors) if _is_in(f, held))
-    kept = [factor if i == first else f for i, f in enumerate(model.factors) if i == first or not _is_in(f, held)]
+    gone = {id(f) for f in held}
+    first = next(i for i, f in enumerate(model.factors) if id(f) in gone)
+    kept = [factor if i == first else f for i, f in enumerate(model.factors) if i == first or id(f) not in gone]
     found = dataclasses.replace(
         model, factors=tuple(kept), declared=tuple((n, spaces.get(n, s)) for n, s in model.declared)
     )
@@ -157,10 +156,6 @@ def _is_directed(inner: FactorGraph, hidden: Names) -> bool:
     made = [child for factor in held for child in factor.children]
     once = len(set(made)) == len(made) and set(made) >= set(hidden) and not set(inner.narrowed) & set(hidden)
     return once and all(isinstance(f, Conditional) for f in held) and not cycle(inner.factors)
-
-
-def _is_in(factor: Factor, factors: list[Factor]) -> bool:
-    return any(factor is other for other in factors)
 
 
 def visible_shapes(model: FactorGraph, inner: FactorGraph, hidden: Names) -> dict[str, Any]:

@@ -15,15 +15,14 @@ from gmdsl.graph.factor import Deterministic, Names
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.empirical import EmpiricalFactor
 from gmdsl.graph.factors.mixture import Mixture
-from gmdsl.graph.order import ancestors, reads_of
+from gmdsl.graph.order import Arrows, ancestors, reads_of
 from gmdsl.models.operators.childless import without_childless
 from gmdsl.models.operators.hidden_part import inner_model, opened, pruned, quoted, replaced, touching, visible_shapes
 
 
 def marginalize[M: FactorGraph](model: M, names: Names, rules: Sequence[Propose] = ()) -> M:
     """The model with some variables integrated out; see `Model.marginalize`."""
-    for name in names:
-        _refuse(model, name)
+    _refuse(model, names)
     if set(names) >= set(model.random):
         raise SpecError(f"marginalize({quoted(names)}): no variable would be left. Keep one.")
     model = without_childless(model, names)
@@ -33,44 +32,38 @@ def marginalize[M: FactorGraph](model: M, names: Names, rules: Sequence[Propose]
     return model
 
 
-def _refuse(model: FactorGraph, name: str) -> None:
-    operation = f"marginalize({name!r})"
-    if name in model.deterministic:
-        above = sorted(set(model.random) & ancestors(model.factors, name))
-        raise SpecError(
-            f"{operation}: {name} is computed from {', '.join(above)}, it has no density of its own."
-            f" Marginalise {above[0] if above else 'a random variable'}; what is computed from it goes with it."
-        )
-    if name in model.observed:
-        raise SpecError(f"{operation}: {name} is observed, a number here. Marginalise it before .condition(...).")
-    if name in {**model.data, **model.params, **dict(model.constants), **dict(model.inputs)}:
-        raise SpecError(f"{operation}: {name} has no distribution in this model. Only random variables integrate out.")
-    if name not in model.spaces:
-        raise unknown_name(operation, name, model.free)
+def _refuse(model: FactorGraph, names: Names) -> None:
+    computed, spaces = set(model.deterministic), model.spaces
+    fixed = {**model.data, **model.params, **dict(model.constants), **dict(model.inputs)}
+    for name in names:
+        operation = f"marginalize({name!r})"
+        if name in computed:
+            above = sorted(set(model.random) & ancestors(model.factors, name))
+            raise SpecError(
+                f"{operation}: {name} is computed from {', '.join(above)}, it has no density of its own. Marginalise"
+                f" {above[0] if above else 'a random variable'}; what is computed from it goes with it."
+            )
+        if name in model.observed:
+            raise SpecError(f"{operation}: {name} is observed, a number here. Marginalise it before .condition(...).")
+        if name in fixed:
+            raise SpecError(
+                f"{operation}: {name} has no distribution in this model. Only random variables integrate out."
+            )
+        if name not in spaces:
+            raise unknown_name(operation, name, model.free)
 
 
 def _group_connected(model: FactorGraph, names: Names) -> list[Names]:
-    """The hidden variables in groups that no factor joins."""
-    groups: list[set[str]] = []
-    for name in names:
-        together, near = {name}, _neighbours(model, name) & set(names)
-        for group in [g for g in groups if g & near or name in set().union(*(_neighbours(model, n) for n in g))]:
-            groups.remove(group)
-            together |= group
-        groups.append(together)
-    return [tuple(name for name in names if name in group) for group in groups]
+    """The hidden variables in groups that no factor joins, through what is computed from them either."""
+    import networkx as nx
 
-
-def _neighbours(model: FactorGraph, name: str) -> set[str]:
-    """Every random variable in a factor with this one, through what is computed from them."""
-    touched: set[str] = set()
-    for factor in touching(model, reads_of(model, (name,))):
-        touched |= {*factor.parents, *factor.children}
-    return touched | {above for computed in touched & set(model.deterministic) for above in _sources(model, computed)}
-
-
-def _sources(model: FactorGraph, computed: str) -> set[str]:
-    return ancestors([f for f in model.factors if isinstance(f, Deterministic)], computed)
+    computed = Arrows(factor for factor in model.factors if isinstance(factor, Deterministic))
+    graph, rank = nx.Graph(), {name: place for place, name in enumerate(names)}
+    graph.add_nodes_from(names)
+    for factor in model.factors:
+        touched = {*factor.parents, *factor.children}
+        nx.add_path(graph, rank.keys() & (touched | computed.above(touched)))
+    return [tuple(sorted(group, key=rank.__getitem__)) for group in nx.connected_components(graph)]
 
 
 def _integrate[M: FactorGraph](model: M, hidden: Names, rules: Sequence[Propose]) -> M:

@@ -25,8 +25,7 @@ from gmdsl.models.probe.indices import check_indices
 from gmdsl.models.probe.reproved import limits_of, with_guards
 from gmdsl.models.probe.shapes import check_numbers, probe_energy, probe_node
 from gmdsl.models.probe.time_series import probe_series
-from gmdsl.spaces.discrete import Integer, Spin
-from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.from_constraint import with_shape
 from gmdsl.spaces.space import Space, abstract
 
 
@@ -64,7 +63,7 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
         again[id(factor)] = _probe_again(operation, model, factor, known, spaces, {**values, **data})
         known |= {name: abstract(spaces[name]) for name in factor.children}
     declared = tuple((name, spaces.get(name, space)) for name, space in model.declared)
-    bound = tuple((name, _resize(space, np.shape(data[name]))) for name, space in model.bound if name in data)
+    bound = tuple((name, with_shape(space, np.shape(data[name]))) for name, space in model.bound if name in data)
     factors = tuple(with_innermost(f, again[id(inside)]) for f, inside in zip(kept, insides, strict=True))
     model = dataclasses.replace(bare, factors=factors, declared=declared, bound=bound)
     observed = {
@@ -156,13 +155,6 @@ def _array(operation: str, model: FactorGraph, name: str, value: Any) -> Any:
     if not np.array_equal(cast, array):
         raise SpecError(f"{where}: the values are {array.dtype}, but {name} was declared {old.dtype}. Convert them.")
     space = dict(model.bound).get(name)
-    if space is not None and not _resize(space, array.shape).contains(array):
+    if space is not None and not with_shape(space, array.shape).contains(array):
         raise SpecError(f"{where}: a value lies outside the support; {name} was declared {space.title}.")
     return cast
-
-
-def _resize(space: Space, shape: tuple[int, ...]) -> Space:
-    """The space of values of another shape."""
-    if space.shape == shape:
-        return space
-    return type(space)(*shape) if isinstance(space, Spin | Integer) else space_of(space.constraint, shape)

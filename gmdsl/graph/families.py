@@ -13,12 +13,13 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from gmdsl.compiler.rows import Rows
 from gmdsl.core.pytrees.function import Constant
+from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Deterministic, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
-from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.kinds import holds_floats, kind_of, placed
+from gmdsl.graph.order import ordered
+from gmdsl.graph.rows import Rows
 from gmdsl.spaces.space import Space
 
 LEAST = 16  # factors of one kind are mapped from this number on
@@ -150,6 +151,15 @@ def steps_of(
     return Steps(_blocks(early, spaces), tuple(steps))
 
 
+def steps_at(model: FactorGraph) -> tuple[Step, ...]:
+    """The steps in which a model is evaluated where all its random variables are known."""
+    computed = ordered(factor for factor in model.factors if isinstance(factor, Deterministic))
+    places = {id(factor): index for index, factor in enumerate(model.factors)}
+    first = [places[id(factor)] for factor in computed]
+    order = (*first, *sorted(set(range(len(model.factors))) - set(first)))
+    return steps_of(model, order, ((),) * len(order), (), ()).steps
+
+
 class _Kind(NamedTuple):
     """A factor over places, and what it computes."""
 
@@ -165,7 +175,7 @@ class _Kind(NamedTuple):
 
 def _is_early(factor: Factor, space: Space) -> bool:
     """Whether a child is decoded without its parents."""
-    return isinstance(factor, Distributed) and not space.dynamic
+    return isinstance(factor, Conditional) and factor.decoded_by_space and not space.dynamic
 
 
 def _levels(model: FactorGraph, order: Any, owns: Any, early: Container[str]) -> dict[int, int]:
