@@ -18,6 +18,7 @@ from gmdsl.spaces.unnamed import IntegerSupport
 
 if TYPE_CHECKING:
     from gmdsl.core.jaxprs.lookups import Lookup
+    from gmdsl.core.jaxprs.tape import Tape
 
 
 def check_indices(operation: str, model: FactorGraph, names: Iterable[str]) -> None:
@@ -40,7 +41,7 @@ def check_indices(operation: str, model: FactorGraph, names: Iterable[str]) -> N
     for factor in model.factors:
         if fresh & set(factor.parents):
             known = {name: jnp.asarray(integers[name]) for name in factor.parents if name in integers}
-            for lookup in _lookups(factor, shapes, known):
+            for lookup in _lookups(program_of(factor, shapes), known):
                 if not lookup.fits and fresh & set(lookup.names):
                     raise SpecError(f"{operation}: {_describe(factor, lookup)}")
 
@@ -60,12 +61,19 @@ def check_labels(operation: str, model: FactorGraph) -> None:
         return
     shapes = shapes_of(model)
     integers = {name: value for name, value in {**model.data, **model.observed}.items() if _is_index(value)}
+    settled = _Settled()
     for factor in model.factors:
         labels = {name: finite[name] for name in (*factor.parents, *factor.children) if name in finite}
-        for number in (-1, 0) if labels else ():
-            known = {name: jnp.asarray(integers[name]) for name in factor.parents if name in integers}
+        if not labels:
+            continue
+        tape = program_of(factor, shapes)
+        own = {name: name for name in factor.parents if name in integers}
+        if settled(tape, {**own, **labels}):
+            continue
+        for number in (-1, 0):
+            known = {name: jnp.asarray(integers[name]) for name in own}
             known |= {name: _filled(space, number) for name, space in labels.items()}
-            found = [lookup for lookup in _lookups(factor, shapes, known) if set(labels) & set(lookup.names)]
+            found = [lookup for lookup in _lookups(tape, known) if set(labels) & set(lookup.names)]
             for lookup in found:
                 if not lookup.fits:
                     raise SpecError(f"{operation}: {_describe_label(factor, lookup)}")
@@ -83,11 +91,12 @@ def check_fixed_indices(operation: str, model: FactorGraph) -> None:
     Raises:
         SpecError: names the node, the index and the size of the axis.
     """
-    shapes = shapes_of(model)
+    shapes, settled = shapes_of(model), _Settled()
     for factor in model.factors:
         read = [shapes[name] for name in (*factor.parents, *factor.children) if name in shapes]
         if any(getattr(shape, "ndim", 0) for shape in read):
-            for lookup in _lookups(factor, shapes, {}):
+            tape = program_of(factor, shapes)
+            for lookup in () if settled(tape, {}) else _lookups(tape, {}):
                 if not lookup.fits:
                     raise SpecError(f"{operation}: {_describe(factor, lookup)}")
 
@@ -105,10 +114,11 @@ def check_unbounded(operation: str, model: FactorGraph) -> None:
     from gmdsl.core.jaxprs.unbounded import unbounded_in
 
     endless = {name for name in model.free if _is_endless(model.spaces[name])}
-    shapes = shapes_of(model)
+    shapes, settled = shapes_of(model), _Settled()
     for factor in model.factors:
         names = [name for name in (*factor.parents, *factor.children) if name in endless]
-        for name, size in unbounded_in(program_of(factor, shapes), names) if names else ():
+        tape = program_of(factor, shapes) if names else None
+        for name, size in () if tape is None or settled(tape, dict.fromkeys(names)) else unbounded_in(tape, names):
             where = factor.children[0] if len(factor.children) == 1 else factor.name
             raise SpecError(
                 f"{operation}: {name} has no end, and is an index in {where}, where the elements are 0 to {size - 1};"
@@ -129,11 +139,25 @@ def _filled(space: Any, number: int) -> Any:
     return jnp.full(space.shape, value, dtype_of(space))
 
 
-def _lookups(factor: Factor, shapes: Mapping[str, Any], known: Mapping[str, Any]) -> "list[Lookup]":
+def _lookups(tape: "Tape", known: Mapping[str, Any]) -> "list[Lookup]":
     from gmdsl.core.jaxprs.lookups import lookups_of
 
-    tape = program_of(factor, shapes)
     return lookups_of(tape, {name: value for name, value in known.items() if name in tape.inputs})
+
+
+class _Settled:
+    """Programs that were looked at already, whatever their variables are called: a thousand names have few."""
+
+    def __init__(self) -> None:
+        self.seen: dict[Any, Any] = {}  # kept, as parts of their keys are identities
+
+    def __call__(self, tape: "Tape", known: Mapping[str, Any]) -> bool:
+        """Whether a program was asked about with the same in the places of some variables; from now on it was."""
+        places = frozenset((tape.inputs[name], value) for name, value in known.items() if name in tape.inputs)
+        key = (id(tape.steps), places)
+        found = key in self.seen
+        self.seen[key] = tape
+        return found
 
 
 def _describe(factor: Factor, lookup: "Lookup") -> str:
