@@ -22,6 +22,7 @@ from gmdsl.exact.elimination.states import States, states
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.marginal import Marginal, MarginalEnergy
 from gmdsl.exact.missing import Missing, drawn_given
+from gmdsl.exact.rules.forward import Forward
 from gmdsl.graph.evaluate import completed, log_density
 from gmdsl.graph.factor import Factor, Values
 from gmdsl.graph.factors.submodel import Submodel
@@ -67,6 +68,8 @@ def hidden_states(key: Array, factor: Marginal | MarginalEnergy, values: Values)
         values: everything that the factor reads, and its children, NaN where they are missing.
     """
     inside = {inner: values[outer] for inner, outer in factor.pairs}
+    if isinstance(factor.rule, Forward):
+        return factor.rule.states(key, factor.part, factor.hidden, inside)
     spaces = {name: factor.part.spaces[name] for name in factor.hidden}
     return states(key, lambda state: log_density(factor.part, {**inside, **state}), spaces)
 

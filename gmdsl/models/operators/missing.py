@@ -67,9 +67,10 @@ def _with_gaps_behind(
     part = _with_gaps(operation, part, inner, {**shapes_of(part), **visible})
     rule = rule_for(part, maker.hidden, visible)
     if not isinstance(rule, Rule):
+        hidden = ", ".join(map(repr, maker.hidden))
         raise SpecError(
-            f"{operation}: with gaps in {name} no exact rule integrates {', '.join(maker.hidden)} out ({rule})."
-            f" Condition the joint without .marginalize({', '.join(map(repr, maker.hidden))})."
+            f"{operation}: with gaps in {name} no exact rule integrates {hidden} out ({rule}). Condition the joint"
+            f" first, gaps included, and then .marginalize({hidden}, rules=[...]) by your own, or keep it."
         )
     return maker.around_part(part, rule)
 
