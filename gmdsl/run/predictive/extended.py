@@ -40,8 +40,9 @@ def check_extended(fresh: Model, model: Model, names: tuple[str, ...], going_on:
                 " to grow, as where its distribution is expanded by the size of some data."
             )
         maker = next(factor for factor in fresh.factors if name in factor.children)
-        alone = isinstance(maker, Distributed) or (isinstance(maker, Conditional) and maker.stepwise)
-        if name not in going_on and (not alone or grown[0] >= (_batch_rank(fresh, maker, name) or 0)):
+        alone = isinstance(maker, Conditional) and (isinstance(maker, Distributed) or maker.stepwise)
+        apart = alone and grown[0] < (_batch_rank(fresh, maker, name) or 0)
+        if not isinstance(maker, Conditional) or not (apart or name in going_on):
             raise SpecError(
                 f"{operation}: its elements depend on each other along that axis, so new ones cannot be drawn alone."
                 f" Draw all of it anew by resample=[{name!r}]."

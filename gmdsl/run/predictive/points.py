@@ -16,6 +16,8 @@ from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Undirected
 from gmdsl.models.model import Model
 
+AT_ONCE = 64  # points side by side, where gaps are drawn
+
 
 def check_drawn(operation: str, model: Model, names: tuple[str, ...]) -> None:
     """Refuses variables that are not drawn by one conditional each.
@@ -44,13 +46,16 @@ def completed(interned: Interned, redraw: tuple[str, ...], keys: Any, values: An
         impute: whether gaps of observed variables are drawn given the rest of them.
     """
     model = interned.model
+    gaps = impute and any(has_gaps(factor) for factor in model.factors)
 
     def one(key: Any, values: Any) -> Any:
         have = complete(model, key, values, redraw)
-        if impute and any(has_gaps(factor) for factor in model.factors):
+        if gaps:
             have |= _impute(model, key, complete(model, key, values), have)
         return {name: have[name] for name in model.spaces}
 
+    if gaps:  # each point may hold a covariance of all that is observed
+        return jax.lax.map(lambda point: one(*point), (keys, values), batch_size=AT_ONCE)
     return jax.vmap(one)(keys, values)
 
 
