@@ -115,6 +115,35 @@ def drawn_states(key: Array, found: LabelSteps, evidence: Float[Array, "time sta
     return found.states[jnp.concatenate([rest, last[None]])]
 
 
+def best_states(found: LabelSteps, evidence: Float[Array, "time states"]) -> Array:
+    """The most probable path given what was seen of it, by the algorithm of Viterbi.
+
+    >>> coin = LabelSteps(jnp.arange(2), jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([[0.9, 0.1], [0.2, 0.8]])))
+    >>> best_states(coin, jnp.array([[0.0, -1.0], [0.0, 0.0], [-jnp.inf, 0.0]])).tolist()
+    [1, 1, 1]
+    """
+    steps = jnp.broadcast_to(found.steps, (len(evidence) - 1, *found.steps.shape[-2:]))
+
+    def advance(score: Array, now: Any) -> tuple[Array, Array]:
+        table, extra = now
+        ways = score[:, None] + table
+        return jnp.max(ways, 0) + extra, jnp.argmax(ways, 0)
+
+    last, before = jax.lax.scan(advance, found.first + evidence[0], (steps, evidence[1:]))
+
+    def back(state: Array, before: Array) -> tuple[Array, Array]:
+        return before[state], before[state]
+
+    end = jnp.argmax(last)
+    _, rest = jax.lax.scan(back, end, before, reverse=True)
+    return found.states[jnp.concatenate([rest, end[None]])]
+
+
+def smoothed(found: LabelSteps, evidence: Float[Array, "time states"]) -> Float[Array, "time states"]:
+    """The probability of each state of each step given all that was seen: the derivative of the log-sum."""
+    return jax.grad(lambda extra: jnp.sum(seen_terms(found, extra)[0]))(evidence)
+
+
 def evidence_of(found: LabelSteps, seen: Array) -> Float[Array, "time states"]:
     """Zero where a state is what was seen of a step (NaN is nothing), -inf elsewhere."""
     value = seen[:, None]

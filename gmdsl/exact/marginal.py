@@ -54,6 +54,20 @@ class Marginal(Submodel):
         """What was done to the hidden variables, one line each."""
         return _account(self.parts[0], self.hidden, self.rule)
 
+    @property
+    def part(self) -> Any:
+        """The model inside."""
+        return self.parts[0]
+
+    @property
+    def pairs(self) -> Pairs:
+        """Pairs (inside, outside) of all that is visible."""
+        return (*self.read, *self.made)
+
+    def around_part(self, part: Any, rule: Rule) -> "Marginal":
+        """The marginal of another model over the same variables."""
+        return dataclasses.replace(self, parts=(part,), rule=rule)
+
     def constraint_of(self, name: str, space: Space, values: Values) -> Any:
         inner = next(inner for inner, outer in self.made if outer == name)
         return united_support(self.parts[0], self.hidden, inner, self.inside(values))
@@ -111,6 +125,20 @@ class MarginalEnergy(Undirected):
     def account(self) -> Names:
         """What was done to the hidden variables, one line each."""
         return _account(self.model, self.hidden, self.rule)
+
+    @property
+    def part(self) -> Any:
+        """The model inside."""
+        return self.model
+
+    @property
+    def pairs(self) -> Pairs:
+        """Pairs (inside, outside) of all that is visible."""
+        return self.read
+
+    def around_part(self, part: Any, rule: Rule) -> "MarginalEnergy":
+        """The marginal of another model over the same variables."""
+        return dataclasses.replace(self, model=part, rule=rule)
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         inside = {inner: values[outer] for inner, outer in self.read}

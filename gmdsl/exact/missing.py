@@ -24,6 +24,7 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.distributions.domain import in_domain
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
+from gmdsl.exact.marginal import MarginalEnergy
 from gmdsl.exact.missing_path import imputed_path, path_terms
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
@@ -80,11 +81,7 @@ class Missing(Wrapped):
         if not isinstance(self.base, Distributed):
             form = factor_form(self.base, values)
             assert form is not None
-            flat = jnp.ravel(seen)
-            logits = form.log_weights + _multivariate_log_prob(form.means, form.covariances, flat)
-            label = jax.random.categorical(key_label, logits)
-            drawn = jax.random.multivariate_normal(key_draw, form.means[label], form.covariances[label])
-            return _given_observed(drawn, form.covariances[label], flat).reshape(jnp.shape(seen))
+            return drawn_given(key, form, jnp.ravel(seen)).reshape(jnp.shape(seen))
         drawn = self.base.draw(key_draw, values)[child]
         gaussian = multivariate_normal(one_event(self.base.distribution(values)))
         return drawn if gaussian is None else _given_observed(drawn, gaussian.covariance_matrix, seen)
@@ -125,6 +122,15 @@ def marginal_log_density(mixture: GaussianMixture, value: Float[Array, " dim"]) 
     return safe_logsumexp(mixture.log_weights + terms)
 
 
+def drawn_given(key: Array, mixture: GaussianMixture, seen: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    """A draw whose gaps follow the law given what was seen; the rest is drawn anew."""
+    key_draw, key_label = jax.random.split(key)
+    logits = mixture.log_weights + _multivariate_log_prob(mixture.means, mixture.covariances, seen)
+    label = jax.random.categorical(key_label, logits)
+    drawn = jax.random.multivariate_normal(key_draw, mixture.means[label], mixture.covariances[label])
+    return _given_observed(drawn, mixture.covariances[label], seen)
+
+
 def missing_factor(model: FactorGraph, name: str) -> Missing | None:
     """The factor that integrates the gaps of a variable out, wherever it sits; None when there is none."""
     return next(_found(model, name), None)
@@ -132,6 +138,9 @@ def missing_factor(model: FactorGraph, name: str) -> Missing | None:
 
 def _found(model: FactorGraph, name: str) -> Iterator[Missing]:
     for factor in model.factors:
+        if isinstance(factor, MarginalEnergy):
+            for inner in (inner for inner, outer in factor.read if outer == name):
+                yield from _found(factor.model, inner)
         if name not in factor.children:
             continue
         while isinstance(factor, Wrapped) and not isinstance(factor, Missing):

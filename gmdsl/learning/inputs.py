@@ -4,8 +4,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.models.model import Model
+from gmdsl.models.probe.indices import check_indices
 
 type Datum = Mapping[str, Any]
 
@@ -58,3 +61,21 @@ def conditional(model: Model) -> Callable[[Datum], FlatTarget]:
 def first(data: Datum) -> dict[str, Any]:
     """The first datum of data by name."""
     return {name: values[0] for name, values in data.items()}
+
+
+def check_labels(operation: str, model: Model, data: Datum) -> None:
+    """Refuses labels among the inputs that point outside of an array, by their lowest and their highest values.
+
+    Args:
+        operation: what the user called, for messages.
+        model: what is learned, or scored.
+        data: arrays by name, one row per datum.
+
+    Raises:
+        SpecError: an index outside of an array.
+    """
+    labels = {name: np.asarray(data[name]) for name in input_names(model) if name in data}
+    labels = {name: values for name, values in labels.items() if values.dtype.kind in "iu" and len(values)}
+    for end in (np.min, np.max) if labels else ():
+        bound = at_datum(model, {name: end(values, axis=0) for name, values in labels.items()})
+        check_indices(operation, bound, labels)

@@ -14,10 +14,9 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import checked_settings, count_hint
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
-from gmdsl.learning.inputs import at_datum, input_names
+from gmdsl.learning.inputs import check_labels, input_names
 from gmdsl.learning.objective import Data, Objective
 from gmdsl.models.model import Model
-from gmdsl.models.probe.indices import check_indices
 from gmdsl.run.training import Fit, make_trainer, train
 from gmdsl.run.training_progress import TrainingProgress
 from gmdsl.spaces.space import dtype_of
@@ -69,7 +68,8 @@ def fit(
     arrays = _check_data(model, data, "fit(data)")
     others = None if held_out is None else _check_data(model, held_out, "fit(held_out)")
     for operation, given in (("fit(data)", arrays), ("fit(held_out)", others or {})):
-        _check_labels(operation, model, given)
+        if isinstance(model, Model):
+            check_labels(operation, model, given)
     objective.check(model, arrays, others)
     trainer, moving, still = make_trainer(objective.prepare(model), objective, optimizer, batch_size, average)
     with TrainingProgress(type(objective).__name__, steps, show=progress) as bar:
@@ -122,14 +122,3 @@ def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
             f" them, .condition({open_inputs[0]}=...)."
         )
     return arrays
-
-
-def _check_labels(operation: str, model: Any, arrays: Data) -> None:
-    """Refuses labels among the inputs that point outside of an array, by their lowest and their highest values."""
-    labels = {name: np.asarray(arrays[name]) for name in input_names(model) if name in arrays}
-    labels = {name: values for name, values in labels.items() if values.dtype.kind in "iu" and len(values)}
-    if not labels or not isinstance(model, Model):
-        return
-    for end in (np.min, np.max):
-        bound = at_datum(model, {name: end(values, axis=0) for name, values in labels.items()})
-        check_indices(operation, bound, labels)

@@ -14,7 +14,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.exact.elements import Axes, proved_axes, terms_by_state
-from gmdsl.exact.label_path import label_states, label_steps, seen_terms
+from gmdsl.exact.elimination.states import States
+from gmdsl.exact.label_path import (
+    LabelSteps,
+    best_states,
+    drawn_states,
+    label_states,
+    label_steps,
+    seen_terms,
+    smoothed,
+)
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.factor import Values
 from gmdsl.graph.factor_graph import FactorGraph
@@ -41,11 +50,21 @@ class Forward(Rule):
         return self.count
 
     def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
+        found, evidence, constant = self._steps(model, hidden, values)
+        return jnp.sum(seen_terms(found, evidence)[0]) + constant
+
+    def states(self, key: Array, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> States:
+        """A draw of the path, the probabilities of its values and the most probable path, given the rest."""
+        found, evidence, _ = self._steps(model, hidden, values)
+        each = drawn_states(key, found, evidence), smoothed(found, evidence), best_states(found, evidence)
+        return States(*({hidden[0]: array} for array in each))
+
+    def _steps(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> tuple[LabelSteps, Array, Array]:
+        """The path, what each step adds to each of its values, and what reads no value."""
         path, rest = _taken_apart(model, hidden)
         found = None if path is None else label_steps(path, values)
         assert found is not None
-        evidence, constant = terms_by_state(rest, hidden, values, self.axes)
-        return jnp.sum(seen_terms(found, evidence)[0]) + constant
+        return found, *terms_by_state(rest, hidden, values, self.axes)
 
     def observations(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Array:
         return self.log_density(model, hidden, values)

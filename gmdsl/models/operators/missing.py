@@ -8,11 +8,14 @@ import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError
+from gmdsl.exact.choose import rule_for
 from gmdsl.exact.gaussian.from_model import factor_form
+from gmdsl.exact.marginal import Marginal, MarginalEnergy
 from gmdsl.exact.missing import FIX, Missing, missing_factor, multivariate_normal, one_event
 from gmdsl.exact.missing_path import only_at_end
+from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Deterministic, Values
+from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.submodel import Submodel
@@ -20,22 +23,71 @@ from gmdsl.graph.factors.time_series import Scan
 
 
 def with_gaps[M: FactorGraph](operation: str, model: M, name: str) -> M:
-    """The model in which the gaps of `name` will be integrated out.
+    """The model in which the gaps of `name` will be integrated out, also where hidden variables were before.
 
     Raises:
         SpecError: the variable is read elsewhere, or no rule integrates a part of it out.
     """
-    makers = [factor for factor in model.factors if name in factor.children]
-    if len(makers) != 1 or not isinstance(makers[0], Conditional) or len(makers[0].children) != 1:
-        raise SpecError(
-            f"{operation}: {name} is not drawn by a conditional of its own, so its missing elements cannot be"
-            f" integrated out. {FIX}"
-        )
-    maker = makers[0]
+    return _with_gaps(operation, model, name, shapes_of(model))
+
+
+def _with_gaps[M: FactorGraph](operation: str, model: M, name: str, shapes: Shapes) -> M:
+    makers = [factor for factor in model.factors if _makes(factor, name)]
+    if len(makers) != 1:
+        raise SpecError(_no_maker(operation, name))
     if _reader(model, name) is not None:
         raise SpecError(f"{operation}: {_reader(model, name)} reads {name}, missing elements included. {FIX}")
-    factor = Missing(maker, *_what_goes_together(operation, model, maker))
-    return eqx.tree_at(lambda m: m.factors, model, tuple(factor if f is maker else f for f in model.factors))
+    factor = _with_gaps_in(operation, makers[0], name, shapes)
+    return eqx.tree_at(lambda m: m.factors, model, tuple(factor if f is makers[0] else f for f in model.factors))
+
+
+def _with_gaps_in(operation: str, maker: Factor, name: str, shapes: Shapes) -> Factor:
+    """The factor that makes a variable, with gaps; of a marginal the gaps are those of the factor inside."""
+    refusal = None
+    if isinstance(maker, Marginal | MarginalEnergy):
+        try:
+            return _with_gaps_behind(operation, maker, name, shapes)
+        except SpecError as error:
+            refusal = error
+    if not isinstance(maker, Conditional) or len(maker.children) != 1:
+        raise refusal or SpecError(_no_maker(operation, name))
+    try:
+        return Missing(maker, *_what_goes_together(operation, maker, shapes))
+    except SpecError as error:
+        raise refusal or error from None
+
+
+def _with_gaps_behind(
+    operation: str, maker: Marginal | MarginalEnergy, name: str, shapes: Shapes
+) -> Marginal | MarginalEnergy:
+    """A marginal over hidden variables with gaps in what they explain; its rule is chosen again."""
+    pairs, part = maker.pairs, maker.part
+    visible = {inner: shapes[outer] for inner, outer in pairs}
+    inner = next(inner for inner, outer in pairs if outer == name)
+    part = _with_gaps(operation, part, inner, {**shapes_of(part), **visible})
+    rule = rule_for(part, maker.hidden, visible)
+    if not isinstance(rule, Rule):
+        hidden = ", ".join(map(repr, maker.hidden))
+        raise SpecError(
+            f"{operation}: with gaps in {name} no exact rule integrates {hidden} out ({rule}). Condition the joint"
+            f" first, gaps included, and then .marginalize({hidden}, rules=[...]) by your own, or keep it."
+        )
+    return maker.around_part(part, rule)
+
+
+def _makes(factor: Factor, name: str) -> bool:
+    """Whether a factor makes a variable: as a child, or inside of an energy with hidden variables."""
+    if not isinstance(factor, MarginalEnergy):
+        return name in factor.children
+    inner = next((inner for inner, outer in factor.read if outer == name), None)
+    return any(_makes(inside, inner) for inside in factor.model.factors) if inner is not None else False
+
+
+def _no_maker(operation: str, name: str) -> str:
+    return (
+        f"{operation}: {name} is not drawn by a conditional of its own, so its missing elements cannot be"
+        f" integrated out. {FIX}"
+    )
 
 
 def check_gaps(operation: str, name: str, factor: Missing, value: Any) -> None:
@@ -64,7 +116,7 @@ def check_readers(operation: str, model: FactorGraph) -> None:
 
 def _reader(model: FactorGraph, name: str) -> str | None:
     """The name of a factor that reads a variable."""
-    found = [f for f in model.factors if name in f.parents]
+    found = [f for f in model.factors if name in f.parents and not _makes(f, name)]
     return None if not found else found[0].child if isinstance(found[0], Deterministic) else found[0].name
 
 
@@ -81,11 +133,11 @@ def _check_end(operation: str, name: str, factor: Missing, value: Any) -> None:
         )
 
 
-def _what_goes_together(operation: str, model: FactorGraph, maker: Conditional) -> tuple[int, bool]:
+def _what_goes_together(operation: str, maker: Conditional, shapes: Shapes) -> tuple[int, bool]:
     """How many trailing axes of the child can only be missing together, and whether only its end can be missing."""
     found: list[Any] = []
-    known = shapes_of(model)
-    numbers = {n: known[n] for n in maker.parents if not isinstance(known[n], jax.ShapeDtypeStruct)}
+    known = {name: shapes[name] for name in maker.parents}
+    numbers = {n: value for n, value in known.items() if not isinstance(value, jax.ShapeDtypeStruct)}
 
     def run(values: Values) -> None:
         values = {**numbers, **values}
@@ -96,12 +148,9 @@ def _what_goes_together(operation: str, model: FactorGraph, maker: Conditional) 
         elif isinstance(maker, Submodel):
             found.append(factor_form(maker, values))
 
-    jax.eval_shape(run, {n: known[n] for n in maker.parents if n not in numbers})
+    jax.eval_shape(run, {n: known[n] for n in known if n not in numbers})
     if not found or found[0] is None:
-        space = model.spaces[maker.children[0]].title
-        hidden = ", ".join(map(repr, getattr(maker, "hidden", ())))
-        fix = f"Condition the joint first, gaps included, and then .marginalize({hidden})." if hidden else FIX
-        raise SpecError(f"{operation}: {maker.name} in {space} has no known marginals. {fix}")
+        raise SpecError(f"{operation}: {maker.name} has no known marginals. {FIX}")
     if isinstance(found[0], bool):
         return 0, found[0]
     return found[0] if isinstance(found[0], int) else 0, False

@@ -15,17 +15,18 @@ from gmdsl.models.model import Model
 from gmdsl.spaces.space import dtype_of
 
 
-def check_extended(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
+def check_extended(fresh: Model, model: Model, names: tuple[str, ...], going_on: tuple[str, ...]) -> None:
     """Refuses variables whose old draws and new elements cannot stand side by side.
 
     Args:
         fresh: the model at the new data.
         model: the model that was sampled.
         names: the variables with more elements.
+        going_on: those of them whose new elements are drawn given the old ones.
 
     Raises:
-        SpecError: a variable that is not free, has no more elements or fewer, whose elements depend on each other, or
-            whose law reads other data at the old elements.
+        SpecError: a variable that is not free, has no more elements or fewer, whose elements depend on each other in
+            another way, or whose law reads other data at the old elements.
     """
     for name in names:
         operation = f"predict(extend=[{name!r}])"
@@ -39,13 +40,15 @@ def check_extended(fresh: Model, model: Model, names: tuple[str, ...]) -> None:
                 " to grow, as where its distribution is expanded by the size of some data."
             )
         maker = next(factor for factor in fresh.factors if name in factor.children)
-        alone = isinstance(maker, Distributed) or (isinstance(maker, Conditional) and maker.stepwise)
-        if not alone or grown[0] >= (_batch_rank(fresh, maker, name) or 0):
+        alone = isinstance(maker, Conditional) and (isinstance(maker, Distributed) or maker.stepwise)
+        apart = alone and grown[0] < (_batch_rank(fresh, maker, name) or 0)
+        if not isinstance(maker, Conditional) or not (apart or name in going_on):
             raise SpecError(
                 f"{operation}: its elements depend on each other along that axis, so new ones cannot be drawn alone."
                 f" Draw all of it anew by resample=[{name!r}]."
             )
-        _check_data(operation, fresh, model, maker.parents_of(name, any_point(model)), old[grown[0]])
+        reads = maker.parents_of(name, any_point(model))
+        _check_data(operation, fresh, model, reads, old[grown[0]], name in going_on)
 
 
 def dependent(fresh: Model, model: Model, names: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...]:
@@ -100,12 +103,23 @@ def any_point(model: Model) -> dict[str, Any]:
     return {**{name: np.zeros(space.shape, dtype_of(space)) for name, space in model.declared}, **model.data}
 
 
-def _check_data(operation: str, fresh: Model, model: Model, reads: set[str], size: int) -> None:
-    """Refuses data above a variable that differ where its old elements are."""
+def _check_data(operation: str, fresh: Model, model: Model, reads: set[str], size: int, checked: bool) -> None:
+    """Refuses data above a variable that differ where its old elements are.
+
+    Args:
+        operation: what the user called, for messages.
+        fresh: the model at the new data.
+        model: the model that was sampled.
+        reads: what the law of the variable reads.
+        size: how many elements there were.
+        checked: whether that the law is the same at the old elements is looked at later, at every draw; then what is
+            computed from rows may be read.
+    """
     changed = [name for name, value in fresh.data.items() if not np.array_equal(value, model.data[name])]
     for name in changed:
+        direct = checked or name in reads
         if reads & reads_of(model, (name,)) and not (
-            name in reads and np.array_equal(fresh.data[name][:size], model.data[name][:size])
+            direct and np.array_equal(fresh.data[name][:size], model.data[name][:size])
         ):
             raise SpecError(
                 f"{operation}: its law reads {name}, whose first {size} rows are others now. Keep these rows, and add"

@@ -3,7 +3,7 @@ r"""New rows whose elements depend on those that were there: Gaussian processes 
 The model is declared once more on the old rows and the new ones behind them. There each variable keeps its old elements
 (observed values, or posterior draws), and the new ones are drawn given them. For a multivariate normal over the joint
 rows with the Cholesky factor L, $f_2 = m_2 + L_{21} L_{11}^{-1} (f_1 - m_1) + L_{22}\, \epsilon$; a path goes on from
-its last value; independent elements are drawn alone.
+its last value, gaps in it drawn first; independent elements are drawn alone.
 
 This is right only if the law of the old elements is the same with the new rows and without them, as it is for a
 covariance that is a function of two rows. That is checked at every draw.
@@ -25,6 +25,7 @@ from jaxtyping import Array
 from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
 from gmdsl.core.runtime.precision import full_precision
+from gmdsl.exact.imputed import imputed
 from gmdsl.exact.missing import multivariate_normal, one_event
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.conditional import Conditional
@@ -37,6 +38,7 @@ from gmdsl.graph.order import ancestors, ordered, reads_of
 from gmdsl.models.model import Model
 from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.run.predictive.extended import any_point
+from gmdsl.spaces.space import dtype_of
 
 AT_ONCE = 64  # draws side by side; each holds a covariance of all rows
 
@@ -106,15 +108,11 @@ def check_continued(joint: Model, model: Model, names: tuple[str, ...], resample
                 f" one of these, or declare old and new rows together, observe {name} with NaN at the new ones by"
                 ' .condition(..., missing="marginalise"), and gm.predict imputes them given the others.'
             )
-        if isinstance(maker, Scan) and np.isnan(np.asarray(model.observed.get(name, 0.0), float)).any():
-            raise SpecError(
-                f"{depends} the last values, and {name} was observed with gaps. Condition on a path without gaps, or"
-                " let it end before them."
-            )
 
 
 def new_elements(
     joint: Model,
+    fresh: Model,
     model: Model,
     keys: Array,
     draws: Mapping[str, Any],
@@ -126,6 +124,7 @@ def new_elements(
 
     Args:
         joint: the model on old and new rows.
+        fresh: the model on what was given: the new rows, behind the old ones for what is below an extended variable.
         model: the model that was sampled.
         keys: one for each draw.
         draws: of the free variables of `model`, by name; the first axis numbers them.
@@ -134,7 +133,8 @@ def new_elements(
         extend: what has more elements at the new data; all of them are given back.
 
     Returns:
-        For each variable with more elements the new ones, and whole variables that are resampled or extended.
+        For each variable with more elements the new ones, and whole variables that are resampled or extended. What
+        is below an extended one, and is drawn at the old rows too, is left to the model on all of them.
 
     Raises:
         SpecError: the law of the old elements is another with the new rows, or a covariance is singular.
@@ -147,10 +147,13 @@ def new_elements(
     random = [child for factor in joint.factors if isinstance(factor, Conditional) for child in factor.children]
     given = {name: np.asarray(found[name]) for name in random if name in grown or name in resample}
     for name, axis in grown.items():
-        if name in given and name not in extend:
-            given[name] = np.take(
-                given[name], np.arange(model.spaces[name].shape[axis], found[name].shape[axis + 1]), axis + 1
-            )
+        if name not in given or name in extend:
+            continue
+        if fresh.spaces[name].shape != joint.spaces[name].shape:
+            new = np.arange(model.spaces[name].shape[axis], joint.spaces[name].shape[axis])
+            given[name] = np.take(given[name], new, axis + 1)
+        elif name not in (*names, *resample):
+            del given[name]
     return given
 
 
@@ -168,6 +171,10 @@ def _draw_all(joint: Interned, model: Interned, plan: Any, keys: Array, draws: A
 def _draw_one(joint: Any, model: Any, plan: Any, key: Array, draws: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     names, resample, grown, gaps = plan
     old = complete(model, key, draws)
+    for number, factor in enumerate(model.factors):
+        if isinstance(unwrapped(factor), Scan):  # of a multivariate normal gaps are left out of what is given
+            filled = imputed(jax.random.fold_in(key, number), factor, old)
+            old |= {name: value.astype(dtype_of(model.spaces[name])) for name, value in filled.items()}
     before = {child: unwrapped(factor) for factor in model.factors for child in factor.children}
     have, apart = known(joint), {}
     factors = ordered(joint.factors)

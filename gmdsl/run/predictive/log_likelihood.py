@@ -1,5 +1,6 @@
-"""`gm.log_likelihood`: pointwise at the draws of a tree, or by the probability flow of a noised family."""
+"""`gm.log_likelihood`: pointwise at the draws of a tree, of rows, or by the probability flow of a noised family."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from gmdsl.results.arguments import is_tree, tree_and_model
 from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.predictive.gaps import without_gaps
 from gmdsl.run.predictive.points import posterior_points, with_group
+from gmdsl.run.predictive.row_likelihood import row_log_likelihood
 
 
 @checked_settings
@@ -30,49 +32,55 @@ def log_likelihood(
     probes: int | None = None,
     seed: int = 0,
 ) -> Any:
-    """The log-likelihood of observations at the draws of a tree, or of data under a noised family.
+    r"""The log-likelihood of observations at the draws of a tree, or of rows under a fitted model or a noised family.
 
-    Of a model: each observation at each draw, for `az.loo` and `az.compare`. Batch dimensions of a distribution
-    are independent observations and stay apart. Observed variables without a conditional of their own (in an
-    energy), and weighted ones, are listed in the attribute `skipped`.
+    Of a model: each observation at each draw, for `az.loo` and `az.compare`. Batch dimensions of a distribution are
+    independent observations and stay apart. What is observed without a conditional of its own (in an energy), or
+    weighted, is listed in the attribute `skipped`.
 
     Of a variable with missing values only the observed elements are there, along one dimension `y_observed`: its
     labels are their places in the flattened array, and the coordinates `y_<dimension>` those along each axis.
 
-    Of a noised family: the log-density of each datum by the probability flow, in nats; the density of what
-    `gm.ReverseODE` draws. For a learned family with no noise at t = 0 it is that of the data noised to
-    `process.t_min`.
+    Of a model and a dict of rows: $\log p(y_i | x_i)$ of all free variables given the inputs, at the parameters that
+    the model has, as after `gm.fit`. A value without a leading axis stands for all rows.
+
+    Of a noised family: the log-density of each datum by the probability flow, in nats; that of what `gm.ReverseODE`
+    draws. For a learned family with no noise at t = 0 it is that of the data noised to `process.t_min`.
 
     Args:
-        model: the conditioned model, or a noised family.
-        data: the result of `gm.sample` on the model; or one datum, or one per row (several variables, or inputs of the
-            network: a dict).
+        model: the conditioned model, a fitted model, or a noised family.
+        data: the result of `gm.sample` on the model; or a dict of one datum, or of one per row, inputs included (for a
+            family of one variable an array).
         rtol: relative tolerance of the flow per step.
-        atol: absolute tolerance of the flow per step, in the units of the data. Below 1e-6 wants x64.
-        prior: the law at the noisy end, a model such as `family.at(t_max)`. When None, the Gaussian of the process;
-            a warning says where the law at the end is known to be far from it.
-        probes: random directions for the trace of the Jacobian (Hutchinson), an unbiased estimate for high
-            dimensions; None computes it exactly, one derivative per dimension.
+        atol: absolute tolerance, in the units of the data. Below 1e-6 wants x64.
+        prior: the law at the noisy end, as `family.at(t_max)`. When None, the Gaussian of the process; a warning says
+            where the law at the end is far from it.
+        probes: random directions for an estimate of the trace of the Jacobian (Hutchinson), in high dimensions; None
+            computes it exactly, one derivative per dimension.
         seed: for the probes.
 
     Returns:
-        A new tree with the group `log_likelihood` added; for a family an array, one number per datum.
+        A new tree with the group `log_likelihood` added; for rows and for a family an array, one number per datum.
 
     Raises:
-        SpecError: nothing that is observed has a conditional; data of another shape; a flow that does not arrive.
+        SpecError: nothing observed has a conditional; no normalised density of rows; other shapes; a flow that is lost.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
-    >>> family = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.VP())
-    >>> round(float(gm.log_likelihood(family, 1.0)), 3)
+    >>> round(float(gm.log_likelihood(gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.VP()), 1.0)), 3)
     -1.419
+    >>> line = gm.joint(x=gm.input(gm.Real()), y=lambda x: dist.Normal(2.0 * x, 1.0))
+    >>> print(gm.log_likelihood(line, {"x": [0.0, 1.0], "y": [0.0, 4.0]}).round(3))
+    [-0.919 -2.919]
     """
     data, model = tree_and_model(data, model)
     if isinstance(model, Noised):
         return flow_log_likelihood(model, data, rtol=rtol, atol=atol, prior=prior, probes=probes, seed=seed)
+    if isinstance(model, Model) and isinstance(data, Mapping) and not is_tree(data):
+        return row_log_likelihood(model, data)
     if not is_tree(data) or not isinstance(model, Model):
         raise SpecError(
             f"log_likelihood(...): a model and a tree are needed, not {type(model).__name__} and {type(data).__name__}."
-            " Pass the model and the result of gm.sample on it."
+            " Pass the model and the result of gm.sample on it, or a dict of rows under a fitted model."
         )
     return _of_draws(model, data)
 

@@ -37,12 +37,13 @@ def predictions(
     """The tree with predictions at new data; see `gm.predict`."""
     fresh = redeclared("predict", model, data)
     _check_resampled(fresh, model, resample)
-    check_extended(fresh, model, extend)
+    going_on = dependent(fresh, model, tuple(name for name in extend if name in model.free), tuple(data))
+    check_extended(fresh, model, extend, going_on)
     drawn = tuple(name for name in model.observed if name not in data)
     check_drawn("predict", fresh, (*drawn, *resample))
     free, shape = posterior_points("predict", tree, model)
     kept = tuple(name for name in model.free if name not in (*resample, *extend))
-    together = dependent(fresh, model, (*drawn, *kept, *resample), tuple(data))
+    together = (*dependent(fresh, model, (*drawn, *kept, *resample), tuple(data)), *going_on)
     kept = tuple(name for name in kept if name not in together)
     _check_upstream(fresh, model, kept)
     for name in kept:
@@ -58,7 +59,7 @@ def predictions(
     if together:
         joint = stacked(model, data, extend)
         check_continued(joint, model, together, resample)
-        have |= new_elements(joint, model, keys, free, together, resample, extend)
+        have |= new_elements(joint, fresh, model, keys, free, together, resample, extend)
     elif extend:
         anew = completed(Interned.of(fresh), (), keys, have, False)
         have |= {name: joined(free[name], anew[name]) for name in extend}

@@ -5,15 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.flat_target import Interned
 from gmdsl.core.errors import SpecError
-from gmdsl.exact.missing import missing_factor
+from gmdsl.exact.imputed import has_gaps, imputed
 from gmdsl.graph.ancestral import complete
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Undirected
 from gmdsl.models.model import Model
+
+AT_ONCE = 64  # points side by side, where gaps are drawn
 
 
 def check_drawn(operation: str, model: Model, names: tuple[str, ...]) -> None:
@@ -43,30 +46,33 @@ def completed(interned: Interned, redraw: tuple[str, ...], keys: Any, values: An
         impute: whether gaps of observed variables are drawn given the rest of them.
     """
     model = interned.model
+    gaps = impute and any(has_gaps(factor) for factor in model.factors)
 
     def one(key: Any, values: Any) -> Any:
         have = complete(model, key, values, redraw)
-        if impute:
-            have |= _impute(model, key, have)
+        if gaps:
+            have |= _impute(model, key, complete(model, key, values), have)
         return {name: have[name] for name in model.spaces}
 
+    if gaps:  # each point may hold a covariance of all that is observed
+        return jax.lax.map(lambda point: one(*point), (keys, values), batch_size=AT_ONCE)
     return jax.vmap(one)(keys, values)
 
 
-def _impute(model: Model, key: Any, have: Mapping[str, Any]) -> dict[str, Any]:
-    """Draws of the observed variables with gaps, given what was seen of them."""
-    found = {}
-    for number, name in enumerate(model.observed):
-        gaps = missing_factor(model, name)
-        if gaps is None:
-            continue
-        if name not in gaps.children or not set(gaps.parents) <= have.keys():
-            raise SpecError(
-                f"predict(...): {name} has missing values and something above it was marginalised afterwards."
-                f" Marginalise first, then condition on {name}."
-            )
-        found[name] = gaps.imputed(jax.random.fold_in(key, number), have, model.observed[name])
-    return found
+def _impute(model: Model, key: Any, seen: Mapping[str, Any], drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """The observed variables with gaps: drawn given what was seen where they are missing, and anew elsewhere.
+
+    Args:
+        model: the conditioned model.
+        key: of the draws.
+        seen: a point with the observed values.
+        drawn: a point with replicates of them.
+    """
+    found: dict[str, Any] = {}
+    for number, factor in enumerate(model.factors):
+        found |= imputed(jax.random.fold_in(key, number), factor, seen)
+    gaps = {name: jnp.isnan(model.observed[name]) for name in found if name in model.observed}
+    return {name: jnp.where(where, found[name], drawn[name]) for name, where in gaps.items()}
 
 
 def posterior_points(operation: str, tree: Any, model: Model) -> tuple[dict[str, np.ndarray], tuple[int, int]]:

@@ -76,7 +76,7 @@ def predict(
     With `data` the model is declared anew on other rows, of any number, and observed variables are drawn there,
     `predictions`; what is computed from the new rows is added. Elements that depend on those at the old rows, of a
     multivariate normal with one element per row or of a path of `gm.scan`, are drawn given the old ones, observed or
-    drawn; new rows of a path are later times.
+    drawn, and gaps in a path drawn first; new rows of a path are later times.
 
     Args:
         tree: the result of `gm.sample` on this model.
@@ -86,7 +86,8 @@ def predict(
         resample: free variables to draw anew from their conditionals instead of taking their draws, as the effects of
             new groups.
         extend: free variables with more elements at the new data, for known and new groups side by side: draws of the
-            elements that were there are kept, the others are drawn from their conditional.
+            elements that were there are kept, the others are drawn from their conditional, those of a process or a
+            path given the ones that were there. Data that they read hold the old rows with the new ones behind.
         seed: the same seed gives the same draws.
 
     Returns:

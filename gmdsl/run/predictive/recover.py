@@ -12,17 +12,19 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.random.keys import seed_key
 from gmdsl.core.runtime.precision import full_precision
 from gmdsl.core.settings import checked_settings
-from gmdsl.exact.elimination.states import states
+from gmdsl.exact.imputed import hidden_states, hides_labels
 from gmdsl.exact.marginal import Marginal, MarginalEnergy
+from gmdsl.exact.missing import Missing
 from gmdsl.graph.ancestral import complete
-from gmdsl.graph.evaluate import log_density
+from gmdsl.graph.factor import Factor
+from gmdsl.graph.factors.power import Power
 from gmdsl.graph.factors.wrapped import innermost
 from gmdsl.models.model import Model
 from gmdsl.results.arguments import is_tree, tree_and_model
 from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.predictive.points import posterior_points, with_group
 from gmdsl.spaces.space import Space
-from gmdsl.spaces.states import labelled, states_per_element
+from gmdsl.spaces.states import labelled
 
 AT_ONCE = 64  # draws side by side
 
@@ -36,6 +38,11 @@ def recover(tree: Any, model: Model, *, seed: int = 0) -> Any:
     axis; and `z_most_probable`, the most probable joint value. For the states of a hidden Markov model these are
     forward filtering with backward sampling, the smoothing probabilities, and the path of Viterbi.
 
+    What is missing in y says nothing of z, so a path goes through gaps and beyond the last value. Weights and positive
+    powers around the sum say how often a term counts when x is inferred. They leave the law of z as it is,
+    $p(z \mid x, y)$ of the term once, also where a weight is zero; a weight or power that was given before
+    `.marginalize` is a part of that law. A sum to a power of zero or below, as in a quotient, is refused.
+
     Args:
         tree: the result of `gm.sample` on this model.
         model: the conditioned model, after `.marginalize`.
@@ -45,7 +52,7 @@ def recover(tree: Any, model: Model, *, seed: int = 0) -> Any:
         A new tree with the group `recovered`; arrays (chain, draw, ...).
 
     Raises:
-        SpecError: nothing discrete was summed out, or its states are too many.
+        SpecError: nothing discrete was summed out, it divides the density, or its states are too many.
 
     >>> import gmdsl as gm, jax.numpy as jnp, numpyro.distributions as dist
     >>> labels = gm.joint(
@@ -79,40 +86,37 @@ def _recovered(interned: Interned, keys: Array, free: Any) -> Any:
 def _at_draw(model: Any, key: Array, free: Any) -> dict[str, Array]:
     """The three arrays of each variable at one draw."""
     have, found = complete(model, key, free), {}
-    for number, factor in enumerate(f for f in model.factors if _discrete(f)):
-        part = _part(factor)
-        pairs = (*factor.read, *factor.made) if isinstance(factor, Marginal) else factor.read
-        inside = {inner: have[outer] for inner, outer in pairs}
-        spaces = {name: part.spaces[name] for name in factor.hidden}
-
-        def term(state: dict[str, Array], part: Any = part, inside: Any = inside) -> Array:
-            return log_density(part, {**inside, **state})
-
-        known = states(jax.random.fold_in(key, number), term, spaces)
+    for number, factor in enumerate(_sums(model)):
+        known = hidden_states(jax.random.fold_in(key, number), factor, have)
         if isinstance(known, str):
-            raise SpecError(f"recover(...): {', '.join(spaces)} cannot be recovered element by element ({known}).")
-        for name in spaces:
+            raise SpecError(
+                f"recover(...): {', '.join(factor.hidden)} cannot be recovered element by element ({known}). Keep it in"
+                " the model, and let gm.Gibbs move it."
+            )
+        for name in factor.hidden:
             found[name] = known.draw[name]
             found[f"{name}_probability"] = known.probabilities[name]
             found[f"{name}_most_probable"] = known.most_probable[name]
     return found
 
 
+def _sums(model: Model) -> list[Marginal | MarginalEnergy]:
+    """The sums over labels in a model, whatever weights and powers are around them."""
+    insides = (innermost(factor) for factor in model.factors)
+    return [inside for inside in insides if isinstance(inside, Marginal | MarginalEnergy) and hides_labels(inside)]
+
+
 def _summed_out(model: Model) -> dict[str, Space]:
     """The spaces of the discrete variables that were summed out."""
     found: dict[str, Space] = {}
     for factor in model.factors:
-        inner = innermost(factor)
-        if inner is not factor and _discrete(inner):
-            raise SpecError(
-                f"recover(...): {factor.name} has weights, a power or gaps around the sum over"
-                f" {', '.join(inner.hidden)}, so its states have no probabilities. Take the model without them."  # ty: ignore
-            )
-        if _discrete(factor):
-            for name in factor.hidden:  # ty: ignore[missing-attribute]
-                if name in found or name in model.spaces:
-                    raise SpecError(f"recover(...): two variables are called {name}. Rename one before .marginalize.")
-                found[name] = _part(factor).spaces[name]
+        if hides_labels(innermost(factor)):
+            _check_around(factor)
+    for factor in _sums(model):
+        for name in factor.hidden:
+            if name in found or name in model.spaces:
+                raise SpecError(f"recover(...): two variables are called {name}. Rename one before .marginalize.")
+            found[name] = factor.part.spaces[name]
     if not found:
         raise SpecError(
             "recover(...): no discrete variable of finitely many values was summed out. Use the model after"
@@ -121,15 +125,22 @@ def _summed_out(model: Model) -> dict[str, Space]:
     return found
 
 
-def _discrete(factor: Any) -> bool:
-    if not isinstance(factor, Marginal | MarginalEnergy):
-        return False
-    return all(states_per_element(_part(factor).spaces[name]) is not None for name in factor.hidden)
-
-
-def _part(factor: Any) -> Any:
-    """The model inside, with every factor that touches a hidden variable."""
-    return factor.parts[0] if isinstance(factor, Marginal) else factor.model
+def _check_around(factor: Factor) -> None:
+    """Refuses sums whose labels have no law given the rest: in the denominator, or around gaps that are read inside."""
+    hidden, around = ", ".join(innermost(factor).hidden), factor  # ty: ignore[missing-attribute]
+    while (inner := around.inner) is not None:
+        if isinstance(around, Power) and around.exponent <= 0.0:
+            raise SpecError(
+                f"recover(...): the sum over {hidden} stands in the model to the power {around.exponent:g}, so its"
+                " labels explain nothing there, and have no law. Recover from the model that has it to a positive"
+                " power."
+            )
+        if isinstance(around, Missing):
+            raise SpecError(
+                f"recover(...): {around.name} has gaps that are read behind {hidden}, so its labels have no law that"
+                f" is known. Take the model in which nothing else that is hidden reads {around.children[0]}."
+            )
+        around = inner
 
 
 def _with_dims(model: Model, spaces: dict[str, Space]) -> Model:

@@ -9,8 +9,10 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.exact.imputed import hidden_states
+from gmdsl.exact.marginal import Marginal
 from gmdsl.exact.rules.elimination import elimination
-from gmdsl.exact.rules.forward import forward
+from gmdsl.exact.rules.forward import Forward, forward
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -74,3 +76,28 @@ def test_a_child_that_reads_two_labels_is_not_for_it():
         y=lambda k: dist.Normal(1.0 * k[1:] + k[:-1], 1.0),
     )
     assert "by variable elimination" in gm.compile(pair.marginalize("k", rules=[forward])).explain()
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_the_states_behind_the_sum_are_those_of_all_paths(rows):
+    w = np.array([0, 3, np.nan, 3, np.nan])
+    model = words(5, rows).condition(w=w, missing="marginalise").marginalize("k", rules=[forward])
+    (factor,) = (f for f in model.factors if isinstance(f, Marginal))
+    assert isinstance(factor.rule, Forward)
+    blocked = jnp.array([[1.0, 0.0], [0.3, 0.7]])
+    whole = gm.compile(words(5, rows).condition(w=w, missing="marginalise"))
+    for table in (T, blocked):
+        paths = np.array(list(itertools.product(range(2), repeat=5)))
+        logs = np.array([whole.log_density({"T": table, "k": k}) for k in paths])
+        weights = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+        inside = {"T": table, **{name: jnp.asarray(value) for name, value in {**model.data, "w": w}.items()}}
+        draw = jax.jit(lambda key, inside=inside: hidden_states(key, factor, inside))
+        found = draw(jax.random.key(0))
+        np.testing.assert_allclose(found.probabilities["k"] @ np.array([0, 1]), weights @ paths, atol=1e-9)
+        np.testing.assert_array_equal(found.most_probable["k"], paths[weights.argmax()])
+        drawn = jax.vmap(draw)(jax.random.split(jax.random.key(1), 20_000)).draw["k"]
+        counts = np.bincount(np.asarray(drawn) @ 2 ** np.arange(4, -1, -1), minlength=32)
+        assert counts[weights == 0].sum() == 0
+        common = 20_000 * weights > 5
+        z = (counts - 20_000 * weights)[common] / np.sqrt(20_000 * weights * (1.0 - weights) + 1e-12)[common]
+        assert np.abs(z).max() < 4.8  # false alarms: 1e-4

@@ -1,3 +1,5 @@
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -52,24 +54,110 @@ def test_gaps_in_an_energy_or_read_by_a_factor_that_joins_later_are_refused():
         known * energy
 
 
-def test_gaps_below_labels_that_are_summed_out_already_say_which_order_works():
-    model = gm.joint(
-        table=gm.data(np.array([[0.9, 0.1], [0.2, 0.8]])),
-        mu=dist.Normal(0.0, 1.0).expand([2]),
-        z=gm.scan(
-            lambda before, table: dist.Categorical(table[before]),
-            first=lambda table: dist.Categorical(table[0]),
-            length=16,
-        ),
+STEP, FIRST = np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([0.6, 0.4])
+AT = {"mu": np.array([-1.0, 1.2])}
+
+
+def hidden_markov(count, emission=lambda z, mu: dist.Normal(mu[z], 0.5), **more):
+    return gm.joint(
+        step=gm.data(STEP),
+        mu=dist.Normal(0.0, 3.0).expand([2]),
+        z=gm.scan(lambda before, step: dist.Categorical(step[before]), first=dist.Categorical(FIRST), length=count),
+        y=emission,
+        **more,
+    )
+
+
+def with_gaps(count, seed=0):
+    y = np.random.default_rng(seed).normal(size=count)
+    y[[3, 4, count - 1, count - 2]] = np.nan
+    return y
+
+
+def over_all_paths(terms):
+    """The log-density of what was seen, by adding up all paths; `terms` are (time, states)."""
+    paths = np.array(list(itertools.product(range(2), repeat=len(terms))))
+    logs = np.log(FIRST[paths[:, 0]]) + np.log(STEP[paths[:, :-1], paths[:, 1:]]).sum(1)
+    logs += np.nan_to_num(terms)[np.arange(len(terms)), paths].sum(1)
+    return np.logaddexp.reduce(logs) + stats.norm(0.0, 3.0).logpdf(AT["mu"]).sum()
+
+
+def in_both_orders(model, hidden, **values):
+    return (
+        model.condition(**values, missing="marginalise").marginalize(hidden),
+        model.marginalize(hidden).condition(**values, missing="marginalise"),
+    )
+
+
+@pytest.mark.parametrize("count", [6, 15])
+def test_gaps_below_labels_may_come_before_or_after_the_labels_are_summed_out(count):
+    y = with_gaps(count)
+    truth = over_all_paths(stats.norm(AT["mu"], 0.5).logpdf(y[:, None]))
+    found = [gm.compile(model) for model in in_both_orders(hidden_markov(count), "z", y=y)]
+    for density in found:
+        np.testing.assert_allclose(density.log_density(AT), truth, atol=1e-9)
+    assert found[0].explain().splitlines()[-1] == found[1].explain().splitlines()[-1]
+    np.testing.assert_allclose(found[0].score(AT)["mu"], found[1].score(AT)["mu"], rtol=1e-12)
+
+
+def test_gaps_in_words_and_in_heavy_tails_do_not_mind_the_order():
+    y = with_gaps(15)
+    tails = hidden_markov(15, lambda z, mu: dist.StudentT(3.0, mu[z], 0.5))
+    truth = over_all_paths(stats.t(3.0, AT["mu"], 0.5).logpdf(y[:, None]))
+    for model in in_both_orders(tails, "z", y=y):
+        np.testing.assert_allclose(gm.compile(model).log_density(AT), truth, atol=1e-9)
+    letters = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    words = hidden_markov(15, lambda z, table: dist.Categorical(table[z]), table=gm.data(letters))
+    w = np.where(np.isnan(y), np.nan, np.arange(15) % 3)
+    terms = np.where(np.isnan(w)[:, None], 0.0, np.log(letters[:, np.nan_to_num(w).astype(int)].T))
+    for model in in_both_orders(words, "z", y=w):
+        np.testing.assert_allclose(gm.compile(model).log_density(AT), over_all_paths(terms), atol=1e-9)
+
+
+def test_two_series_below_one_path_have_gaps_of_their_own():
+    y, w = with_gaps(8), with_gaps(8, 1)[::-1].copy()
+    model = hidden_markov(8, w=lambda z: dist.Normal(1.0 * z, 1.0))
+    terms = np.nan_to_num(stats.norm(AT["mu"], 0.5).logpdf(y[:, None]))
+    truth = over_all_paths(terms + np.nan_to_num(stats.norm([0.0, 1.0], 1.0).logpdf(w[:, None])))
+    one_by_one = model.marginalize("z").condition(y=y, missing="marginalise").condition(w=w, missing="marginalise")
+    for both in (*in_both_orders(model, "z", y=y, w=w), one_by_one.rename(y="seen")):
+        np.testing.assert_allclose(gm.compile(both).log_density(AT), truth, atol=1e-9)
+
+
+def test_gaps_below_labels_of_an_energy_do_not_mind_the_order():
+    y = with_gaps(8)
+    chain = gm.energy(
+        lambda z, first, step: -first[z[0]] - jnp.sum(step[z[:-1], z[1:]]),
+        z=gm.Categorical(2, 8),
+        first=gm.data(np.log(FIRST)),
+        step=gm.data(np.log(STEP)),
+    )
+    emissions = gm.joint(
+        z=gm.input(gm.Categorical(2, 8)),
+        mu=dist.Normal(0.0, 3.0).expand([2]),
         y=lambda z, mu: dist.Normal(mu[z], 0.5),
     )
-    y = np.where(np.arange(16) == 3, np.nan, 0.1)
-    with pytest.raises(gm.SpecError, match=r"Condition the joint first, gaps included, and then \.marginalize\('z'\)"):
-        model.marginalize("z").condition(y=y, missing="marginalise")
-    posterior = model.condition(y=y, missing="marginalise").marginalize("z")
-    density = gm.compile(posterior).log_density
-    point, flat = np.array([0.3, -0.2]), np.zeros(2)
-    apart = float(density({"mu": flat})) - float(jnp.sum(dist.Normal(0.0, 1.0).log_prob(flat)))
-    alone = dist.Normal(0.0, 0.5).log_prob(0.1) * 15  # both labels alike: the gap has no term
-    assert np.isclose(apart, float(alone), rtol=1e-5)
-    assert np.isfinite(float(density({"mu": point})))
+    truth = over_all_paths(stats.norm(AT["mu"], 0.5).logpdf(y[:, None]))
+    for model in in_both_orders(chain * emissions, "z", y=y):
+        density = gm.compile(model)
+        np.testing.assert_allclose(density.log_density(AT), truth, atol=1e-9)
+        other = np.where(np.arange(8) == 0, np.nan, 0.3)
+        moved = over_all_paths(stats.norm(AT["mu"], 0.5).logpdf(other[:, None]))
+        np.testing.assert_allclose(density.with_data(y=other).log_density(AT), moved, atol=1e-9)
+        with pytest.raises(gm.SpecError, match="reads y, missing elements included"):
+            model * gm.energy(lambda y: jnp.sum(y**2), y=gm.Real(8))
+
+
+def test_gaps_behind_a_gaussian_level_do_not_mind_the_order():
+    y = with_gaps(9)
+    walk = gm.joint(
+        s=dist.HalfNormal(1.0),
+        level=gm.scan(lambda before, s: dist.Normal(before, s), first=dist.Normal(0.0, 1.0), length=9),
+        y=lambda level: dist.Normal(level, 0.5),
+    )
+    there = np.flatnonzero(~np.isnan(y))
+    steps = np.minimum(*np.indices((9, 9)))
+    covariance = (1.0 + 0.49 * steps + 0.25 * np.eye(9))[np.ix_(there, there)]
+    truth = stats.multivariate_normal(cov=covariance).logpdf(y[there]) + stats.halfnorm.logpdf(0.7)
+    for model in in_both_orders(walk, "level", y=y):
+        np.testing.assert_allclose(gm.compile(model).log_density({"s": 0.7}), truth, atol=1e-9)

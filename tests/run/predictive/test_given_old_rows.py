@@ -269,3 +269,95 @@ def test_a_hidden_path_goes_on_from_its_draws_and_outcomes_follow_it(x64):
 def test_a_process_that_was_integrated_out_is_refused_by_name(x64):
     with pytest.raises(gm.SpecError, match="cannot be built anew"):
         predicted(latent().marginalize("f"), {"x": NEW}, length=1.3)
+
+
+GAPS = np.array([0.4, np.nan, -1.0, 2.0, np.nan, np.nan])
+
+
+def test_a_gaussian_path_with_gaps_goes_on_by_its_law_given_what_was_seen(x64):
+    model = gm.joint(
+        u=gm.data(np.zeros(6)),
+        phi=dist.Normal(0.0, 0.5),
+        y=gm.scan(lambda b, u, phi: dist.Normal(phi * b + u, 0.5), first=dist.Normal(0.0, 1.0), each=["u"]),
+    ).condition(y=GAPS, missing="marginalise")
+    found = predicted(model, {"u": [0.5, -1.0]}, phi=0.6)
+    mean = np.array([0.6**3 * 2.0 + 0.5, 0.6**4 * 2.0 + 0.3 - 1.0])
+    variance = 0.25 * (1.0 + 0.6**2 + 0.6**4)  # the third step after the last value that was seen
+    covariance = np.array([[variance, 0.6 * variance], [0.6 * variance, 0.25 + 0.36 * variance]])
+    agrees(found, mean, covariance)
+
+
+def test_a_path_of_labels_with_gaps_goes_on_from_what_was_missing(x64):
+    model = gm.joint(
+        t=gm.data(np.arange(5.0)),
+        p=dist.Beta(2.0, 2.0),
+        k=gm.scan(lambda b, t, p: dist.Bernoulli(jnp.where(b == 1, p, 0.2)), first=dist.Bernoulli(0.5), each=["t"]),
+    ).condition(k=[1, np.nan, 1, 0, np.nan], missing="marginalise")
+    found = predicted(model, {"t": [5.0, 6.0]}, "k", p=0.7)
+    table = np.array([[0.8, 0.2], [0.3, 0.7]])
+    chances = np.array([np.linalg.matrix_power(table, steps)[0, 1] for steps in (2, 3)])
+    error = np.sqrt(chances * (1.0 - chances) / 4000)
+    assert np.abs((found.mean(0) - chances) / error).max() < 4.5  # false alarms: 1e-5
+    assert set(np.unique(found)) == {0, 1}
+
+
+def test_a_path_with_a_carry_that_ended_early_goes_on_through_its_end(x64):
+    def step(previous, carry, u):
+        return carry + 1.0, dist.Normal(previous + u + carry, 0.5)
+
+    model = gm.joint(
+        u=gm.data(np.zeros(3)),
+        m=dist.Normal(0.0, 1.0),
+        y=gm.scan(step, first=lambda m: dist.Normal(m, 1.0), carry=lambda: jnp.array(1.0), each=["u"]),
+    ).condition(y=[0.4, 2.0, np.nan], missing="marginalise")
+    found = predicted(model, {"u": [3.0, 0.0]}, m=0.0)
+    mean = np.array([2.0 + 2.0 + 3.0 + 3.0, 2.0 + 2.0 + 3.0 + 3.0 + 4.0])
+    agrees(found, mean, 0.25 * np.array([[2.0, 2.0], [2.0, 3.0]]))
+
+
+def hidden_walk():
+    return gm.joint(
+        t=gm.data(np.arange(3.0)),
+        level=gm.scan(lambda before, t: dist.StudentT(30.0, before, 0.5), first=dist.Normal(0.0, 1.0), each=["t"]),
+        y=lambda level: dist.Normal(level, 0.1),
+    ).condition(y=[0.0, np.nan, 2.0], missing="marginalise")
+
+
+def test_an_extended_path_keeps_its_draws_and_goes_on_from_them(x64):
+    level = np.random.default_rng(0).normal(size=(4000, 3))
+    found = gm.predict(tree_of(level=level), hidden_walk(), data={"t": np.arange(5.0)}, extend=["level"])["predictions"]
+    whole = found["level"].values[0]
+    np.testing.assert_array_equal(whole[:, :3], level)
+    moves = whole[:, 3:] - level[:, 2:]
+    agrees(moves, np.zeros(2), 0.25 * 30 / 28 * np.array([[1.0, 1.0], [1.0, 2.0]]), 5.5)
+    agrees(found["y"].values[0] - whole, np.zeros(5), 0.01 * np.eye(5))  # y is drawn anew at all rows
+
+
+def test_an_extended_process_keeps_its_draws_and_the_others_are_given_them(x64):
+    f = np.array([0.4, 1.0, 0.2, 0.5])
+    mean, covariance = exact(np.zeros(7), law(slope=0.0, noise=1e-6)[1], f)
+    tree = tree_of(length=1.3, f=f)
+    found = gm.predict(tree, latent(), data={"x": np.append(OLD, NEW)}, extend=["f"])["predictions"]
+    whole = found["f"].values[0]
+    np.testing.assert_array_equal(whole[:, :4], np.broadcast_to(f, (4000, 4)))
+    agrees(whole[:, 4:], mean, covariance)
+    agrees(found["y"].values[0] - whole, np.zeros(7), 0.04 * np.eye(7))
+
+
+def test_an_extended_process_may_read_what_is_computed_from_its_rows(x64):
+    model = gm.joint(
+        x=gm.data(OLD),
+        K=lambda x: kernel(x, x, 1.3) + 1e-6 * jnp.eye(len(x)),
+        f=lambda K: dist.MultivariateNormal(jnp.zeros(len(K)), K),
+        y=lambda f: dist.Normal(f, 0.2),
+    ).condition(y=Y)
+    f = np.array([0.4, 1.0, 0.2, 0.5])
+    found = predicted(model, {"x": np.append(OLD, NEW)}, "f", f=f, extend=["f"])
+    agrees(found[:, 4:], *exact(np.zeros(7), law(slope=0.0, noise=1e-6)[1], f))
+
+
+def test_an_extended_process_whose_old_rows_are_others_now_is_refused(x64):
+    with pytest.raises(gm.SpecError, match=r"extend=\['f'\].: its law reads x, whose first 4 rows are others now"):
+        predicted(latent(), {"x": np.append(OLD + 0.1, NEW)}, "f", length=1.3, f=Y, extend=["f"])
+    with pytest.raises(gm.SpecError, match=r"extend=\['f'\].: .* Its size along one axis has to grow"):
+        predicted(latent(), {"x": OLD + 0.1}, "f", length=1.3, f=Y, extend=["f"])

@@ -123,11 +123,37 @@ def test_missing_elements_of_a_vector_are_drawn_given_the_rest_of_it(x64, joined
         assert np.abs(replicate.mean(0) / np.sqrt(np.diag(C)[seen] / count)).max() < 4.5
 
 
-def test_gaps_below_a_variable_that_was_marginalised_later_are_refused():
+def test_gaps_below_a_variable_that_was_marginalised_before_or_later_are_imputed_alike():
     chain = gm.joint(s=dist.HalfNormal(1.0), z=dist.Normal(0, 1), y=lambda z, s: dist.Normal(z, s).expand([2]))
     late = chain.condition(y=[0.3, np.nan], missing="marginalise").marginalize("z")
     first = chain.marginalize("z").condition(y=[0.3, np.nan], missing="marginalise")
     tree = gm.sample(first, gm.NUTS(), chains=1, draws=20, warmup=50, progress=False)
-    assert gm.predict(tree, first)["posterior_predictive"]["y"].shape == (1, 20, 2)
-    with pytest.raises(gm.SpecError, match="Marginalise first, then condition on y"):
-        gm.predict(tree, late)
+    drawn = gm.predict(tree, first)["posterior_predictive"]["y"]
+    assert drawn.shape == (1, 20, 2)
+    np.testing.assert_allclose(gm.predict(tree, late)["posterior_predictive"]["y"], drawn, rtol=1e-5)
+
+
+def labels(count):
+    return gm.joint(
+        step=gm.data(np.array([[0.9, 0.1], [0.3, 0.7]])),
+        level=dist.Normal(3.0, 0.1),
+        z=gm.scan(lambda b, step: dist.Categorical(step[b]), first=dist.Categorical(np.ones(2) / 2), length=count),
+        y=lambda z, level: dist.Normal(level * z, 0.3),
+    )
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_gaps_below_labels_that_were_summed_out_are_imputed_and_forecast(order):
+    y = np.array([3.1, 2.9, np.nan, 3.0, 3.2, 0.1, -0.2, 0.0, 0.1, 3.0, 2.8, 3.1, 2.9, 3.0, np.nan])
+    seen = {"y": y, "missing": "marginalise"}
+    joint = labels(15)
+    model = (joint.condition(**seen).marginalize("z"), joint.marginalize("z").condition(**seen))[order]
+    tree = gm.sample(model, gm.NUTS(), chains=2, draws=1000, warmup=300, seed=1, progress=False)
+    drawn = gm.predict(tree, model)["posterior_predictive"]["y"].values.reshape(-1, 15)
+    recovered = gm.recover(tree, model)["recovered"]["z"].values.reshape(-1, 15)
+    inside = np.array([0.3 * 0.1, 0.7 * 0.7])  # a label between two labels 1; the last one follows a 1
+    middle, ahead = inside[1] / inside.sum(), 0.7
+    for where, chance in ((2, middle), (14, ahead)):
+        error = 4.0 * np.sqrt(chance * (1.0 - chance) / 2000)  # false alarms of all: below 1e-3
+        assert abs((drawn[:, where] > 1.5).mean() - chance) < error
+        assert abs(recovered[:, where].mean() - chance) < error

@@ -17,18 +17,21 @@ LEVELS = np.array([-1.0, 0.3, 2.0])
 Y = np.array([-0.8, 0.1, 0.9, 2.4, 1.4, -0.2])
 
 
-def hidden_markov(y=Y):
-    chain = gm.joint(
+def joint(length):
+    return gm.joint(
         T=gm.data(T),
         first=gm.data(FIRST),
         levels=gm.data(LEVELS),
         scale=dist.HalfNormal(1.0),
         z=gm.scan(
-            lambda before, T: dist.Categorical(T[before]), first=lambda first: dist.Categorical(first), length=len(y)
+            lambda before, T: dist.Categorical(T[before]), first=lambda first: dist.Categorical(first), length=length
         ),
         y=lambda z, levels, scale: dist.Normal(levels[z], scale),
     )
-    return chain.marginalize("z").condition(y=y)
+
+
+def hidden_markov(y=Y):
+    return joint(len(y)).marginalize("z").condition(y=y)
 
 
 def tree_of(**values):
@@ -43,7 +46,7 @@ def paths(scale, y=Y):
     """All paths, and their probabilities given the outcomes."""
     every = np.array(list(itertools.product(range(3), repeat=len(y))))
     logs = np.log(FIRST[every[:, 0]]) + np.log(T[every[:, :-1], every[:, 1:]]).sum(1)
-    logs = logs + norm(LEVELS[every], scale).logpdf(y).sum(1)
+    logs = logs + np.nansum(norm(LEVELS[every], scale).logpdf(y), 1)  # NaN is nothing
     weights = np.exp(logs - logs.max())
     return every, weights / weights.sum()
 
@@ -139,5 +142,51 @@ def test_what_cannot_be_recovered_is_refused():
         gm.recover(tree, free)
     with pytest.raises(gm.SpecError, match="a tree and a model are needed"):
         gm.recover(hidden_markov(), 3.0)
-    with pytest.raises(gm.SpecError, match="a power or gaps around the sum over z"):
-        gm.recover(tree, hidden_markov().weight(y=2.0))
+    quotient = gm.joint(a=dist.Normal(0.0, 1.0)) / hidden_markov()
+    with pytest.raises(gm.SpecError, match="the sum over z stands in the model to the power -1, .* positive power"):
+        gm.recover(tree_of(scale=np.ones(2), a=np.ones(2)), quotient)
+
+
+def exact(scale, y):
+    every, weights = paths(scale, y)
+    return np.array([[weights[every[:, t] == k].sum() for k in range(3)] for t in range(len(y))])
+
+
+def test_a_path_goes_through_gaps_and_beyond_the_last_value_in_both_orders(x64):
+    y = np.array([-0.8, np.nan, np.nan, 2.4, 1.4, np.nan])
+    chain = joint(6)
+    seen = {"y": y, "missing": "marginalise"}
+    for model in (chain.marginalize("z").condition(**seen), chain.condition(**seen).marginalize("z")):
+        found = gm.recover(tree_of(scale=np.array([0.9])), model)["recovered"]
+        every, weights = paths(0.9, y)
+        np.testing.assert_allclose(found["z_probability"].values[0, 0], exact(0.9, y), atol=1e-9)
+        np.testing.assert_array_equal(found["z_most_probable"].values[0, 0], every[weights.argmax()])
+
+
+def test_weights_and_powers_around_the_sum_leave_the_law_of_the_labels(x64):
+    tree = tree_of(scale=np.array([0.9]))
+    for model in (hidden_markov().weight(y=2.5), hidden_markov() ** 0.5, hidden_markov().weight(y=0.0) ** 2.0):
+        found = gm.recover(tree, model)["recovered"]["z_probability"].values[0, 0]
+        np.testing.assert_allclose(found, exact(0.9, Y), atol=1e-9)
+    labels = gm.joint(m=dist.Normal(0.0, 5.0), k=dist.Bernoulli(0.3).expand([3]), y=lambda m, k: dist.Normal(m * k, 1))
+    y = np.array([0.0, 1.4, np.nan])
+    model = labels.marginalize("k").condition(y=y, missing="marginalise").weight(y=[3.0, 0.0, 1.0])
+    found = gm.recover(tree_of(m=np.array([3.0])), model)["recovered"]["k_probability"].values[0, 0, :, 1]
+    odds = 0.3 * np.nan_to_num(norm(3.0).pdf(y), nan=1.0), 0.7 * np.nan_to_num(norm(0.0).pdf(y), nan=1.0)
+    np.testing.assert_allclose(found, odds[0] / sum(odds), atol=1e-9)
+    assert abs(found[2] - 0.3) < 1e-9
+
+
+def test_a_power_from_before_the_sum_is_a_part_of_the_law(x64):
+    sharp = (joint(4) ** 2.0).marginalize("z").condition(y=Y[:4])
+    found = gm.recover(tree_of(scale=np.array([0.9])), sharp)["recovered"]["z_probability"].values[0, 0]
+    every, weights = paths(0.9, Y[:4])
+    weights = weights**2 / (weights**2).sum()
+    truth = np.array([[weights[every[:, t] == k].sum() for k in range(3)] for t in range(4)])
+    np.testing.assert_allclose(found, truth, atol=1e-9)
+
+
+def test_what_a_run_with_weights_recovers_is_one_group_more():
+    model = hidden_markov().weight(y=2.0)
+    tree = gm.sample(model, gm.NUTS(), chains=1, draws=20, warmup=20, progress=False)
+    assert gm.recover(tree, model)["recovered"]["z"].shape == (1, 20, 6)
