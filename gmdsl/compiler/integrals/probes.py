@@ -156,6 +156,7 @@ class _Cells:
             found[number] = heights - corners[0 if number == 0 else -1]
         return found.T
 
+
 def _normalized(law: np.ndarray, volume: np.ndarray) -> np.ndarray:
     mass = np.exp(law - max(law.max(), -1e300)) * volume
     return mass / mass.sum() if mass.sum() > 0 else volume / volume.sum()
