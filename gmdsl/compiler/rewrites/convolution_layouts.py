@@ -8,7 +8,7 @@ around the same convolution. Products of patches (`convolutions.py`), which need
 training, by 1.5 to 2 times for a batch of 128.
 
 The routine knows no groups. Up to 16 groups of channels are one kernel with zeros outside of its blocks: more products,
-but mostly faster than the loop nest, the more so the fewer groups there are. Up to 32 groups of the batch, which are the
+but mostly faster than the loop nest, the more so the fewer groups. Up to 32 groups of the batch, which are the
 slope in the kernel of the same, are so many convolutions. Groups of one channel (depthwise) are what the loop nest is
 best at, and stay.
 """
