@@ -15,7 +15,7 @@ import traceback
 
 import report
 
-TABLES = ("langevin", "nuts", "startup", "training")
+TABLES = ("langevin", "nuts", "startup", "training", "convolutions")
 
 
 def main(*only):

@@ -162,7 +162,7 @@ def _misfit(
         fitted = values[inside].reshape(len(mine), *[len(rule.nodes)] * t.shape[1], -1)
         for axis in range(t.shape[1]):
             fitted = np.einsum("pi,pi...->p...", weights[:, axis], fitted)
-        np.add.at(distance, inside, np.abs(probes.values[mine] - fitted))
+        np.add.at(distance, inside, np.abs(probes.values(mine) - fitted))
     return distance / np.maximum(counts, 1)[:, None]
 
 

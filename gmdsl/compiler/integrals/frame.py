@@ -5,7 +5,9 @@ tail like $|x|^{-1-a}$ falls like $e^{-a |u|}$ there. What does not fall has no 
 ended at the last place that can be evaluated leaves out a tail of its value there over a, which is part of the error.
 """
 
-from typing import NamedTuple
+import functools
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -200,8 +202,9 @@ def _no_integral(number: int, names: str) -> NoIntegralError:
     )
 
 
-@jax.jit
-def _slope(target: FlatTarget, x: Array) -> tuple[Array, Array]:
+@functools.partial(jax.jit, static_argnums=0)
+def _slope(tree: Any, leaves: list[Any], x: Array) -> tuple[Array, Array]:
+    target = jax.tree.unflatten(tree, leaves)
     return jax.value_and_grad(lambda x: -target.flat_log_density(x))(x)
 
 
@@ -249,10 +252,14 @@ def _ascend(target: FlatTarget, starts: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Where ascents of the log-density from starts end, and how high."""
     from scipy.optimize import minimize
 
+    leaves, tree = jax.tree.flatten(target)  # once: it is a good part of a call
+
     def descent(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = _slope(target, jnp.asarray(x))
-        finite = bool(jnp.isfinite(value))
-        return (float(value), np.nan_to_num(np.asarray(slope))) if finite else (1e200, np.zeros(target.dim))
+        value, slope = _slope(tree, leaves, x)
+        value, slope = float(value), np.asarray(slope)
+        if not math.isfinite(value):
+            return 1e200, np.zeros(target.dim)
+        return value, slope if np.isfinite(slope).all() else np.nan_to_num(slope)
 
     ends = [minimize(descent, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}) for start in starts]
     return np.array([end.x for end in ends]).reshape(-1, target.dim), -np.array([end.fun for end in ends])

@@ -17,6 +17,8 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Function
 
 CHUNK = 2048  # points evaluated side by side
+AT_ONCE = 128  # such chunks in one call, of one number each
+FEW = 1000  # points that tell at once that a function is not constant
 
 
 class NoIntegralError(SpecError):
@@ -73,14 +75,23 @@ class Integrands:
             self.count = 1 + int(np.prod(jax.eval_shape(lambda x: jnp.asarray(function(target.named(x))), x).shape))
 
     def values(self, frame: Coordinates, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The logarithms of the sizes and the signs at points u of shape (n, dim); each of shape (n, count)."""
-        logs, signs = np.empty((len(u), self.count)), np.empty((len(u), self.count))
-        for start in range(0, len(u), CHUNK):
-            some = u[start : start + CHUNK]
-            padded = np.concatenate([some, np.repeat(some[-1:], CHUNK - len(some), axis=0)])
-            found = _evaluate(self.function, self.target, frame, jnp.asarray(padded))
-            logs[start : start + CHUNK], signs[start : start + CHUNK] = (np.asarray(f)[: len(some)] for f in found)
-        return logs, signs
+        """The logarithms of the sizes and the signs at points u of shape (n, dim); each of shape (n, count).
+
+        They are transposes of arrays of shape (count, n), along whose rows NumPy is fast.
+        """
+        size = CHUNK * max(1, AT_ONCE // (self.count + u.shape[1]))
+        logs, signs = np.empty((self.count, len(u))), np.empty((self.count, len(u)))
+        held = np.zeros((size, u.shape[1]))
+        for start in range(0, len(u), size):
+            some = u[start : start + size]
+            held = held if len(some) == size else held.copy()  # what was handed over may still be read
+            held[: len(some)] = some
+            whole = some if len(some) == size else held
+            found = _evaluate(self.function, self.target, frame, np.asarray(len(some)), whole)
+            logs[:, start : start + size], signs[:, start : start + size] = (
+                np.asarray(f)[:, : len(some)] for f in found
+            )
+        return logs.T, signs.T
 
     def look(self, frame: Coordinates, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The logarithms, and whether each is a number; beyond one dimension all functions are one, the largest."""
@@ -98,11 +109,17 @@ class Integrands:
 
 def count_same(logs: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """The `same` of `Sums`, from logarithms of sizes and signs at points; the density itself is not examined."""
-    held = np.isfinite(logs[:, 0])
-    signs, ratio = signs[held], np.where(signs[held] == 0, 0.0, logs[held] - logs[held, :1])
-    with np.errstate(invalid="ignore"):
-        same = (np.ptp(signs, axis=0) == 0) & (np.ptp(ratio, axis=0) < 1e-9)
-    return np.where(same & (np.arange(same.size) > 0), held.sum(), 0)
+    same, held = np.zeros(logs.shape[1], int), np.isfinite(logs[:, 0])
+    for number in range(1, len(same)):
+        for some in (held.nonzero()[0][:FEW], held):
+            sign, size, height = signs[some, number], logs[some, number], logs[some, 0]
+            with np.errstate(invalid="ignore"):
+                constant = np.ptp(sign) == 0 and np.ptp(np.where(sign == 0, 0.0, size - height)) < 1e-9
+            if not constant:
+                break
+        else:
+            same[number] = held.sum()
+    return same
 
 
 def point(target: FlatTarget, frame: Coordinates, u: Array) -> tuple[Array, Array]:
@@ -114,8 +131,13 @@ def point(target: FlatTarget, frame: Coordinates, u: Array) -> tuple[Array, Arra
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _evaluate(function: Function | None, target: FlatTarget, frame: Coordinates, u: Array) -> tuple[Array, Array]:
-    """Logarithms of sizes and signs of all integrands at points; the sign is NaN where there is no number."""
+def _evaluate(
+    function: Function | None, target: FlatTarget, frame: Coordinates, count: Array, u: Array
+) -> tuple[Array, Array]:
+    """Logarithms of sizes and signs of all integrands, at the first of so many points; transposed.
+
+    The sign is NaN where there is no number. Chunks go through one loop, so that any number of points is one program.
+    """
 
     def one(u: Array) -> tuple[Array, Array]:
         height, x = point(target, frame, u)
@@ -129,4 +151,9 @@ def _evaluate(function: Function | None, target: FlatTarget, frame: Coordinates,
         logs = jnp.where(wrong | (sizes == 0), -jnp.inf, height + jnp.log(jnp.abs(sizes)))
         return logs, jnp.where(wrong, jnp.nan, jnp.sign(sizes))
 
-    return jax.vmap(one)(u)
+    def more(number: Array, made: tuple[Array, Array]) -> tuple[Array, Array]:
+        some = jax.vmap(one, out_axes=1)(jax.lax.dynamic_slice_in_dim(u, number * CHUNK, CHUNK))
+        return jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, number * CHUNK, 1), made, some)
+
+    start = jax.tree.map(lambda s: jnp.zeros((*s.shape, len(u)), s.dtype), jax.eval_shape(one, u[0]))
+    return jax.lax.fori_loop(0, -(-count // CHUNK), more, start)

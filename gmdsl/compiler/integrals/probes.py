@@ -28,23 +28,23 @@ MISSED = 5.0  # standard errors
 
 
 class Probes(NamedTuple):
-    """Points u of shape (n, dim), with the integrands there in units of exp(top), (n, count).
+    """Points u of shape (n, dim), those that were drawn first, with the integrands there.
 
     Attributes:
         u: all points.
-        values: the integrands there.
-        logs: the logarithms of their sizes.
-        weights: one over the number of points per volume of u where a point was drawn; 0 for the others.
+        logs: the logarithms of the sizes of the integrands there, (n, count).
+        signs: their signs, NaN where there is no number.
+        weights: one over the number of points per volume of u, for the points that were drawn.
         peaks: where the clouds ended, (climbs, dim), and the integrand that each has climbed.
         climbed: the number of that integrand.
         hidden: of each, whether it is a peak that was not known.
-        top: logarithm of the unit.
+        top: logarithm of the unit of values.
         same: of each integrand, `Sums.same`.
     """
 
     u: np.ndarray
-    values: np.ndarray
     logs: np.ndarray
+    signs: np.ndarray
     weights: np.ndarray
     peaks: np.ndarray
     climbed: np.ndarray
@@ -52,11 +52,19 @@ class Probes(NamedTuple):
     top: float
     same: np.ndarray
 
+    def values(self, index: np.ndarray) -> np.ndarray:
+        """The integrands at some of the points, in units of exp(top), (number, count)."""
+        signs, logs = self.signs[index], self.logs[index]
+        return np.where(np.isnan(signs), 0.0, signs) * np.exp(np.minimum(logs - self.top, 700.0))
+
     def sizes(self) -> tuple[np.ndarray, np.ndarray]:
         """The integrals of the sizes of all integrands by the drawn points alone, with their standard errors."""
-        drawn = self.weights > 0
-        terms = np.abs(self.values[drawn]) * self.weights[drawn, None]
-        return terms.sum(axis=0), terms.std(axis=0) * np.sqrt(len(terms))
+        count, found = len(self.weights), []
+        for logs in self.logs.T:
+            terms = np.exp(np.minimum(logs[:count] - self.top, 700.0)) * self.weights
+            found.append((terms.sum(), terms.std() * np.sqrt(count)))
+        total, error = np.array(found).T
+        return total, error
 
 
 def probe(integrands: Integrands, region: Region) -> Probes:
@@ -64,9 +72,10 @@ def probe(integrands: Integrands, region: Region) -> Probes:
     rng, frame, share = np.random.default_rng(0), region.frame, _cost(integrands)
     cells = _Cells(region)
     drawn, weights = cells.draw(rng, DRAWN // share)
-    count = np.arange(EVEN // share)[:, None]
-    even = cells.low + (cells.high - cells.low) * ((0.5 + count * LATTICE[: len(frame.low)]) % 1)
-    u = np.concatenate([drawn, even, _about_modes(rng, region)])
+    along = zip(cells.low, cells.high, LATTICE, strict=False)
+    count = np.arange(EVEN // share)
+    even = np.stack([low + (high - low) * ((0.5 + count * step) % 1) for low, high, step in along])
+    u = np.concatenate([drawn.T, even, _about_modes(rng, region).T], axis=1).T
     logs, signs = integrands.values(frame, u)
     same = count_same(logs, signs)
     starts, climbed = _choose_starts(cells, u, logs)
@@ -75,15 +84,18 @@ def probe(integrands: Integrands, region: Region) -> Probes:
         cells, region, peaks, heights, climbed, np.maximum(logs.max(axis=0), found[0].max(axis=(0, 1)))
     )
     kept = (hidden & ended).nonzero()[0]  # of a pole they would be all that counts
-    u, logs, signs = (
-        np.concatenate([a, b[kept].reshape(-1, a.shape[1])])
-        for a, b in zip((u, logs, signs), (clouds, *found), strict=True)
-    )
+    if kept.size:
+        u, logs, signs = (
+            np.concatenate([a.T, b[kept].reshape(-1, a.shape[1]).T], axis=1).T
+            for a, b in zip((u, logs, signs), (clouds, *found), strict=True)
+        )
     top = max(float(frame.top), float(logs[:, 0].max()))
-    values = np.where(np.isnan(signs), 0.0, signs) * np.exp(np.minimum(logs - top, 700.0))
-    weights = np.append(weights, np.zeros(len(u) - len(weights)))
-    kept = ((u >= frame.low) & (u <= frame.high)).all(axis=1)
-    return Probes(u[kept], values[kept], logs[kept], weights[kept], peaks, climbed, hidden, top, same)
+    inside = np.ones(len(u), bool)
+    for low, x, high in zip(frame.low, u.T, frame.high, strict=True):
+        inside &= (x >= low) & (x <= high)
+    weights = weights[inside[: len(weights)]]
+    u, logs, signs = (np.compress(inside, array.T, axis=1).T for array in (u, logs, signs))
+    return Probes(u, logs, signs, weights, peaks, climbed, hidden, top, same)
 
 
 def _cost(integrands: Integrands) -> int:
@@ -138,9 +150,11 @@ class _Cells:
     def excess(self, u: np.ndarray, logs: np.ndarray) -> np.ndarray:
         """By how many nats integrands at points exceed the corners of their cells, (n, count)."""
         place = [np.clip(np.searchsorted(a, x) - 1, 0, len(a) - 2) for a, x in zip(self.axes, u.T, strict=True)]
-        heights = self.heights[np.ravel_multi_index(place, self.shape)]
-        heights = np.concatenate([heights[:, :1], np.repeat(heights[:, -1:], logs.shape[1] - 1, axis=1)], axis=1)
-        return np.where(logs > -np.inf, logs - np.maximum(heights, -1e300), -np.inf)
+        cell, found = np.ravel_multi_index(place, self.shape), np.empty(logs.T.shape)
+        corners = [np.maximum(self.heights[:, number], -1e300)[cell] for number in range(self.heights.shape[1])]
+        for number, heights in enumerate(logs.T):
+            found[number] = heights - corners[0 if number == 0 else -1]
+        return found.T
 
 
 def _normalized(law: np.ndarray, volume: np.ndarray) -> np.ndarray:
@@ -166,14 +180,20 @@ def _choose_starts(cells: _Cells, u: np.ndarray, logs: np.ndarray) -> tuple[np.n
     heights = np.where(excess[:, :1] > PEAKED, logs[:, :1], -np.inf)
     chosen, climbed = [], []
     for score in (floored, heights):
-        number, most = score.argmax(axis=1), score.max(axis=1)
-        order = np.argsort(-most)[: 64 * CLIMBS]
+        most = score.max(axis=1)
+        order = _largest(most, 64 * CLIMBS)
         order = order[most[order] > -np.inf]
         _, first = np.unique(np.round(u[order] / (2 * NEAR)), axis=0, return_index=True)
         order = order[np.sort(first)[:CLIMBS]]
         chosen.append(order)
-        climbed.append(number[order])
+        climbed.append(score[order].argmax(axis=1))
     return u[np.concatenate(chosen)], np.concatenate(climbed)
+
+
+def _largest(numbers: np.ndarray, count: int) -> np.ndarray:
+    """Where the largest numbers are, the largest first."""
+    some = np.argpartition(-numbers, count)[:count] if count < len(numbers) else np.arange(len(numbers))
+    return some[np.argsort(-numbers[some], kind="stable")]
 
 
 def _climb(

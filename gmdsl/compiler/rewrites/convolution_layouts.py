@@ -3,9 +3,14 @@
 XLA runs a convolution on a CPU by Eigen's routine if images are (batch, places, channels) and kernels (places, in,
 out), and by a plain loop nest if not, 4 to 24 times slower. It brings those of a program into that order itself, but
 looks at the outermost computation only (`ConvCanonicalization` in its sources): one inside `scan`, `fori_loop` or
-`while_loop`, as the steps of training are, stays slow. Here the order is written down: transposes around the same
-convolution. Products of patches (`convolutions.py`), which need no routine, lose to it in
-training, by 1.5 to 2 times for a batch of 128; grouped convolutions lose with it, 7 times, and stay as they are.
+`while_loop`, as the steps of training and of samplers are, stays slow. Here the order is written down: transposes
+around the same convolution. Products of patches (`convolutions.py`), which need no routine, lose to it in
+training, by 1.5 to 2 times for a batch of 128.
+
+The routine knows no groups. Up to 16 groups of channels are one kernel with zeros outside of its blocks: more products,
+but mostly faster than the loop nest, the more so the fewer groups. Up to 32 groups of the batch, which are the
+slope in the kernel of the same, are so many convolutions. Groups of one channel (depthwise) are what the loop nest is
+best at, and stay.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,13 +23,14 @@ from gmdsl.compiler.rewrites.throughout import rewritten_throughout
 
 PLACES = (1, 2, 3)  # axes of places that the routine knows
 TYPES = ("float32", "float16")  # and its types
+GROUPS, PARTS = 16, 32  # in one kernel at most, and in convolutions apart
 
 
 def with_fast_convolutions[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """The same function, to be run inside a loop: on a CPU, every convolution in the order of the fast routine.
 
-    The rule: on a CPU, each ungrouped convolution of the traced function, at any depth, in floats of 32 or 16 bits
-    and with one to three axes of places. All else stays, and so does every function without convolutions.
+    The rule: on a CPU, each convolution of the traced function, at any depth, in floats of 32 or 16 bits, with one to
+    three axes of places and few groups. All else stays, and so does every function without convolutions.
 
     Args:
         function: of pytrees of arrays by place, to one; take derivatives before, not afterwards.
@@ -37,16 +43,33 @@ def with_fast_convolutions[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 def in_fast_order(eqn: Any, given: list[Any]) -> Any:
     """The rule for convolutions (see `gmdsl.compiler.rewrites.rewrite`); None for those that stay as they are."""
     params, (image, kernel) = eqn.params, given
-    places = image.ndim - 2
-    grouped = params["feature_group_count"] != 1 or params["batch_group_count"] != 1
-    if grouped or places not in PLACES or image.dtype.name not in TYPES or kernel.dtype != image.dtype:
+    places, groups, parts = image.ndim - 2, params["feature_group_count"], params["batch_group_count"]
+    if places not in PLACES or image.dtype.name not in TYPES or kernel.dtype != image.dtype:
         return None
     old, last = params["dimension_numbers"], (0, places + 1, *range(1, places + 1))
     new = jax.lax.ConvDimensionNumbers(last, (places + 1, places, *range(places)), last)
-    if old == new:
+    alone = groups == parts == 1
+    few = (1 < groups <= GROUPS and kernel.shape[old.rhs_spec[1]] > 1) or 1 < parts <= PARTS
+    if not (few or alone) or (alone and old == new):
         return None
-    moved = (_reordered(array, a, b) for array, a, b in zip(given, old[:2], new[:2], strict=True))
-    return _reordered(eqn.primitive.bind(*moved, **{**params, "dimension_numbers": new}), last, old.out_spec)
+    settings = {**params, "dimension_numbers": new, "feature_group_count": 1, "batch_group_count": 1}
+    image, kernel = (_reordered(array, a, b) for array, a, b in zip(given, old[:2], new[:2], strict=True))
+    if parts > 1:
+        pairs = zip(jnp.split(image, parts, axis=0), jnp.split(kernel, parts, axis=-1), strict=True)
+        made = jnp.concatenate([eqn.primitive.bind(*pair, **settings) for pair in pairs], axis=-1)
+    else:
+        made = eqn.primitive.bind(image, _in_blocks(kernel, groups), **settings)
+    return _reordered(made, last, old.out_spec)
+
+
+def _in_blocks(kernel: Any, groups: int) -> Any:
+    """The kernel (places, in, out) of all groups at once: what one group has, and zeros for the others."""
+    if groups == 1:
+        return kernel
+    *places, inside, outside = kernel.shape
+    own = jnp.eye(groups, dtype=bool)[:, None, :, None]
+    parted = kernel.reshape(*places, 1, inside, groups, outside // groups)
+    return jnp.where(own, parted, 0).reshape(*places, groups * inside, outside)
 
 
 def _reordered(array: Any, old: Sequence[int], new: Sequence[int]) -> Any:

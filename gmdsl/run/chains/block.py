@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from gmdsl.compiler.rewrites.convolution_layouts import with_fast_convolutions
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import strong
 from gmdsl.core.random.keys import as_keys, step_key
@@ -104,7 +105,7 @@ def _records(kernel: Kernel, step: Any, records: Array, phases: Array, axis: int
         axis: the one of the buffers along which records lie.
         chains: keys and carries.
     """
-    (keys, carries), step = chains, jax.jit(step)  # for its shapes and for the loop, which trace it once
+    (keys, carries), step = chains, jax.jit(with_fast_convolutions(jax.jit(step)))  # traced once for shapes and loop
     empty, buffers = _buffers(step, kernel.capacity, axis, keys, carries, phases[0])
 
     def one_record(index: Array, at: Any) -> Any:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.rewrites.convolution_layouts import with_fast_convolutions
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.keys import seed_key
 from gmdsl.diffusion.noised import Noised
@@ -102,7 +103,7 @@ def generate(generator: Generator, target: Any, *, draws: int, seed: int, progre
 @functools.partial(jax.jit, static_argnums=0)
 def _block(skeleton: Skeleton, arrays: Any, keys: jax.Array) -> Any:
     generator, target = skeleton.fill(arrays)
-    return jax.vmap(lambda key: generator.draw(key, target))(keys)
+    return with_fast_convolutions(jax.jit(jax.vmap(lambda key: generator.draw(key, target))))(keys)
 
 
 def generated_starts(model: Any, generator: Generator, chains: int, seed: int) -> np.ndarray:

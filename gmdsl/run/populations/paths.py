@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.rewrites.convolution_layouts import with_fast_convolutions
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.core.random.keys import seed_key
 from gmdsl.inference.path import Path, PathSampler, Population
@@ -44,4 +45,4 @@ def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[
 
 @functools.partial(jax.jit, static_argnums=0)
 def _run_compiled(sampler: Constant, key: jax.Array, path: Any) -> Population:
-    return sampler.value.run(key, path)
+    return with_fast_convolutions(jax.jit(lambda key: sampler.value.run(key, path)))(key)

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.rewrites.convolution_layouts import with_fast_convolutions
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.core.pytrees.partition import Skeleton, strip
@@ -180,9 +181,11 @@ def _train(skeleton: Skeleton, total: int, key: Array, arrays: Any, population: 
         noise = jax.random.normal(key_noise, clean.shape, clean.dtype)
         return jnp.mean(jax.vmap(error)(clean, noise, times))
 
+    slopes = with_fast_convolutions(jax.grad(loss))
+
     def step(i: Array, at: Any) -> Any:
         weights, state = at
-        slope = jax.grad(loss)(weights, jax.random.fold_in(key, i))
+        slope = slopes(weights, jax.random.fold_in(key, i))
         updates, state = _adam(learner.learning_rate, total).update(slope, state, weights)
         return optax.apply_updates(weights, updates), state
 

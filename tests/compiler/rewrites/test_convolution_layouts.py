@@ -59,19 +59,57 @@ def test_value_and_slopes_are_the_same_and_every_convolution_has_the_fast_order(
 
 
 @cpu
+@pytest.mark.parametrize(("layout", "image", "kernel"), [*LAYOUTS[:2], VOLUME], ids=str)
+@pytest.mark.parametrize(("groups", "inside"), [(2, 2), (4, 3)])
+def test_grouped_ones_become_ungrouped_ones_and_give_the_same(layout, image, kernel, groups, inside):
+    axes = len(image) - 2
+    channels, outside, inner = (spec.index(role) for spec, role in zip((*layout[:2], layout[1]), "COI", strict=True))
+    image, kernel = list(image), list(kernel)
+    image[channels], kernel[outside], kernel[inner] = groups * inside, 2 * groups, inside
+    convolution = convolved(layout, padding=[(1, 2)] * axes, feature_group_count=groups)
+    x, w = random(image, kernel)
+
+    def function(x, w):
+        made = jnp.tanh(convolution(x, w))
+        return jnp.sum(made * jnp.cos(jnp.arange(made.size)).reshape(made.shape))
+
+    slopes = jax.value_and_grad(function, argnums=(0, 1))
+    assert f"batch_group_count={groups}" in str(jax.make_jaxpr(slopes)(x, w))
+    ours = with_fast_convolutions(slopes)
+    for got, wanted in zip(jax.tree.leaves(ours(x, w)), jax.tree.leaves(slopes(x, w)), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-4)
+    assert set(orders(ours, x, w)) == {FAST[axes]}
+    program = str(jax.make_jaxpr(ours)(x, w))
+    assert set(re.findall(r"(?:feature|batch)_group_count=(\d+)", program)) == {"1"}
+
+
+@cpu
 @pytest.mark.parametrize(
     ("settings", "dtype", "kernel"),
     [
-        ({"feature_group_count": 2}, "float32", (4, 2, 3, 3)),
-        ({"batch_group_count": 2}, "float32", (4, 4, 3, 3)),
+        ({"feature_group_count": 4}, "float32", (4, 1, 3, 3)),
+        ({"feature_group_count": 4}, "float32", (8, 1, 3, 3)),
         ({}, "float64", (4, 4, 3, 3)),
     ],
 )
-def test_grouped_ones_and_other_numbers_stay_as_they_are(settings, dtype, kernel, x64):
+def test_one_channel_in_each_group_and_other_numbers_stay_as_they_are(settings, dtype, kernel, x64):
     function = convolved(("NCHW", "OIHW", "NCHW"), **settings)
     given = random((2, 4, 6, 6), kernel, dtype=dtype)
     traced = jax.make_jaxpr(with_fast_convolutions(function))(*given)
     assert [eqn.primitive.name for eqn in traced.eqns] == ["conv_general_dilated"]
+
+
+@cpu
+@pytest.mark.parametrize(
+    ("kind", "most"), [("feature", convolution_layouts.GROUPS), ("batch", convolution_layouts.PARTS)]
+)
+def test_very_many_groups_stay_as_they_are(kind, most):
+    for groups, count in ((most, 0), (2 * most, 1)):
+        function = convolved(("NCHW", "OIHW", "NCHW"), **{f"{kind}_group_count": groups})
+        channels = 2 * groups if kind == "feature" else 2
+        given = random((1 if kind == "feature" else groups, channels, 4, 4), (groups, 2, 3, 3))
+        program = str(jax.make_jaxpr(with_fast_convolutions(function))(*given))
+        assert program.count(f"{kind}_group_count={groups}") == count
 
 
 def test_one_in_the_fast_order_is_not_transposed():

@@ -1,3 +1,6 @@
+import re
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.core.random.keys import chain_words
+from gmdsl.run.chains import block
 from gmdsl.run.chains.block import start_chains
 from gmdsl.run.chains.kernel import make_kernel
 
@@ -92,3 +96,44 @@ def test_a_start_is_evaluated_once(sampler):
     np.testing.assert_allclose(lp, [-np.cosh(0.5) - 1.0], rtol=1e-6)
     np.testing.assert_allclose(carry.state.score, [[-np.sinh(0.5), -2.0]], rtol=1e-6)
     assert smooth.all()
+
+
+class Wide(eqx.Module):
+    """Kernels of more places than patches are taken of, and a loop over layers, which no rule of a density enters."""
+
+    first: eqx.nn.Conv2d
+    kernels: jax.Array
+
+    def __call__(self, x):
+        def layer(y, kernel):
+            return jnp.tanh(jax.lax.conv_general_dilated(y[None], kernel, (1, 1), "SAME")[0]), None
+
+        y = jax.lax.scan(layer, self.first(x[None]), self.kernels)[0]
+        return jnp.sum(y**2) + 0.5 * jnp.sum(x**2)
+
+
+def wide():
+    kernels = 0.2 * jax.random.normal(jax.random.key(1), (2, 2, 2, 3, 3))
+    return gm.energy(Wide(eqx.nn.Conv2d(1, 2, 12, padding="SAME", key=jax.random.key(0)), kernels), x=gm.Real(14, 14))
+
+
+@pytest.mark.usefixtures("cpu")
+@pytest.mark.parametrize("sampler", [gm.Langevin(0.01), gm.HMC(steps=3)], ids=["Langevin", "HMC"])
+def test_convolutions_left_in_the_steps_have_the_order_that_is_fast_inside_a_loop(sampler, monkeypatch):
+    programs, plain = [], block.run_block
+
+    def noted(*given):
+        programs.append(plain.lower(*given).as_text())
+        return plain(*given)
+
+    monkeypatch.setattr("gmdsl.run.chains.loop.run_block", noted)
+    settings = {"draws": 5, "warmup": 0, "init": {"x": np.zeros((14, 14))}, "progress": False, "chain_mode": "vmap"}
+    ours = gm.sample(wide(), sampler, **settings)["posterior"]["x"].values
+    orders = set(re.findall(r"dim_numbers = (\S+, .*?->\[.*?\])", programs[0]))
+    assert orders == {"[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"}
+    monkeypatch.setattr(block, "with_fast_convolutions", lambda function: function)
+    plain.clear_cache()
+    as_written = gm.sample(wide(), sampler, **settings)["posterior"]["x"].values
+    plain.clear_cache()
+    assert orders != set(re.findall(r"dim_numbers = (\S+, .*?->\[.*?\])", programs[-1]))
+    np.testing.assert_allclose(ours, as_written, rtol=1e-3, atol=1e-4)
