@@ -49,6 +49,18 @@ class Density:
         """Which coordinates of the flat vector have no density (`gmdsl.compiler.without_density`)."""
         return without_density(self.target)
 
+    def check_unbounded(self, operation: str) -> None:
+        """Refuses free variables without an end that are an index; models of one structure are looked at once.
+
+        Args:
+            operation: what the user called, for messages.
+        """
+        from gmdsl.models.probe.indices import check_unbounded
+
+        if not self._program.is_bounded:
+            check_unbounded(f"{operation}(...)", self.model)
+            self._program.is_bounded = True
+
     @property
     def gone_elements(self) -> dict[str, list[int]]:
         """The same by variable: places in its unconstrained value, for those that have some."""
@@ -235,15 +247,14 @@ def compile(model: Model) -> Density:
         raise SpecError(
             f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint."
         )
-    from gmdsl.models.probe.indices import check_unbounded
-
     for factor in model.factors:
         if factor.atomic:
             from gmdsl.graph.factors.empirical import no_density
 
             raise no_density("compile(...)", factor)
-    check_unbounded("compile(...)", model)
-    return Density(model)
+    density = Density(model)
+    density.check_unbounded("compile")
+    return density
 
 
 def explain(density: Density) -> str:

@@ -90,6 +90,7 @@ class Program:
         self.jit_unconstrain = jax.jit(self.unconstrain)
         self.jit_hoist = jax.jit(self.hoist)
         self.jit_factors = jax.jit(self.factors)
+        self.is_bounded = False  # whether it is known that no variable without an end is an index
         self.solves_of_data: tuple[Any, ...] | None = None  # parameters of the solves whose matrices `factors` gives
 
     def model(self, leaves: Leaves) -> FactorGraph:
@@ -294,24 +295,30 @@ def program_of(model: FactorGraph) -> tuple[Program, Leaves]:
     refuse_fork()
     keep_programs()
     bare = dataclasses.replace(model, dims=(), coords=())
-    skeleton, leaves = strip(bare, convert=_device)
+    skeleton, leaves = strip(bare, convert=_checked)
+    leaves = _on_device(leaves)
     key = (skeleton, tuple(name for name, _ in model.constants), typed(n for _, n in model.constants), dtype_of(Real()))
     return _PROGRAMS.get(key) or _PROGRAMS.put(key, Program(skeleton, bare)), leaves
 
 
-def _device(leaf: Any) -> jax.Array:
-    """The array as JAX holds it; numbers that do not fit its precision are refused."""
-    if isinstance(leaf, np.ndarray) and leaf.dtype in (np.int64, np.uint64, np.float64) and leaf.size:
-        wanted = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype))
-        if wanted != leaf.dtype:
-            limit = np.finfo(wanted).max if wanted.kind == "f" else np.iinfo(wanted).max
-            if np.abs(leaf[np.isfinite(leaf)]).max(initial=0) > limit:
-                raise SpecError(
-                    f"compile(...): data as large as {np.abs(leaf).max()} do not fit {wanted}. Enable x64 or rescale."
-                )
-    if isinstance(leaf, np.ndarray):  # a copy, as JAX may go on using the array itself
-        return jax.device_put(np.array(leaf))
-    return jnp.asarray(leaf)
+def _checked(leaf: Any) -> Any:
+    """An array of the dtype in which JAX holds it; numbers that do not fit that are refused."""
+    if not isinstance(leaf, np.ndarray):
+        return jnp.asarray(leaf)
+    wanted = np.dtype(jax.dtypes.canonicalize_dtype(leaf.dtype))
+    if leaf.dtype in (np.int64, np.uint64, np.float64) and leaf.size and wanted != leaf.dtype:
+        limit = np.finfo(wanted).max if wanted.kind == "f" else np.iinfo(wanted).max
+        if np.abs(leaf[np.isfinite(leaf)]).max(initial=0) > limit:
+            raise SpecError(
+                f"compile(...): data as large as {np.abs(leaf).max()} do not fit {wanted}. Enable x64 or rescale."
+            )
+    return np.array(leaf, wanted)  # a copy, as JAX may go on using the array itself
+
+
+def _on_device(leaves: Leaves) -> Leaves:
+    """The arrays as JAX holds them, put there in one go."""
+    moved = iter(jax.device_put([leaf for leaf in leaves if isinstance(leaf, np.ndarray)]))
+    return tuple(next(moved) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves)
 
 
 _PROGRAMS: LRU[Any, Program] = LRU(256)

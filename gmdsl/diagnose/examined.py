@@ -1,5 +1,6 @@
 """A run of chains as the checks see it: its tree, its statistics, and the coordinates that moved."""
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ class Examined:
         """The draws, as a dataset."""
         return self.tree["posterior"]
 
-    @property
+    @functools.cached_property
     def moving(self) -> Any:
         """The draws in the coordinates that the sampler moved, where the run has kept them.
 
@@ -43,13 +44,14 @@ class Examined:
         data = self.posterior.to_dataset(inherit=False)
         return _tree(data.drop_vars(computed)) if computed and len(computed) < len(data) else self.posterior
 
-    @property
+    @functools.cached_property
     def ranked(self) -> Any:
         """The moving draws without elements of discrete variables that have one value in almost all draws.
 
         Ranks of such draws are ties, and say nothing of how the chains mix.
         """
-        discrete = [name for name in self.moving.data_vars if is_discrete(self.posterior, name)]
+        posterior = self.posterior
+        discrete = [name for name in self.moving.data_vars.keys() if is_discrete(posterior, name)]  # noqa: SIM118
         return _without_certain(self.moving, discrete) if discrete else self.moving
 
     @property
@@ -66,7 +68,7 @@ def _tree(data: Any) -> Any:
 
 def is_discrete(posterior: Any, name: str) -> bool:
     """Whether a variable of the draws has whole numbers or flags."""
-    return name in posterior and posterior[name].dtype.kind in "biu"
+    return name in posterior.variables and posterior.variables[name].dtype.kind in "biu"
 
 
 def without_density(tree: Any) -> dict[str, list[int]]:
@@ -76,7 +78,7 @@ def without_density(tree: Any) -> dict[str, list[int]]:
 
 def with_density(group: Any, tree: Any) -> Any:
     """A group of draws without the elements that have no density."""
-    gone = {name: places for name, places in without_density(tree).items() if name in group}
+    gone = {name: places for name, places in without_density(tree).items() if name in group.variables}
     if not gone:
         return group
     data = group.to_dataset(inherit=False)

@@ -44,15 +44,16 @@ def positions(tree: Any, density: Density) -> Positions:
     if not weighted and (flat := _read_recorded(tree, density)) is not None:
         return Positions(flat)
     group = tree["particles" if weighted else "posterior"]
-    values = {}
+    values, found = {}, group.variables
+    spaces = density.spaces
     for name in density.free:
-        space = density.spaces[name]
-        if name not in group:
+        space = spaces[name]
+        if name not in found:
             raise SpecError(
                 f"check(tree, model): the model has {name}, the tree has {', '.join(map(str, group.data_vars))}."
                 " Pass the model that was sampled."
             )
-        draws = group[name].values if weighted else group[name].transpose("chain", "draw", ...).values
+        draws = found[name].values if weighted else found[name].transpose("chain", "draw", ...).values
         if draws.shape[2:] != space.shape:
             raise SpecError(
                 f"check(tree, model): {name} has shape {draws.shape[2:]} in the tree, {space.shape} in the model."
@@ -70,7 +71,7 @@ def _read_recorded(tree: Any, density: Density) -> np.ndarray | None:
     """The unconstrained draws that the run has kept."""
     if "unconstrained_posterior" not in tree.children:
         return None
-    group, parts = tree["unconstrained_posterior"], []
+    group, parts = tree["unconstrained_posterior"].variables, []
     for slot in density.target.slots:
         if slot.name not in group:
             return None

@@ -23,7 +23,6 @@ from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
-from gmdsl.models.probe.indices import check_unbounded
 
 
 def flat_target(operation: str, model: Any, sampler: Any, init: Any = None) -> Any:
@@ -67,8 +66,9 @@ def chain_density(model: Any, sampler: Sampler, operation: str = "sample") -> De
         )
     if not isinstance(model, Model):
         raise mismatch(operation, model, sampler)
-    check_unbounded(f"{operation}(...)", model)
-    return _of_what_has_density(density_of_chains(model), sampler, operation)
+    density = density_of_chains(model)
+    density.check_unbounded(operation)
+    return _of_what_has_density(density, sampler, operation)
 
 
 def _of_what_has_density(density: Density, sampler: Sampler, operation: str) -> Density:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gmdsl.diagnose.packed import packed
 from gmdsl.diagnose.report import Finding
 
 
@@ -17,7 +18,7 @@ def by_arviz(tree: Any) -> Finding:
 
     try:
         with np.errstate(all="ignore"):  # constant elements, as of a Cholesky factor, have no R-hat
-            _, told = arviz_stats.diagnose(tree, show_diagnostics=False, return_diagnostics=True)
+            _, told = arviz_stats.diagnose(_packed(tree), show_diagnostics=False, return_diagnostics=True)
     except (KeyError, TypeError, ValueError) as error:
         return Finding("ArviZ", "note", f"not examined: its diagnose cannot read this tree ({error!r})")
     complaints = [
@@ -31,3 +32,12 @@ def by_arviz(tree: Any) -> Finding:
     return Finding(
         "ArviZ", "note", f"its diagnose complains of {', '.join(complaints)}", "See the findings of that name."
     )
+
+
+def _packed(tree: Any) -> Any:
+    """The tree with few arrays in place of many variables; the complaints are of any element of any of them."""
+    together, where = packed(tree["posterior"].to_dataset())
+    if all(place is None for _, place in where.values()):
+        return tree
+    groups = {name: tree[name].to_dataset() for name in tree.children if name == "sample_stats"}
+    return type(tree).from_dict({"posterior": together, **groups})

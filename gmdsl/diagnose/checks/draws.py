@@ -9,12 +9,14 @@ Reference:
     Vehtari et al., *Rank-normalization, folding, and localization: an improved R-hat*, 2021.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gmdsl.diagnose.examined import is_discrete
+from gmdsl.diagnose.packed import of_each
 from gmdsl.diagnose.report import Finding
 
 RHAT = 1.01
@@ -117,7 +119,7 @@ def rhat(moving: Any) -> Finding:
         return Finding("R-hat", "note", "not examined: one chain", "Run at least four chains.")
     if not len(moving.data_vars):
         return Finding("R-hat", "note", "not examined: every element is all but certain")
-    name, worst = extreme(arviz_stats.rhat(moving.to_dataset()), np.nanmax)
+    name, worst = extreme(of_each(arviz_stats.rhat, moving.to_dataset()), np.nanmax)
     if worst <= RHAT:
         return Finding("R-hat", "ok", f"at most {worst:.4f} ({name})")
     halves, count = 2 * moving.sizes["chain"], sum(by_element(v).shape[2] for v in moving.data_vars.values())
@@ -150,14 +152,15 @@ def sizes(moving: Any) -> list[Finding]:
 
     if moving.sizes["draw"] < FEW:
         return []
-    findings = []
+    findings, data = [], moving.to_dataset()
     chains, draws = moving.sizes["chain"], moving.sizes["draw"]
     wanted, needed = ESS_PER_CHAIN * chains, least_size(chains, draws)
     for method in ("bulk", "tail"):
         if not len(moving.data_vars):
             findings.append(Finding(f"ESS {method}", "note", "not examined: every element is all but certain"))
             continue
-        name, worst = extreme(arviz_stats.ess(moving.to_dataset(), method=method), np.nanmin)
+        found = of_each(functools.partial(arviz_stats.ess, method=method), data)
+        name, worst = extreme(found, np.nanmin)
         if worst >= wanted:
             findings.append(Finding(f"ESS {method}", "ok", f"at least {worst:.0f} ({name})"))
         elif worst >= needed:
@@ -185,9 +188,9 @@ def least_size(chains: int, draws: int) -> float:
     return float(min(ESS_PER_CHAIN * chains, EFFICIENCY * chains * draws))
 
 
-def extreme(values: Any, pick: Any) -> tuple[str, float]:
+def extreme(values: Mapping[str, np.ndarray], pick: Any) -> tuple[str, float]:
     """The variable with the largest or smallest number, and that number."""
-    numbers = {name: float(pick(variable.values)) for name, variable in values.data_vars.items()}
+    numbers = {name: float(pick(found)) for name, found in values.items()}
     best = pick(list(numbers.values()))
     name = next((n for n, v in numbers.items() if v == best), "")
     return name, float(best)

@@ -6,6 +6,7 @@ neither: its middle half keeps its width. So widths are those of the middle half
 where the chains also disagree, because a target in large units grows too, from starts near zero, and then rests.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ ADVICE = "The density may be improper: add a prior, or a term that grows along e
 
 def drift(tree: Any, moving: Any) -> Finding | None:
     """The finding "bounded draws"; None where the draws are too few to tell."""
-    far = [n for n, v in moving.data_vars.items() if np.nanmax(np.abs(v.values), initial=0.0) > RUNAWAY]
+    names = list(moving.data_vars.keys())
+    far = [n for n in names if np.nanmax(np.abs(moving.variables[n].values), initial=0.0) > RUNAWAY]
     if far:
         evidence = f"{listed(far)} runs away beyond {RUNAWAY:.0e}"
         if (step := _largest_step(tree)) > RUNAWAY**0.5:
@@ -31,10 +33,10 @@ def drift(tree: Any, moving: Any) -> Finding | None:
         return Finding("bounded draws", "failed", evidence, ADVICE)
     if moving.sizes["draw"] < 20 or moving.sizes["chain"] < 2:
         return None
-    growing, largest = [], 1.0
-    for name, variable in moving.data_vars.items():
-        ratio = _growth(by_element(variable), _warmup(tree, name))
-        if ratio > GROWTH and _disagreement(variable) > UNSETTLED:
+    growing, largest, first = [], 1.0, _warmup(tree)
+    for name in names:
+        ratio = _growth(by_element(moving.variables[name]), first(name))
+        if ratio > GROWTH and _disagreement(moving[name]) > UNSETTLED:
             growing.append(name)
             largest = max(largest, ratio)
     if not growing:
@@ -45,13 +47,17 @@ def drift(tree: Any, moving: Any) -> Finding | None:
     return Finding("bounded draws", "failed" if accepted or largest > GROWTH**2 else "suspect", evidence, ADVICE)
 
 
-def _warmup(tree: Any, name: str) -> np.ndarray | None:
-    """The first draws of warm-up, from which widths grow."""
-    for group in ("warmup_unconstrained_posterior", "warmup_posterior"):
-        if group in tree.children and name in tree[group] and tree[group].sizes["draw"] >= 20:
-            draws = by_element(with_density(tree[group], tree)[name])
-            return draws[:, : max(10, draws.shape[1] // 20)]
-    return None
+def _warmup(tree: Any) -> Callable[[str], np.ndarray | None]:
+    """A function of a name: its first draws of warm-up, from which widths grow."""
+    names = [n for n in ("warmup_unconstrained_posterior", "warmup_posterior") if n in tree.children]
+    groups = [with_density(tree[n], tree).variables for n in names if tree[n].sizes["draw"] >= 20]
+
+    def first(name: str) -> np.ndarray | None:
+        group = next((group for group in groups if name in group), None)
+        draws = None if group is None else by_element(group[name])
+        return None if draws is None else draws[:, : max(10, draws.shape[1] // 20)]
+
+    return first
 
 
 def _growth(draws: np.ndarray, first: np.ndarray | None) -> float:
