@@ -136,6 +136,13 @@ def missing_factor(model: FactorGraph, name: str) -> Missing | None:
     return next(_found(model, name), None)
 
 
+def may_have_gaps(model: FactorGraph) -> set[str]:
+    """The variables of the factors that can hold one that integrates gaps out."""
+    around = [factor for factor in model.factors if isinstance(factor, Wrapped | Submodel | MarginalEnergy)]
+    read = {outer for factor in around if isinstance(factor, MarginalEnergy) for _, outer in factor.read}
+    return read.union(*(factor.children for factor in around))
+
+
 def _found(model: FactorGraph, name: str) -> Iterator[Missing]:
     for factor in model.factors:
         if isinstance(factor, MarginalEnergy):

@@ -13,11 +13,11 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from gmdsl.core.pytrees.function import Constant
+from gmdsl.core.pytrees.numbers import numbers_in, with_numbers
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Deterministic, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
-from gmdsl.graph.kinds import holds_floats, kind_of, placed
+from gmdsl.graph.kinds import kind_of, placed
 from gmdsl.graph.order import ordered
 from gmdsl.graph.rows import Rows
 from gmdsl.spaces.space import Space
@@ -47,14 +47,14 @@ class Family:
         factor: one of them, over places.
         names: for each place, the variable of each member.
         owned: places whose variables are decoded by the members.
-        numbers: floats of declared distributions that differ, one row for each member.
+        numbers: that the functions of the members hold, one for all or an array with one for each.
     """
 
     members: tuple[int, ...]
     factor: Factor
     names: Mapping[str, tuple[str, ...]]
     owned: tuple[str, ...]
-    numbers: tuple[np.ndarray, ...]
+    numbers: tuple[Any, ...]
 
     @property
     def children(self) -> tuple[str, ...]:
@@ -79,11 +79,13 @@ class Family:
         rows = {place: stacks[place] if place in stacks else have.stacked(names) for place, names in own.items()}
         shared = {place: have[names[0]] for place, names in self.names.items() if place not in self.own}
 
-        def one(row: Any, numbers: Any, free: Any) -> Any:
-            factor = _with_numbers(self.factor, numbers) if numbers else self.factor
+        def one(row: Any, moving: Any, free: Any) -> Any:
+            rest = iter(moving)
+            held = [next(rest) if isinstance(number, np.ndarray) else number for number in self.numbers]
+            factor = _with_numbers(self.factor, tuple(held)) if moving else self.factor
             return function(factor, {**shared, **row}, *(() if free is None else (free,)))
 
-        return jax.vmap(one)(rows, self.numbers, free)
+        return jax.vmap(one)(rows, tuple(n for n in self.numbers if isinstance(n, np.ndarray)), free)
 
 
 type Step = int | Family
@@ -213,9 +215,7 @@ def _family(
     """Some factors as a family; None where they have no variable of their own, or cannot be mapped over."""
     names = {place: tuple(kind.names[place] for kind in kinds) for place in kinds[0].names}
     owned = tuple(place for place, name in kinds[0].names.items() if name in owns[members[0]] and name not in early)
-    factors = [kind.factor for kind in kinds]
-    numbers = () if len({kind_of(factor) for factor in factors}) == 1 else _numbers_of(factors)
-    family = Family(tuple(members), factors[0], names, owned, numbers)
+    family = Family(tuple(members), kinds[0].factor, names, owned, _numbers_of([kind.factor for kind in kinds]))
     return family if family.own and _can_be_mapped(family, shapes_of(model)) else None
 
 
@@ -239,36 +239,43 @@ def value_of(factor: Factor, values: Mapping[str, Any]) -> Any:
     return factor.evaluate(values) if isinstance(factor, Deterministic) else factor.log_density(values)
 
 
-def _numbers_of(factors: list[Factor]) -> tuple[np.ndarray, ...]:
-    """The floats of declared distributions, each as an array with a row for each factor."""
-    rows = [jax.tree.leaves([constant.value for constant in _constants(factor)]) for factor in factors]
-    return tuple(np.stack([np.asarray(leaf) for leaf in column]) for column in zip(*rows, strict=True))
+def _numbers_of(factors: list[Factor]) -> tuple[Any, ...]:
+    """The numbers that the functions of factors hold: one that all share, or an array with one for each factor."""
+    rows = [[n for call in _holding(factor) for n in numbers_in(call.function)] for factor in factors]
+    columns = zip(*rows, strict=True)
+    return tuple(c[0] if all(_equal(n, c[0]) for n in c) else np.stack([np.asarray(n) for n in c]) for c in columns)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(np.array_equal(one, other))
 
 
 def _with_numbers(factor: Factor, numbers: tuple[Any, ...]) -> Factor:
-    """The factor with these floats in its declared distributions."""
-    structure = jax.tree.structure([constant.value for constant in _constants(factor)])
-    values = iter(jax.tree.unflatten(structure, numbers))
-    fill = lambda node: Call(_Given(next(values)), node.bindings) if _has_floats(node) else node  # noqa: E731
-    return jax.tree.map(fill, factor, is_leaf=lambda node: isinstance(node, Call))
+    """The factor with these numbers in its functions."""
+    rest = iter(numbers)
+
+    def filled(node: Any) -> Any:
+        if not (isinstance(node, Call) and numbers_in(node.function)):
+            return node
+        held = [next(rest) for _ in numbers_in(node.function)]
+        return Call(_Filled(with_numbers(node.function, held)), node.bindings)
+
+    return jax.tree.map(filled, factor, is_leaf=lambda node: isinstance(node, Call))
 
 
-def _constants(factor: Factor) -> list[Constant]:
+def _holding(factor: Factor) -> list[Call]:
+    """The calls whose functions hold numbers."""
     calls = jax.tree.leaves(factor, is_leaf=lambda node: isinstance(node, Call))
-    return [call.function for call in calls if _has_floats(call)]
+    return [call for call in calls if isinstance(call, Call) and numbers_in(call.function)]
 
 
-def _has_floats(node: Any) -> bool:
-    return isinstance(node, Call) and holds_floats(node.function)
+class _Filled(eqx.Module):
+    """A function with numbers of the moment."""
 
+    function: Any = eqx.field(static=True)
 
-class _Given(eqx.Module):
-    """A call without arguments that gives a value."""
-
-    value: Any
-
-    def __call__(self) -> Any:
-        return self.value
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return self.function(*args, **named)
 
 
 def _blocks(names: tuple[str, ...], spaces: Mapping[str, Space]) -> tuple[Block, ...]:

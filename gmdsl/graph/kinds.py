@@ -7,10 +7,10 @@ from collections.abc import Container, Hashable
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.core.pytrees.numbers import key_without_numbers, numbers_in
 from gmdsl.graph.factor import Call, Factor
 
 
@@ -46,7 +46,7 @@ def kind_of(factor: Factor | Call, numbers: bool = True) -> Hashable | None:
 
     Args:
         factor: over places.
-        numbers: whether distributions that were declared with other numbers are of another kind.
+        numbers: whether functions and distributions that hold other numbers are of another kind.
 
     Returns:
         Equal for factors that compute the same; None where a factor holds arrays or cannot be compared.
@@ -57,31 +57,16 @@ def kind_of(factor: Factor | Call, numbers: bool = True) -> Hashable | None:
         if not isinstance(leaf, Call) or not isinstance(leaf.function, Function | Constant):
             return None
         by_name = tuple(bool(argument) for argument, _ in leaf.bindings)
-        floats = not numbers and holds_floats(leaf.function)
-        key = _without_floats(leaf.function) if floats else _without_arguments(leaf.function.key)
-        calls.append((key, leaf.variables, by_name))
+        apart = numbers or not numbers_in(leaf.function)
+        key = leaf.function.key if apart else key_without_numbers(leaf.function)
+        calls.append((_without_arguments(key), leaf.variables, by_name))
     return (structure, tuple(calls)) if is_hashable(structure) else None
-
-
-def holds_floats(function: Any) -> bool:
-    """Whether a declared distribution holds floats and nothing else, so that it is the same one with other floats."""
-    if not isinstance(function, Constant):
-        return False
-    leaves = jax.tree.leaves(function.value)
-    floats = [isinstance(leaf, float | np.ndarray | jax.Array) and np.result_type(leaf).kind == "f" for leaf in leaves]
-    return bool(leaves) and all(floats)
-
-
-def _without_floats(constant: Constant) -> Hashable:
-    """The key of such a distribution, whatever its floats."""
-    leaves, structure = jax.tree.flatten(constant.value)
-    if not is_hashable(structure):
-        return constant.key
-    return structure, tuple((np.shape(leaf), str(np.result_type(leaf))) for leaf in leaves)
 
 
 def _without_arguments(key: Any) -> Any:
     """The key of a function without the names of its arguments and of its local variables."""
+    if isinstance(key, tuple) and key[0] == "function of numbers":
+        return key[0], _without_arguments(key[1]), *key[2:]
     if not isinstance(key, tuple) or key[0] != "function":
         return key
     code, constants, (read, local, free, cells), *rest = key[1]

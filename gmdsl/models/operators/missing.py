@@ -11,7 +11,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.exact.choose import rule_for
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.marginal import Marginal, MarginalEnergy
-from gmdsl.exact.missing import FIX, Missing, missing_factor, multivariate_normal, one_event
+from gmdsl.exact.missing import FIX, Missing, may_have_gaps, missing_factor, multivariate_normal, one_event
 from gmdsl.exact.missing_path import only_at_end
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.conditional import Conditional
@@ -109,7 +109,7 @@ def check_gaps(operation: str, name: str, factor: Missing, value: Any) -> None:
 
 def check_readers(operation: str, model: FactorGraph) -> None:
     """Refuses a model in which something else reads an observation with gaps."""
-    for name in model.observed:
+    for name in may_have_gaps(model) & model.observed.keys():
         if missing_factor(model, name) is not None and (reader := _reader(model, name)) is not None:
             raise SpecError(f"{operation}: {reader} reads {name}, missing elements included. {FIX}")
 
