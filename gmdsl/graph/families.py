@@ -4,6 +4,7 @@ A program with a line for each of a thousand factors takes minutes to trace and 
 variables takes as long as the program of one. Models of a few names are evaluated factor by factor.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Hashable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.numbers import numbers_in, with_numbers
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Deterministic, Factor
@@ -63,8 +65,9 @@ class Family:
 
     @property
     def own(self) -> dict[str, tuple[str, ...]]:
-        """The places at which the members have different variables."""
-        return {place: names for place, names in self.names.items() if len(set(names)) > 1}
+        """The places at which the members read different variables."""
+        made = self.factor.children if isinstance(self.factor, Deterministic) else ()
+        return {p: names for p, names in self.names.items() if p not in made and len(set(names)) > 1}
 
     def mapped(self, function: Callable[..., Any], have: Rows, stacks: Mapping[str, Any], free: Any = None) -> Any:
         """`function(factor, values)` of each member, as rows.
@@ -75,9 +78,12 @@ class Family:
             stacks: those that are rows of an array already, by place.
             free: unconstrained values by place, as rows.
         """
-        own = {place: names for place, names in self.own.items() if free is None or place not in free}
+        mine = self.own
+        own = {place: names for place, names in mine.items() if free is None or place not in free}
         rows = {place: stacks[place] if place in stacks else have.stacked(names) for place, names in own.items()}
-        shared = {place: have[names[0]] for place, names in self.names.items() if place not in self.own}
+        shared = {
+            place: have[names[0]] for place, names in self.names.items() if place not in mine and names[0] in have
+        }
 
         def one(row: Any, moving: Any, free: Any) -> Any:
             rest = iter(moving)
@@ -85,7 +91,11 @@ class Family:
             factor = _with_numbers(self.factor, tuple(held)) if moving else self.factor
             return function(factor, {**shared, **row}, *(() if free is None else (free,)))
 
-        return jax.vmap(one)(rows, tuple(n for n in self.numbers if isinstance(n, np.ndarray)), free)
+        try:
+            return jax.vmap(one)(rows, tuple(n for n in self.numbers if isinstance(n, np.ndarray)), free)
+        except SpecError as error:  # of the first member, by its names
+            text = re.sub(r"#\d+", lambda found: self.names.get(found[0], found)[0], str(error))
+            raise SpecError(text) from error
 
 
 type Step = int | Family

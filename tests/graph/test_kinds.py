@@ -4,7 +4,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.graph.kinds import holds_floats, is_hashable, kind_of, placed
+from gmdsl.graph.kinds import is_hashable, kind_of, placed
 
 
 def kinds(model, numbers=True):
@@ -44,7 +44,7 @@ def test_the_order_of_the_arguments_counts():
     assert x == z
 
 
-def test_declared_distributions_with_other_floats_are_of_one_kind_only_where_numbers_do_not_count():
+def test_factors_that_hold_other_numbers_are_of_one_kind_only_where_numbers_do_not_count():
     model = gm.joint(a=dist.Normal(0.0, 1.0), b=dist.Normal(3.0, 2.0), c=dist.Normal(0.0, 1.0), d=dist.Cauchy(0.0, 1.0))
     a, b, c, d = kinds(model)
     assert a == c != b
@@ -52,19 +52,20 @@ def test_declared_distributions_with_other_floats_are_of_one_kind_only_where_num
     assert a == b == c != d
 
 
-def test_whole_numbers_always_count():
-    model = gm.joint(a=dist.Binomial(5, 0.5), b=dist.Binomial(6, 0.5))
-    a, b = kinds(model, numbers=False)
-    assert a != b
-    assert not holds_floats(model.factors[0].call.function)
+def test_closures_of_a_loop_are_of_one_kind_where_numbers_do_not_count():
+    nodes = {"mu": dist.Normal(0.0, 1.0)}
+    nodes |= {f"x{i}": (lambda j: lambda mu: dist.Normal(mu, 1.0 + j))(i) for i in range(3)}
+    nodes["y"] = (lambda j: lambda mu: dist.Normal(mu, 2.0 + 3.0 * j))(3)
+    model = gm.joint(nodes)
+    assert len(set(kinds(model)[1:4])) == 3
+    _, *alike, other = kinds(model, numbers=False)
+    assert len(set(alike)) == 1
+    assert other not in alike
 
 
 def test_a_network_with_weights_is_of_no_kind():
-    network = eqx.nn.Linear(2, 1, key=jax.random.key(0))
-    model = gm.energy(gm.given(network, "x") if False else network, x=gm.Real(2)) if False else None
-    del model
-    factor = gm.energy(lambda x, net: net(x)[0], x=gm.Real(2), net=network) if False else None
-    assert factor is None
+    model = gm.energy(eqx.nn.MLP(2, "scalar", 4, 1, key=jax.random.key(0)), x=gm.Real(2))
+    assert kinds(model) == [None]
 
 
 def test_what_can_be_a_key():

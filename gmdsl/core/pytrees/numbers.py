@@ -37,7 +37,7 @@ def numbers_in(held: Any) -> tuple[Any, ...]:
 def key_without_numbers(held: Any) -> Hashable:
     """Equal for functions and distributions that are the same but for their numbers."""
     numbers = numbers_in(held)
-    kinds = tuple((type(n).__name__, np.shape(n), str(np.result_type(n))) for n in numbers)
+    kinds = tuple((type(n).__name__, np.shape(n), str(_dtype(n))) for n in numbers)
     if isinstance(held, Constant):
         structure = jax.tree.structure(held.value)
         try:
@@ -65,7 +65,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_float(leaf: Any) -> bool:
-    return isinstance(leaf, float | np.ndarray | jax.Array) and np.result_type(leaf).kind == "f"
+    return isinstance(leaf, float | np.ndarray | jax.Array) and _dtype(leaf).kind == "f"
+
+
+def _dtype(number: Any) -> Any:
+    return number.dtype if hasattr(number, "dtype") else np.result_type(number)
 
 
 def _slots(function: Any) -> list[Any]:
