@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Function
 from gmdsl.exact.choose import rule_for
-from gmdsl.exact.elimination.blocks import in_blocks
+from gmdsl.exact.elimination.blocks import LEAST, in_blocks
 from gmdsl.exact.elimination.eliminate import log_sum_exp
 from gmdsl.exact.rule import Rule
 from gmdsl.exact.rules.enumeration import MOST_STATES
@@ -81,7 +81,7 @@ def _expectation(model: FactorGraph, types: str, function: Function) -> Array:
 
     def tilted(tilt: Array) -> Array:
         def exponent(state: Mapping[str, Array]) -> Array:
-            return log_density(model, state) + jnp.sum(tilt * value(state))
+            return log_density(model, state, LEAST) + jnp.sum(tilt * value(state))
 
         found = log_sum_exp(*in_blocks(exponent, spaces))
         if isinstance(found, str):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.factor_graph import FactorGraph, known
-from gmdsl.graph.families import members, steps_at, value_of
+from gmdsl.graph.families import LEAST, members, steps_at, value_of
 from gmdsl.graph.order import ordered
 from gmdsl.graph.rows import Rows
 
@@ -24,15 +24,20 @@ def completed(model: FactorGraph, values: Values) -> dict[str, Any]:
     return have
 
 
-def log_density(model: FactorGraph, values: Values) -> Float[Array, ""]:
+def log_density(model: FactorGraph, values: Values, least: int = LEAST) -> Float[Array, ""]:
     """The log-density of a model at one point, every variable given.
+
+    Args:
+        model: the factors.
+        values: by name.
+        least: factors of one kind are mapped from this number on.
 
     >>> import gmdsl as gm
     >>> float(log_density(gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2)), {"x": jnp.array([3.0, 4.0])}))
     -12.5
     """
     have, found = Rows(known(model), values), jnp.zeros(())
-    for step in steps_at(model):
+    for step in steps_at(model, least):
         factor = model.factors[members(step)[0]]
         value = value_of(factor, have) if isinstance(step, int) else step.mapped(value_of, have, {})
         if not isinstance(factor, Deterministic):

@@ -130,6 +130,7 @@ def steps_of(
     owns: tuple[tuple[str, ...], ...],
     rooted: tuple[str, ...],
     fixed: Container[int],
+    least: int = LEAST,
 ) -> Steps:
     """The steps in which a model is evaluated.
 
@@ -139,10 +140,11 @@ def steps_of(
         owns: for each, the free variables that it decodes.
         rooted: free variables that none decodes.
         fixed: indices of those that depend on no free variable.
+        least: factors of one kind are mapped from this number on.
     """
-    kinds = {index: _Kind.of(model.factors[index]) for index in order} if len(order) >= LEAST else {}
+    kinds = {index: _Kind.of(model.factors[index]) for index in order} if len(order) >= least else {}
     count = Counter(kind.key for kind in kinds.values() if kind.key is not None)
-    many = {index: kind for index, kind in kinds.items() if count[kind.key] >= LEAST}
+    many = {index: kind for index, kind in kinds.items() if count[kind.key] >= least}
     if not many:
         return Steps(tuple(Block((name,), model.spaces[name]) for name in rooted), order)
     spaces = model.spaces
@@ -156,20 +158,25 @@ def steps_of(
         groups.setdefault(group, []).append(index)
     steps: list[Step] = []
     for indices in groups.values():
-        family = _family(model, [many[i] for i in indices], indices, owns, early) if len(indices) >= LEAST else None
+        family = _family(model, [many[i] for i in indices], indices, owns, early) if len(indices) >= least else None
         steps += indices if family is None else [family]
     first = {index: place for place, index in enumerate(order)}
     steps.sort(key=lambda step: (levels[members(step)[0]], first[members(step)[0]]))
     return Steps(_blocks(early, spaces), tuple(steps))
 
 
-def steps_at(model: FactorGraph) -> tuple[Step, ...]:
-    """The steps in which a model is evaluated where all its random variables are known."""
+def steps_at(model: FactorGraph, least: int = LEAST) -> tuple[Step, ...]:
+    """The steps in which a model is evaluated where all its random variables are known.
+
+    Args:
+        model: the factors.
+        least: factors of one kind are mapped from this number on.
+    """
     computed = ordered(factor for factor in model.factors if isinstance(factor, Deterministic))
     places = {id(factor): index for index, factor in enumerate(model.factors)}
     first = [places[id(factor)] for factor in computed]
     order = (*first, *sorted(set(range(len(model.factors))) - set(first)))
-    return steps_of(model, order, ((),) * len(order), (), ()).steps
+    return steps_of(model, order, ((),) * len(order), (), (), least).steps
 
 
 class _Kind(NamedTuple):

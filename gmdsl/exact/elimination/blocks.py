@@ -8,10 +8,11 @@ from typing import Any
 
 from jaxtyping import Array
 
-from gmdsl.graph.families import LEAST
 from gmdsl.graph.rows import Rows
 from gmdsl.spaces.from_constraint import with_shape
 from gmdsl.spaces.space import Space
+
+LEAST = 3  # variables of one space, and factors of one kind, go together from this number on
 
 
 def in_blocks[T](

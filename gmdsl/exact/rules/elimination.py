@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from gmdsl.exact.elimination.blocks import in_blocks
+from gmdsl.exact.elimination.blocks import LEAST, in_blocks
 from gmdsl.exact.elimination.eliminate import log_sum_exp, planned
 from gmdsl.exact.elimination.tables import cards_of
 from gmdsl.exact.rule import Rule, Shapes
@@ -50,7 +50,7 @@ class Elimination(Rule):
 
     def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         spaces = {name: model.spaces[name] for name in hidden}
-        found = log_sum_exp(*in_blocks(lambda state: log_density(model, Rows(values, state)), spaces))
+        found = log_sum_exp(*in_blocks(lambda state: log_density(model, Rows(values, state), LEAST), spaces))
         if isinstance(found, str):
             raise ValueError(found)
         return found
@@ -70,7 +70,7 @@ def elimination(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> 
     found: list[Any] = []
 
     def run(values: Values) -> None:
-        function, blocks = in_blocks(lambda state: log_density(model, Rows(numbers, values, state)), spaces)
+        function, blocks = in_blocks(lambda state: log_density(model, Rows(numbers, values, state), LEAST), spaces)
         found.append(planned(function, blocks))
 
     jax.eval_shape(run, arrays)

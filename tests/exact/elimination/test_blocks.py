@@ -7,17 +7,16 @@ import pytest
 from scipy.special import logsumexp
 
 import gmdsl as gm
-from gmdsl.exact.elimination.blocks import in_blocks, out_of_blocks
-from gmdsl.graph.families import LEAST
+from gmdsl.exact.elimination.blocks import LEAST, in_blocks, out_of_blocks
 from gmdsl.spaces.discrete import Binary, Categorical, Spin
 
 
 def test_variables_of_one_space_become_one():
     spaces = {f"s{i}": Spin() for i in range(LEAST)} | {"k": Categorical(3)} | {"v": Spin(2)}
-    function, found = in_blocks(lambda v: v["s3"] + 10 * v["k"] + v["v"].sum(), spaces)
+    function, found = in_blocks(lambda v: v["s2"] + 10 * v["k"] + v["v"].sum(), spaces)
     assert found == {"k": Categorical(3), "v": Spin(2), "s0...": Spin(LEAST)}
     value = function({"s0...": jnp.arange(LEAST), "k": jnp.array(2), "v": jnp.array([1, 1])})
-    assert int(value) == 3 + 20 + 2
+    assert int(value) == 2 + 20 + 2
 
 
 def test_few_variables_stay_what_they_are():
@@ -29,7 +28,7 @@ def test_arrays_of_blocks_are_read_by_name_again():
     spaces = {f"s{i}": Spin(2) for i in range(LEAST)} | {"k": Categorical(3)}
     found = out_of_blocks({"s0...": jnp.arange(2 * LEAST).reshape(LEAST, 2), "k": jnp.array(1)}, spaces)
     assert list(found) == list(spaces)
-    assert found["s4"].tolist() == [8, 9]
+    assert found["s2"].tolist() == [4, 5]
     assert int(found["k"]) == 1
 
 
@@ -101,11 +100,29 @@ def test_names_of_two_kinds_are_summed_out(x64):
         + sum(logsumexp(weights[i, (s[i] + 1) // 2]) for i in range(count))
         for s in itertools.product([-1, 1], repeat=count)
     ]
-    assert np.isclose(gm.compile(model).log_normalizer().value, logsumexp(total), rtol=1e-11)
+    assert np.isclose(gm.compile(model).log_normalizer(), logsumexp(total), rtol=1e-11)
 
 
-def test_smoothing_of_a_chain_of_names():
-    length = LEAST + 4
-    model = named_chain(length).condition(seen(length))
-    tree = gm.recover(None, model) if False else None
-    assert tree is None
+def test_smoothing_of_a_chain_of_names(x64):
+    """Probabilities, most probable labels and draws of a chain of names; against all paths."""
+    length = 9
+    hidden = [f"k{i}" for i in range(length)]
+    nodes = {"m": dist.Normal(0.0, 1.0), "k0": dist.Categorical(jnp.array([0.6, 0.4]))}
+    for i in range(1, length):
+        nodes[f"k{i}"] = gm.given(f"k{i - 1}", lambda k: dist.Bernoulli(0.2 + 0.5 * k))
+    for i in range(length):
+        nodes[f"y{i}"] = gm.given("m", f"k{i}", lambda m, k: dist.Normal(m + 2.0 * k, 1.0))
+    model = gm.joint(nodes).condition(seen(length)).marginalize(*hidden)
+    tree = gm.sample(model, gm.NUTS(), draws=3, warmup=20, chains=1, progress=False)
+    found = gm.recover(tree, model)["recovered"]
+    m = float(tree["posterior"]["m"][0, 2])
+    paths = np.array(list(itertools.product([0, 1], repeat=length)))
+    p = np.where(paths[:, 1:] == 1, 0.2 + 0.5 * paths[:, :-1], 0.8 - 0.5 * paths[:, :-1])
+    logs = np.log(np.where(paths[:, 0] == 0, 0.6, 0.4)) + np.log(p).sum(1)
+    logs += (-0.5 * (np.array(list(seen(length).values())) - m - 2.0 * paths) ** 2).sum(1)
+    chance = np.exp(logs - logsumexp(logs))
+    for i, name in enumerate(hidden):
+        expected = chance[paths[:, i] == 1].sum()
+        assert np.isclose(float(found[f"{name}_probability"][0, 2, 1]), expected, rtol=1e-9), name
+        assert int(found[f"{name}_most_probable"][0, 2]) == paths[np.argmax(chance), i]
+        assert int(found[name][0, 2]) in (0, 1)
