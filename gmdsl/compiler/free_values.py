@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.plan import Plan
-from gmdsl.graph.rows import Rows, cut
+from gmdsl.graph.rows import NamedRows, cut
 from gmdsl.spaces.bijections import decoded, encoded
 from gmdsl.spaces.space import Space, dtype_of
 
@@ -43,7 +43,7 @@ class FreeValues:
         part = part.reshape(len(names), *shape)
         return _whole(space, part) if space.discrete else part
 
-    def decode_blocks(self, have: Rows) -> list[Array]:
+    def decode_blocks(self, have: NamedRows) -> list[Array]:
         """Gives all variables that need no others their values; returns the logarithms of the Jacobians.
 
         Args:
@@ -61,14 +61,14 @@ class FreeValues:
         return terms
 
 
-def encoded_blocks(plan: Plan, have: Rows) -> Rows:
+def encoded_blocks(plan: Plan, have: NamedRows) -> NamedRows:
     """The unconstrained values of all variables that need no others.
 
     Args:
         plan: of the model.
         have: values by name.
     """
-    free = Rows()
+    free = NamedRows()
     for block in plan.evaluation.blocks:
         if len(block.names) == 1:
             free[block.names[0]] = encoded(block.space, have[block.names[0]])

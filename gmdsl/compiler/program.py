@@ -35,7 +35,7 @@ from gmdsl.graph.factor import Deterministic, Factor, Undirected
 from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.families import Family, Step, members, value_of
 from gmdsl.graph.order import unique_names
-from gmdsl.graph.rows import Rows
+from gmdsl.graph.rows import NamedRows
 from gmdsl.spaces.space import Real, Space, dtype_of
 
 type Leaves = tuple[Any, ...]
@@ -104,7 +104,7 @@ class Program:
         if not self.hoists:
             return Hoisted({}, transposed=transposed)
         model = self.model(leaves)
-        have, terms = Rows(known(model)), []
+        have, terms = NamedRows(known(model)), []
         for step, factor in self._steps(model, fixed=True):
             value = self._value(step, factor, have)
             if isinstance(factor, Deterministic):
@@ -157,7 +157,7 @@ class Program:
     def _terms(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> list[tuple[Members, Array]]:
         """The terms that move: a scalar of one factor, or rows of several."""
         model = self.model(leaves)
-        have, found = Rows(known(model), hoisted.values, values), []
+        have, found = NamedRows(known(model), hoisted.values, values), []
         for step, factor in self._steps(model):
             value = self._value(step, factor, have, hoisted)
             if isinstance(factor, Deterministic):
@@ -170,9 +170,9 @@ class Program:
     def completed(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values with what is fixed, and with the deterministics computed."""
         model = self.model(leaves)
-        return dict(self._compute(model, hoisted, Rows(known(model), hoisted.values, values)))
+        return dict(self._compute(model, hoisted, NamedRows(known(model), hoisted.values, values)))
 
-    def _compute(self, model: FactorGraph, hoisted: Hoisted, have: Rows) -> Rows:
+    def _compute(self, model: FactorGraph, hoisted: Hoisted, have: NamedRows) -> NamedRows:
         for step, factor in self._steps(model):
             if isinstance(factor, Deterministic):
                 self._keep(have, step, factor, self._value(step, factor, have, hoisted))
@@ -202,9 +202,9 @@ class Program:
         return dict(self._decoded(leaves, hoisted, x, density=False)[0])
 
     @full_precision
-    def _decoded(self, leaves: Leaves, hoisted: Hoisted, x: Array, density: bool = True) -> tuple[Rows, Array]:
+    def _decoded(self, leaves: Leaves, hoisted: Hoisted, x: Array, density: bool = True) -> tuple[NamedRows, Array]:
         model = self.model(leaves)
-        have, free = Rows(known(model), hoisted.values), FreeValues(self.plan, x)
+        have, free = NamedRows(known(model), hoisted.values), FreeValues(self.plan, x)
         terms = free.decode_blocks(have)
         for step, factor in self._steps(model):
             if isinstance(factor, Deterministic):
@@ -215,7 +215,7 @@ class Program:
                 terms.append(jnp.sum(self._value(step, factor, have, hoisted)))
         return have, self.far_out.mended(self._sum(terms, hoisted), x, have)
 
-    def _decode(self, step: Step, factor: Conditional, have: Rows, free: FreeValues, hoisted: Hoisted) -> Array:
+    def _decode(self, step: Step, factor: Conditional, have: NamedRows, free: FreeValues, hoisted: Hoisted) -> Array:
         """Gives the variables of one conditional, or of a family, their values; returns their terms."""
         if self.plan.owns[members(step)[0]] and not self._makes(step):
             return self._value(step, factor, have, hoisted, type(factor).term_of_free)
@@ -244,7 +244,7 @@ class Program:
     def unconstrain(self, leaves: Leaves, hoisted: Hoisted, values: Mapping[str, Any]) -> Array:
         """The flat vector of named values."""
         model = self.model(leaves)
-        have = self._compute(model, hoisted, Rows(known(model), hoisted.values, values))
+        have = self._compute(model, hoisted, NamedRows(known(model), hoisted.values, values))
         free = encoded_blocks(self.plan, have)
         for step, factor in self._steps(model):
             if not isinstance(factor, Conditional) or not self._makes(step):
@@ -267,14 +267,14 @@ class Program:
                 yield step, model.factors[first]
 
     def _value(
-        self, step: Step, factor: Any, have: Rows, hoisted: Hoisted | None = None, function: Any = value_of
+        self, step: Step, factor: Any, have: NamedRows, hoisted: Hoisted | None = None, function: Any = value_of
     ) -> Array:
         """The value or the term of one factor, or those of a family as rows."""
         if isinstance(step, int):
             return function(factor, have)
         return step.mapped(function, have, {} if hoisted is None else hoisted.rows_of(step))
 
-    def _keep(self, have: Rows, step: Step, factor: Deterministic, value: Array) -> None:
+    def _keep(self, have: NamedRows, step: Step, factor: Deterministic, value: Array) -> None:
         """Gives computed variables their values."""
         if isinstance(step, int):
             have[factor.child] = value

@@ -12,7 +12,7 @@ from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.families import LEAST, members, steps_at, value_of
 from gmdsl.graph.order import ordered
-from gmdsl.graph.rows import Rows
+from gmdsl.graph.rows import NamedRows
 
 
 def completed(model: FactorGraph, values: Values) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def log_density(model: FactorGraph, values: Values, least: int = LEAST) -> Float
     >>> float(log_density(gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2)), {"x": jnp.array([3.0, 4.0])}))
     -12.5
     """
-    have, found = Rows(known(model), values), jnp.zeros(())
+    have, found = NamedRows(known(model), values), jnp.zeros(())
     for step in steps_at(model, least):
         factor = model.factors[members(step)[0]]
         value = value_of(factor, have) if isinstance(step, int) else step.mapped(value_of, have, {})

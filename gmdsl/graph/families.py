@@ -21,14 +21,14 @@ from gmdsl.graph.factor import Call, Deterministic, Factor
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.kinds import kind_of, placed
 from gmdsl.graph.order import ordered
-from gmdsl.graph.rows import Rows
+from gmdsl.graph.rows import NamedRows
 from gmdsl.spaces.space import Space
 
 LEAST = 16  # factors of one kind are mapped from this number on
 
 
 @dataclass(frozen=True)
-class Block:
+class FreeBlock:
     """Free variables of one space, which are decoded together.
 
     Attributes:
@@ -69,7 +69,7 @@ class Family:
         made = self.factor.children if isinstance(self.factor, Deterministic) else ()
         return {p: names for p, names in self.names.items() if p not in made and len(set(names)) > 1}
 
-    def mapped(self, function: Callable[..., Any], have: Rows, stacks: Mapping[str, Any], free: Any = None) -> Any:
+    def mapped(self, function: Callable[..., Any], have: NamedRows, stacks: Mapping[str, Any], free: Any = None) -> Any:
         """`function(factor, values)` of each member, as rows.
 
         Args:
@@ -115,7 +115,7 @@ class Steps:
         steps: indices of factors and families of factors, what is read before what reads it.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[FreeBlock, ...]
     steps: tuple[Step, ...]
 
     @property
@@ -146,7 +146,7 @@ def steps_of(
     count = Counter(kind.key for kind in kinds.values() if kind.key is not None)
     many = {index: kind for index, kind in kinds.items() if count[kind.key] >= least}
     if not many:
-        return Steps(tuple(Block((name,), model.spaces[name]) for name in rooted), order)
+        return Steps(tuple(FreeBlock((name,), model.spaces[name]) for name in rooted), order)
     spaces = model.spaces
     owned = (name for index in sorted(many) for name in owns[index] if _is_early(model.factors[index], spaces[name]))
     early = (*rooted, *owned)
@@ -242,7 +242,7 @@ def _can_be_mapped(family: Family, shapes: Mapping[str, Any]) -> bool:
     arrays = {name: shape for name, shape in known.items() if isinstance(shape, jax.ShapeDtypeStruct)}
 
     def evaluated(arrays: Any) -> Any:
-        return family.mapped(value_of, Rows({**known, **arrays}), {})
+        return family.mapped(value_of, NamedRows({**known, **arrays}), {})
 
     try:
         jax.eval_shape(evaluated, arrays)
@@ -295,8 +295,8 @@ class _Filled(eqx.Module):
         return self.function(*args, **named)
 
 
-def _blocks(names: tuple[str, ...], spaces: Mapping[str, Space]) -> tuple[Block, ...]:
+def _blocks(names: tuple[str, ...], spaces: Mapping[str, Space]) -> tuple[FreeBlock, ...]:
     by_space: dict[Space, list[str]] = {}
     for name in names:
         by_space.setdefault(spaces[name], []).append(name)
-    return tuple(Block(tuple(found), space) for space, found in by_space.items())
+    return tuple(FreeBlock(tuple(found), space) for space, found in by_space.items())

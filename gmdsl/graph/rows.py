@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Array
 
 
-class Rows(Mapping[str, Any]):
+class NamedRows(Mapping[str, Any]):
     """Values by name; `have.add(names, array)` makes every name a row of the array.
 
     Args:
         mappings: values to start from, the later ones before the earlier ones; rows stay rows.
 
-    >>> have = Rows({"b": jnp.array(7.0)})
+    >>> have = NamedRows({"b": jnp.array(7.0)})
     >>> have.add(("x0", "x1", "x2"), jnp.array([1.0, 2.0, 3.0]))
     >>> float(have["x1"]), have.stacked(("x2", "x0")).tolist(), have.stacked(("b", "x0")).tolist()
     (2.0, [3.0, 1.0], [7.0, 1.0])
@@ -59,7 +59,7 @@ class Rows(Mapping[str, Any]):
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Takes up other values."""
-        if not isinstance(values, Rows):
+        if not isinstance(values, NamedRows):
             for name in self._where.keys() & values.keys():
                 del self._where[name]
             self._single.update(values)

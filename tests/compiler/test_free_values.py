@@ -7,7 +7,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.compiler.free_values import FreeValues, encoded_blocks
 from gmdsl.compiler.plan import plan
-from gmdsl.graph.rows import Rows
+from gmdsl.graph.rows import NamedRows
 
 
 def model(count):
@@ -36,7 +36,7 @@ def test_blocks_are_decoded_and_encoded(x64):
     steps = plan(model(20))
     assert [len(block.names) for block in steps.evaluation.blocks] == [20, 20]
     x = jnp.linspace(-1.0, 1.0, steps.dim)
-    have = Rows()
+    have = NamedRows()
     terms = FreeValues(steps, x).decode_blocks(have)
     free = FreeValues(steps, x)
     assert np.isclose(sum(map(float, terms)), sum(float(free.of(f"a{j}")) for j in range(20)), rtol=1e-12)

@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmdsl.graph.rows import Rows, cut
+from gmdsl.graph.rows import NamedRows, cut
 
 NAMES = tuple(f"x{i}" for i in range(6))
 
 
 def filled():
-    have = Rows({"a": jnp.array(7.0)})
+    have = NamedRows({"a": jnp.array(7.0)})
     have.add(NAMES, jnp.arange(6.0) * 10)
     return have
 
@@ -33,7 +33,7 @@ def test_names_are_stacked_in_their_order(rows):
 
 def test_names_of_an_array_are_stacked_without_one_operation_for_each():
     def stacked(array):
-        have = Rows()
+        have = NamedRows()
         have.add(tuple(f"x{i}" for i in range(500)), array)
         return have.stacked([f"x{i}" for i in range(1, 500)])
 
@@ -50,18 +50,18 @@ def test_the_later_value_of_a_name_counts():
     assert have.stacked(["x0", "x1"]).tolist() == [0.0, -1.0]
     have.add(("x1", "a"), jnp.array([5.0, 6.0]))
     assert (float(have["x1"]), float(have["a"])) == (5.0, 6.0)
-    assert float(Rows(have, {"x1": jnp.array(8.0)})["x1"]) == 8.0
-    assert float(Rows({"x1": jnp.array(8.0)}, have)["x1"]) == 5.0
+    assert float(NamedRows(have, {"x1": jnp.array(8.0)})["x1"]) == 8.0
+    assert float(NamedRows({"x1": jnp.array(8.0)}, have)["x1"]) == 5.0
 
 
 def test_rows_stay_rows_when_they_are_taken_up():
-    both = Rows({"b": 1.0}, filled())
+    both = NamedRows({"b": 1.0}, filled())
     assert both.stacked(NAMES) is not None
-    assert len(jax.make_jaxpr(lambda a: Rows({}, _of(a)).stacked(NAMES))(jnp.zeros(6)).eqns) == 0
+    assert len(jax.make_jaxpr(lambda a: NamedRows({}, _of(a)).stacked(NAMES))(jnp.zeros(6)).eqns) == 0
 
 
 def _of(array):
-    have = Rows()
+    have = NamedRows()
     have.add(NAMES, array)
     return have
 

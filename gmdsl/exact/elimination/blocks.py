@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxtyping import Array
 
-from gmdsl.graph.rows import Rows
+from gmdsl.graph.rows import NamedRows
 from gmdsl.spaces.from_constraint import with_shape
 from gmdsl.spaces.space import Space
 
@@ -40,7 +40,7 @@ def in_blocks[T](
     }
 
     def other(values: Mapping[str, Array]) -> T:
-        rows = Rows({name: values[name] for name in others})
+        rows = NamedRows({name: values[name] for name in others})
         for block, names in members.items():
             rows.add(names, values[block])
         return function(rows)
@@ -55,7 +55,7 @@ def out_of_blocks(found: Mapping[str, Array], spaces: Mapping[str, Space]) -> di
         found: by the other names; arrays of blocks have an axis for their names first.
         spaces: that were given to it.
     """
-    rows = Rows({name: array for name, array in found.items() if name in spaces})
+    rows = NamedRows({name: array for name, array in found.items() if name in spaces})
     for block, names in _members(spaces).items():
         rows.add(names, found[block])
     return {name: rows[name] for name in spaces}

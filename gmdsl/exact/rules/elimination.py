@@ -23,7 +23,7 @@ from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.evaluate import log_density
 from gmdsl.graph.factor import Values
 from gmdsl.graph.factor_graph import FactorGraph
-from gmdsl.graph.rows import Rows
+from gmdsl.graph.rows import NamedRows
 from gmdsl.spaces.states import states_per_element
 
 
@@ -50,7 +50,7 @@ class Elimination(Rule):
 
     def log_density(self, model: FactorGraph, hidden: tuple[str, ...], values: Values) -> Float[Array, ""]:
         spaces = {name: model.spaces[name] for name in hidden}
-        found = log_sum_exp(*in_blocks(lambda state: log_density(model, Rows(values, state), LEAST), spaces))
+        found = log_sum_exp(*in_blocks(lambda state: log_density(model, NamedRows(values, state), LEAST), spaces))
         if isinstance(found, str):
             raise ValueError(found)
         return found
@@ -70,7 +70,7 @@ def elimination(model: FactorGraph, hidden: tuple[str, ...], shapes: Shapes) -> 
     found: list[Any] = []
 
     def run(values: Values) -> None:
-        function, blocks = in_blocks(lambda state: log_density(model, Rows(numbers, values, state), LEAST), spaces)
+        function, blocks = in_blocks(lambda state: log_density(model, NamedRows(numbers, values, state), LEAST), spaces)
         found.append(planned(function, blocks))
 
     jax.eval_shape(run, arrays)
