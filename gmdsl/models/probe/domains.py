@@ -13,6 +13,7 @@ from gmdsl.core.jaxprs.dataflow import called
 from gmdsl.core.jaxprs.intervals import ANYTHING, Bounds, bounds_in, of_array
 from gmdsl.distributions.domain import parameters
 from gmdsl.graph.factor_graph import Abstract
+from gmdsl.spaces.discrete import Integer, Spin
 from gmdsl.spaces.from_constraint import base_of
 from gmdsl.spaces.space import Space
 
@@ -74,6 +75,8 @@ def _bounds(name: str, spaces: Mapping[str, Space], data: Mapping[str, Any]) -> 
 
 def of_space(space: Space) -> Bounds:
     """The bounds of the elements of a space."""
+    if isinstance(space, Spin | Integer):  # which have no constraint of NumPyro's
+        return Bounds(-1.0, 1.0) if isinstance(space, Spin) else ANYTHING
     base = base_of(space.constraint)
     low, high = _ends(base)
     kind = type(base).__name__
@@ -111,6 +114,8 @@ def _is_its_space(space: Space | None, constraint: Any) -> bool:
     """Whether a variable of a space satisfies a constraint as it is."""
     if space is None or space.dynamic:
         return False
+    if isinstance(space, Spin | Integer):
+        return not base_of(constraint).event_dim and _is_inside(of_space(space), constraint)
     base, wanted = base_of(space.constraint), base_of(constraint)
     if type(base) is type(wanted) and base.event_dim:
         return True
