@@ -3,6 +3,7 @@
 import functools
 import operator
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,6 +99,39 @@ def log_jacobian(density, x):
         return jnp.concatenate([jnp.ravel(part) for part in parts])
 
     return jnp.linalg.slogdet(jax.jacobian(entries)(x))[1]
+
+
+OPERATORS = {
+    "power": lambda model: model**0.5,
+    "renamed": lambda model: model.rename(**{f"x{j}": f"z{j}" for j in range(COUNT)}),
+    "some set": lambda model: model.do(**{f"x{j}": 0.3 for j in range(0, COUNT, 3)}),
+    "weights": lambda model: model.condition({f"x{j}": 0.1 * j for j in range(COUNT)}).weight(
+        **{f"x{j}": 2.0 + j for j in range(0, COUNT, 2)}
+    ),
+    "new data": lambda model: gm.compile(model.condition({f"x{j}": 0.1 for j in range(COUNT)})).with_data(x3=2.0).model,
+    "networks": lambda model: (
+        model
+        * gm.joint(
+            {"mu": gm.input(gm.Real())}
+            | {
+                f"h{j}": gm.given("mu", eqx.nn.MLP("scalar", "scalar", 3, 1, key=jax.random.key(0)))
+                for j in range(COUNT)
+            }
+            | {f"w{j}": gm.given(f"h{j}", lambda h: dist.Normal(h, 1.0).mask(h > 0)) for j in range(COUNT)}
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_models_that_operators_made_have_the_density_of_their_factors(x64, operator):
+    model = OPERATORS[operator](many(COUNT, BUILDS["other numbers held"]))
+    density = gm.compile(model)
+    x = 0.3 * jax.random.normal(jax.random.key(1), (density.dim,))
+    values = density.constrain(x)
+    free = {name: values[name] for name in density.free}
+    assert np.isclose(density.log_density(free), by_factors(model, free), rtol=1e-12)
+    assert any(isinstance(step, Family) for step in plan(model).evaluation.steps)
 
 
 def test_terms_are_known_by_the_names_of_their_factors(x64):
