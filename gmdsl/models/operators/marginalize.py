@@ -55,15 +55,19 @@ def _refuse(model: FactorGraph, names: Names) -> None:
 
 def _group_connected(model: FactorGraph, names: Names) -> list[Names]:
     """The hidden variables in groups that no factor joins, through what is computed from them either."""
-    import networkx as nx
-
     computed = Arrows(factor for factor in model.factors if isinstance(factor, Deterministic))
-    graph, rank = nx.Graph(), {name: place for place, name in enumerate(names)}
-    graph.add_nodes_from(names)
+    rank = {name: place for place, name in enumerate(names)}
+    group_of = {name: {name} for name in names}
     for factor in model.factors:
         touched = {*factor.parents, *factor.children}
-        nx.add_path(graph, rank.keys() & (touched | computed.above(touched)))
-    return [tuple(sorted(group, key=rank.__getitem__)) for group in nx.connected_components(graph)]
+        joined = [group_of[name] for name in rank.keys() & (touched | computed.above(touched))]
+        largest = max(joined, key=len, default=set())
+        for group in joined:
+            if group is not largest and not group <= largest:
+                largest |= group
+                group_of.update(dict.fromkeys(group, largest))
+    groups = {id(group): group for group in group_of.values()}.values()
+    return [tuple(sorted(group, key=rank.__getitem__)) for group in groups]
 
 
 def _integrate[M: FactorGraph](model: M, hidden: Names, rules: Sequence[Propose]) -> M:
