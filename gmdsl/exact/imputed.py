@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError
+from gmdsl.exact.elimination.blocks import LEAST
 from gmdsl.exact.elimination.states import States, states
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.marginal import Marginal, MarginalEnergy
@@ -27,6 +28,7 @@ from gmdsl.graph.evaluate import completed, log_density
 from gmdsl.graph.factor import Factor, Values
 from gmdsl.graph.factors.submodel import Submodel
 from gmdsl.graph.factors.wrapped import Wrapped
+from gmdsl.graph.rows import NamedRows
 from gmdsl.spaces.states import states_per_element
 
 
@@ -71,7 +73,7 @@ def hidden_states(key: Array, factor: Marginal | MarginalEnergy, values: Values)
     if isinstance(factor.rule, Forward):
         return factor.rule.states(key, factor.part, factor.hidden, inside)
     spaces = {name: factor.part.spaces[name] for name in factor.hidden}
-    return states(key, lambda state: log_density(factor.part, {**inside, **state}), spaces)
+    return states(key, lambda state: log_density(factor.part, NamedRows(inside, state), LEAST), spaces)
 
 
 def hides_labels(factor: Any) -> bool:
