@@ -15,7 +15,7 @@ import traceback
 
 import report
 
-TABLES = ("langevin", "nuts", "startup", "training", "convolutions")
+TABLES = ("langevin", "nuts", "startup", "training", "convolutions", "scale")
 
 
 def main(*only):

@@ -10,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.hoist import hoisted_of
@@ -184,5 +185,22 @@ def _density_and_score(target: FlatTarget, x: Float[Array, " dim"]) -> tuple[Flo
 
 @functools.partial(jax.jit, static_argnums=0)
 def over_points(function: Any, target: Any, points: Any) -> Any:
-    """`function(target, point)` at many points side by side; compiled once per function, structure and shape."""
-    return jax.vmap(lambda point: function(target, point))(points)
+    """`function(target, point)` at many points; compiled once per function, structure and shape.
+
+    Points go side by side, but one after the other on a CPU where a model holds more than a cache does: a regression
+    on 30,000 rows takes 330 us a point for a hundred side by side, and 40 us alone. Accelerators lack but memory.
+    """
+    numbers, one = numbers_of(target), lambda point: function(target, point)
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(one, points) if numbers >= CACHED else jax.vmap(one)(points)
+    count, together = len(jax.tree.leaves(points)[0]), max(1, HELD // max(numbers, 1))
+    return jax.vmap(one)(points) if count <= together else jax.lax.map(one, points, batch_size=together)
+
+
+CACHED = 2**15  # numbers of a model from which on a CPU evaluates points one by one
+HELD = 2**28  # numbers that an accelerator makes at once of the arrays of a model
+
+
+def numbers_of(target: FlatTarget) -> int:
+    """How many numbers the arrays of a compiled model hold: what one evaluation of its density reads at least."""
+    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(target))

@@ -6,11 +6,13 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
-from gmdsl.compiler.flat_target import FlatTarget, over_points
+from gmdsl.compiler.flat_target import FlatTarget, numbers_of, over_points
 from gmdsl.spaces.space import Real
 
 _BATCH = 1000  # points in a batch; fixed, so that another number of draws compiles nothing
 _NUMBERS = 2**22  # numbers in a batch at most
+_READ = 2**24  # numbers of a model that a batch of more than `_LEAST` points reads at most: the last batch is filled up
+_LEAST = 16
 
 
 def constrained(density: Density, position: np.ndarray) -> dict[str, np.ndarray]:
@@ -33,7 +35,8 @@ def slot_values(position: np.ndarray, slot: Any) -> np.ndarray:
 def in_batches(function: Any, target: FlatTarget, position: np.ndarray) -> Any:
     """`function(target, x)` at all flat draws, in batches of one size so that it compiles once."""
     flat = position.reshape(-1, position.shape[-1])
-    size = max(1, min(_BATCH, _NUMBERS // max(flat.shape[1], 1)))
+    few = max(_LEAST, _READ // max(numbers_of(target), 1))
+    size = max(1, min(_BATCH, few, _NUMBERS // max(flat.shape[1], 1)))
     padded = np.concatenate([flat, np.repeat(flat[-1:], -len(flat) % size, axis=0)])
     parts = [
         jax.tree.map(np.asarray, over_points(function, target, padded[i : i + size]))

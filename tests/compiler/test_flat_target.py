@@ -71,3 +71,20 @@ def test_many_points_are_evaluated_side_by_side(x64):
     target, points = FlatTarget.of(model()), np.random.default_rng(0).normal(size=(7, 3))
     found = over_points(FlatTarget.log_density, target, points)
     np.testing.assert_allclose(found, [target.log_density(point) for point in points], rtol=1e-12)
+
+
+def test_points_of_a_model_with_many_data_take_the_memory_of_one():
+    rows, points = 2**17, 64
+    data = np.linspace(-1.0, 1.0, rows, dtype=np.float32)
+    graph = gm.joint(
+        a=dist.Normal(0.0, 1.0).expand([3]), y=lambda a, x: dist.Normal(a[0] + a[1] * x, 1.0), x=gm.data(data)
+    )
+    target = FlatTarget.of(graph.condition(y=data))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(points, 3)), jnp.float32)
+    program = over_points.lower(FlatTarget.log_density_and_score, target, x).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 10 * data.nbytes  # side by side: 64 and more
+    value, score = over_points(FlatTarget.log_density_and_score, target, x)
+    for i in (0, 63):
+        one = target.log_density_and_score(x[i])
+        np.testing.assert_allclose(value[i], one[0], rtol=1e-5)
+        np.testing.assert_allclose(score[i], one[1], rtol=1e-4, atol=0.1)

@@ -5,7 +5,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.diagnose.probe_points import log_densities, scores, starts
+from gmdsl.diagnose.probe_points import WORK, affordable, log_densities, scores, starts
 
 
 def test_points_are_evaluated_in_the_precision_that_is_asked_for():
@@ -45,3 +45,14 @@ def test_a_model_that_ran_in_single_precision_is_evaluated_in_double():
         np.testing.assert_allclose(fine, exact, rtol=1e-7, atol=1e-12)
         np.testing.assert_allclose(rough, fine, rtol=1e-5)
         assert log_densities(model, at, double=False) == rough
+
+
+def test_points_are_few_only_where_a_model_holds_many_numbers():
+    small = gm.compile(
+        gm.joint(m=dist.Normal(0, 1), y=lambda m: dist.Normal(m, 1).expand([100])).condition(y=np.ones(100))
+    )
+    assert affordable(small.target, 4000, 400) == 4000
+    rows = np.zeros(2**20, np.float32)
+    large = gm.joint(m=dist.Normal(0, 1), y=lambda m, x: dist.Normal(m + x, 1), x=gm.data(rows)).condition(y=rows)
+    assert affordable(gm.compile(large).target, 4000, 100) == WORK // 2**21
+    assert affordable(gm.compile(large).target, 4000, 1000) == 1000

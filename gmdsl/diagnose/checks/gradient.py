@@ -19,11 +19,12 @@ from jaxtyping import Bool, Float
 
 from gmdsl.compiler.density import Density
 from gmdsl.diagnose.positions import Positions, coordinates
-from gmdsl.diagnose.probe_points import log_densities, scores
+from gmdsl.diagnose.probe_points import affordable, log_densities, scores
 from gmdsl.diagnose.report import Finding, percent
 from gmdsl.models.model import Model
 
 POINTS = 64  # points along the run, and as many beside it
+LEAST = 16  # where an evaluation reads very many data
 STEP = 1e-4  # of a scale of the draws
 FLOOR = 1e-6  # a slope below it is zero: what rounding leaves of terms that cancel
 TOLERANCE = 0.02  # relative gap between the two slopes that is called a mismatch
@@ -54,7 +55,8 @@ def gradient(model: Model, found: Positions, names: list[str] | None = None) -> 
     flat = found.x.reshape(-1, found.x.shape[-1]).astype(float)
     flat = flat[np.isfinite(flat).all(axis=1)]
     scale = np.maximum(flat.std(axis=0), 1e-12 * np.maximum(1.0, np.abs(flat).max(axis=0, initial=0.0)))
-    at = flat[np.linspace(0, len(flat) - 1, POINTS).astype(int)]
+    count = affordable(Density(model).target, POINTS, LEAST)
+    at = flat[np.linspace(0, len(flat) - 1, count).astype(int)]
     beside = at + 2.0 * scale * unit(rng, at.shape) * np.sqrt(min(at.shape[1], 4))
     try:
         slopes = compare(model, np.concatenate([at, beside]), scale, rng)

@@ -20,9 +20,11 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.diagnose.positions import Positions, coordinates, log_densities_and_scores
+from gmdsl.diagnose.probe_points import affordable
 from gmdsl.diagnose.report import Finding, percent
 
 EVALUATIONS = 4000  # scores that are evaluated at most
+FEWEST = 400  # where one reads very many data: the level is kept, and a bias must be larger to be seen
 LEVEL = 0.002  # chance that the limit is exceeded by correct draws
 LEAST = 50  # effective draws of a quantity below which its mean says nothing
 MOST = 3000  # quantities whose effective size is worked out; the largest by a rough z
@@ -30,7 +32,7 @@ MOST = 3000  # quantities whose effective size is worked out; the largest by a r
 
 def stein(density: Density, found: Positions) -> list[Finding]:
     """The findings "finite scores" and "Stein identity" at the draws of a run."""
-    found = found.thinned(EVALUATIONS)
+    found = found.thinned(affordable(density.target, EVALUATIONS, FEWEST))
     log_density, score = log_densities_and_scores(density, found.x)
     x, score, names = found.x[..., ~density.gone], score[..., ~density.gone], coordinates(density)
     names = [name for name, gone in zip(names, density.gone, strict=True) if not gone]

@@ -21,8 +21,10 @@ from gmdsl.models.model import Model
 NAME = "proper density"
 RADII = np.array([10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1e3, 1e4, 1e5, 1e6])
 BASES = 3
+STARTS = 50  # starts that are tried for them
+FIRST = 16  # of these before the others
 RANDOM = 20  # random directions
-AXES = 50  # coordinates that are tried at most: 4,000 evaluations in all
+AXES = 50  # coordinates that are tried at most: 1,300 evaluations from each base
 SLACK = 0.02  # of a slope
 LAST = 640.0  # radius beyond which exp(r) is not a number any more
 DEEP = 100.0  # fall of a log-density, per dimension of the line, after which nothing is left to integrate
@@ -34,12 +36,11 @@ def improper(model: Model) -> Finding:
     """The finding "proper density"."""
     density = Density(model)
     dim, names = density.dim, coordinates(density)
-    tried = starts(dim, 50)
-    bases = tried[np.isfinite(log_densities(model, tried))][:BASES]
+    bases = _bases(model, dim)
     if len(bases) < BASES:
         return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", "See the starts.")
     lines, called, limits = _directions(model, names, ~density.gone)
-    slopes = _slopes(model, bases, lines, limits)
+    slopes = _slopes(model, bases, lines, np.array(limits))
     found = [(c, s) for c, s, limit in zip(called, slopes, limits, strict=True) if s > limit - SLACK]
     if not found:
         return Finding(NAME, "ok", f"it falls along {len(lines)} directions")
@@ -48,6 +49,15 @@ def improper(model: Model) -> Finding:
         f"it does not fall along {listed(dict.fromkeys(name for name, _ in found))} (slope {worst:.2g} on a log scale)"
     )
     return Finding(NAME, "failed" if worst > -SLACK else "suspect", evidence, ADVICE)
+
+
+def _bases(model: Model, dim: int) -> np.ndarray:
+    """The first starts at which the log-density is finite; more are tried where these are few."""
+    tried, bases = starts(dim, STARTS), np.zeros((0, dim))
+    for some in (tried[:FIRST], tried[FIRST:]):
+        if len(bases) < BASES:
+            bases = np.concatenate([bases, some[np.isfinite(log_densities(model, some))]])
+    return bases[:BASES]
 
 
 def _directions(model: Model, names: list[str], moved: np.ndarray) -> tuple[np.ndarray, list[str], list[float]]:
@@ -90,15 +100,21 @@ def _ridges(model: Model, moved: np.ndarray) -> np.ndarray:
     return ridges[(np.abs(ridges) < 1e-6)[:, ~moved].all(axis=1)]
 
 
-def _slopes(model: Model, bases: np.ndarray, lines: np.ndarray, limits: list[float]) -> np.ndarray:
-    """Slope of log p against log r far out; the smallest over the bases, so that all must fail to fall."""
-    start = log_densities(model, bases)
-    at = bases[:, None, None] + RADII[:, None] * lines[:, None]
-    values = log_densities(model, at.reshape(-1, at.shape[-1])).reshape(at.shape[:-1])
-    found = np.full(values.shape[:2], -np.inf)
-    for base, line in np.ndindex(*found.shape):
-        found[base, line] = _far_slope(values[base, line], start[base] + DEEP * limits[line])
-    return found.min(axis=0)
+def _slopes(model: Model, bases: np.ndarray, lines: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Slope of log p against log r far out; the smallest over the bases, so that all must fail to fall.
+
+    A line that falls from one base is not looked at from the next.
+    """
+    found, start = np.full(len(lines), np.inf), log_densities(model, bases)
+    for base, height in zip(bases, start, strict=True):
+        left = np.flatnonzero(found > limits - SLACK)
+        if not len(left):
+            break
+        at = base + RADII[:, None] * lines[left, None]
+        values = log_densities(model, at.reshape(-1, at.shape[-1])).reshape(at.shape[:-1])
+        for line, heights in zip(left, values, strict=True):
+            found[line] = min(found[line], _far_slope(heights, height + DEEP * limits[line]))
+    return found
 
 
 def _far_slope(values: Any, floor: float) -> float:

@@ -5,6 +5,8 @@ is exact to eight digits and useless. Points are starts that have walked uphill 
 a log-density is large and nobody needs its digits.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -36,7 +38,7 @@ def precision(model: Model) -> Finding:
     x = _spread(model, _uphill(model, starts(Density(model).dim, POINTS)))
     if len(x) < 4:
         return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", "See the starts.")
-    error, slope, evidence = _lost(model, x)
+    error, slope, evidence = _lost(*_both(model, x))
     return Finding(
         NAME, *(("ok", evidence) if error <= ERROR and slope <= SCORE_ERROR else ("suspect", evidence, ADVICE))
     )
@@ -54,24 +56,26 @@ def precision_at(model: Model, x: np.ndarray, lp: np.ndarray | None = None) -> F
         lp: the log-densities that the sampler had there, up to a constant.
     """
     chosen = np.unique(np.linspace(0, len(x) - 1, DRAWS).astype(int))
-    if lp is not None and (other := _another_density(model, x[chosen], lp[chosen])) is not None:
-        return other
+    x, lp = x[chosen], None if lp is None else lp[chosen]
     if jax.config.jax_enable_x64:
-        return Finding(NAME, "ok", "double precision is on")
-    error, slope, evidence = _lost(model, x[chosen], None if lp is None else lp[chosen])
-    if error <= ERROR and slope <= SCORE_ERROR:
-        return Finding(NAME, "ok", evidence)
+        other = None
+        if lp is not None:
+            fine = log_densities(model, x.astype(float))
+            other = _another_density(fine, fine, lp)
+        return other or Finding(NAME, "ok", "double precision is on")
+    both = _both(model, x)
+    other = None if lp is None else _another_density(both[0][0], both[1][0], lp)
+    error, slope, evidence = _lost(*both, lp)
+    if other is not None or (error <= ERROR and slope <= SCORE_ERROR):
+        return other or Finding(NAME, "ok", evidence)
     felt = error > FELT or slope > FELT
     return Finding(NAME, "suspect" if felt else "note", evidence, ADVICE)
 
 
-def _another_density(model: Model, x: np.ndarray, lp: np.ndarray) -> Finding | None:
+def _another_density(fine: np.ndarray, rounded: np.ndarray, lp: np.ndarray) -> Finding | None:
     """The finding "same density", where the sampler had log-densities that no rounding makes of those of the model."""
-    x = x.astype(np.float64 if jax.config.jax_enable_x64 else np.float32).astype(float)
-    fine = log_densities(model, x)
-    rounded = fine if jax.config.jax_enable_x64 else log_densities(model, x, double=False)
     kept = np.isfinite(fine) & np.isfinite(lp) & np.isfinite(rounded)
-    if kept.sum() < len(x) / 2:
+    if kept.sum() < len(lp) / 2:
         return None
     apart, rounding = _usual(_gap(lp[kept], fine[kept])), _usual(_gap(rounded[kept], fine[kept]))
     digits = np.finfo(np.float32).eps * float(np.abs(fine[kept]).max())
@@ -82,11 +86,15 @@ def _another_density(model: Model, x: np.ndarray, lp: np.ndarray) -> Finding | N
     return Finding(SAME, "suspect", evidence, OTHER)
 
 
-def _lost(model: Model, x: np.ndarray, lp: np.ndarray | None = None) -> tuple[float, float, str]:
-    """The errors of the log-density and, relative, of the score, and what to say of them."""
+def _both(model: Model, x: np.ndarray) -> tuple[Any, Any]:
+    """Log-densities and scores in double and in single precision, at points that the latter can hold."""
     x = x.astype(np.float32).astype(float)
-    fine, fine_score = scores(model, x)
-    coarse, coarse_score = scores(model, x, double=False)
+    return scores(model, x), scores(model, x, double=False)
+
+
+def _lost(double: Any, single: Any, lp: np.ndarray | None = None) -> tuple[float, float, str]:
+    """The errors of the log-density and, relative, of the score, and what to say of them."""
+    (fine, fine_score), (coarse, coarse_score) = double, single
     with np.errstate(invalid="ignore"):
         gap = _gap(coarse, fine) if lp is None else np.maximum(_gap(coarse, fine), _gap(lp, fine))
         lost = np.linalg.norm(coarse_score - fine_score, axis=1) / (np.linalg.norm(fine_score, axis=1) + 1.0)

@@ -24,6 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gmdsl.core.random.keys import step_key
 from gmdsl.core.random.threefry import uniforms
 from gmdsl.inference.kernels.hamiltonian import DIVERGENCE, leapfrog
+from gmdsl.inference.kernels.long_vectors import is_long, sums, with_row
 from gmdsl.inference.kernels.metric import Root, inner, kinetic
 from gmdsl.inference.kernels.scored_point import ScoredPoint, is_nan
 from gmdsl.inference.target import Target
@@ -67,6 +68,14 @@ class Tally(NamedTuple):
     turned: Bool[Array, ""]
     diverging: Bool[Array, ""]
     broken: Bool[Array, ""]
+
+
+class Leaf(NamedTuple):
+    """A state of the trajectory: a point, its momentum and its energy."""
+
+    point: ScoredPoint
+    momentum: Float[Array, " dim"]
+    energy: Float[Array, ""]
 
 
 class Doubling(NamedTuple):
@@ -137,8 +146,9 @@ def doubled(
             part, tally = at
             (uniform,) = uniforms(step_key(key, max_depth + tally.leaves), 1, momentum.dtype)
             point, now = leapfrog(target, root, step, part.point, part.momentum)
-            hole = is_nan(point) & (part.point.log_density > start.log_density - DIVERGENCE)
-            return _with_leaf(part, tally, point, now, energy, hole, uniform)
+            there = kinetic(now) - point.log_density
+            hole = _is_nan(point, there) & (part.point.log_density > start.log_density - DIVERGENCE)
+            return _with_leaf(part, tally, Leaf(point, now, there), energy, hole, uniform)
 
         part, tally = jax.lax.while_loop(unfinished, grow, (part, tree.tally))
         return _join(tree, part, tally, end, choice), part.momenta, part.sums
@@ -147,10 +157,10 @@ def doubled(
 
 
 def _with_leaf(
-    part: Doubling, tally: Tally, point: ScoredPoint, momentum: Array, start: Array, hole: Array, uniform: Array
+    part: Doubling, tally: Tally, leaf: Leaf, start: Array, hole: Array, uniform: Array
 ) -> tuple[Doubling, Tally]:
     """The doubling with one more leaf, and how it went."""
-    energy = kinetic(momentum) - point.log_density
+    point, momentum, energy = leaf
     error = energy - start
     error = jnp.where(jnp.isnan(error), jnp.inf, error)
     weight, share = _sum(part.rows.weight, Weight(-error, jnp.ones_like(error)))
@@ -159,13 +169,10 @@ def _with_leaf(
     # A leaf with an even number opens the parts of 2, 4... leaves that it is the first of; an odd one closes some.
     last = jax.lax.population_count(part.leaf >> 1)
     closed = jax.lax.population_count(part.leaf ^ (part.leaf + 1)) - 1
-    place = jnp.where(part.leaf & 1 == 0, last, len(part.momenta) - 1)  # the last row is not read
-    momenta = jax.lax.dynamic_update_index_in_dim(part.momenta, momentum, place, 0)
-    sums = jax.lax.dynamic_update_index_in_dim(part.sums, summed, place, 0)
+    momenta, before = _kept(part, momentum, summed, last)
 
     def look(at: tuple[Array, Array]) -> tuple[Array, Array]:
-        first = momenta[at[0]]
-        return at[0] - 1, turned_back(first, momentum, summed - sums[at[0]] + first)
+        return at[0] - 1, _part_turned(momenta, before, at[0], momentum, summed)
 
     going = lambda at: (at[0] > last - closed) & ~at[1]  # noqa: E731
     turned = jax.lax.while_loop(going, look, (last, jnp.zeros((), bool)))[1]
@@ -176,7 +183,39 @@ def _with_leaf(
         error > DIVERGENCE,
         tally.broken | hole,
     )
-    return Doubling(point, momentum, rows, summed, momenta, sums, part.leaf + 1), went
+    return Doubling(point, momentum, rows, summed, momenta, before, part.leaf + 1), went
+
+
+def _is_nan(point: ScoredPoint, energy: Array) -> Bool[Array, ""]:
+    """`is_nan` of a point; where it is NaN so is the energy, by which long vectors need not be looked through."""
+    if not is_long(point.position):
+        return is_nan(point)
+    return jax.lax.cond(jnp.isnan(energy), is_nan, lambda _: jnp.zeros((), bool), point)
+
+
+def _kept(part: Doubling, momentum: Array, summed: Array, last: Array) -> tuple[Array, Array]:
+    """The checkpoints with a leaf that opens some parts."""
+    opens = part.leaf & 1 == 0
+    if is_long(momentum):
+        return with_row(part.momenta, last, momentum, opens), with_row(part.sums, last, summed, opens)
+    place = jnp.where(opens, last, len(part.momenta) - 1)  # the last row is not read
+    put = lambda rows, row: jax.lax.dynamic_update_index_in_dim(rows, row, place, 0)  # noqa: E731
+    return put(part.momenta, momentum), put(part.sums, summed)
+
+
+def _part_turned(momenta: Array, before: Array, row: Array, last: Array, summed: Array) -> Bool[Array, ""]:
+    """Whether the part from a checkpoint to the latest leaf has turned back."""
+    if not is_long(last):
+        first = momenta[row]
+        return turned_back(first, last, summed - before[row] + first)
+
+    def terms(piece: Any) -> tuple[Array, Array]:
+        first, end = piece(momenta, row), piece(last)
+        middle = piece(summed) - piece(before, row) + 0.5 * (first - end)
+        return first * middle, end * middle
+
+    one, other = sums(last.shape[0], terms, 2, last.dtype)
+    return (one <= 0.0) | (other <= 0.0)
 
 
 def _join(tree: Tree, part: Doubling, tally: Tally, end: Array, uniform: Array) -> Tree:
@@ -205,7 +244,12 @@ def _sum(one: Weight, other: Weight) -> tuple[Weight, Array]:
 def _take(rows: Reservoir, takes: Array, new: Drawn, weight: Weight) -> Reservoir:
     """The rows with a new state in place of the one that was drawn, where it is taken."""
     row = jnp.where(takes, 0, 1)
-    put = lambda held, leaf: jax.lax.dynamic_update_index_in_dim(held, leaf, row, 0)  # noqa: E731
+
+    def put(held: Array, leaf: Array) -> Array:
+        if leaf.ndim and is_long(leaf):
+            return with_row(held, jnp.zeros((), jnp.int32), leaf, takes)
+        return jax.lax.dynamic_update_index_in_dim(held, leaf, row, 0)
+
     return Reservoir(jax.tree.map(put, rows.held, new), weight)
 
 

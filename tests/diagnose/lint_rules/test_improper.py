@@ -4,7 +4,9 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+import gmdsl.diagnose.lint_rules.improper as rule
 from gmdsl.diagnose.lint_rules.improper import improper
+from gmdsl.diagnose.probe_points import starts
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,19 @@ def test_a_tail_that_just_falls_fast_enough_is_proper():
 def test_a_density_without_a_start_is_not_examined():
     nowhere = gm.energy(lambda x: jnp.where(x > 100.0, 0.5 * x**2, jnp.inf), x=gm.Real())
     assert improper(nowhere).status == "note"
+
+
+def test_a_line_that_falls_from_one_base_is_not_evaluated_from_others(monkeypatch):
+    evaluated = []
+    evaluate = rule.log_densities
+    monkeypatch.setattr(rule, "log_densities", lambda model, x: evaluated.append(len(x)) or evaluate(model, x))
+    model = gm.joint(x=dist.Normal(0.0, 1.0).expand([3]))
+    assert improper(model).status == "ok"
+    lines = 2 * 3 + rule.RANDOM
+    assert sum(evaluated) <= rule.FIRST + rule.BASES + lines * len(rule.RADII)
+
+
+def test_bases_are_the_first_starts_that_have_a_density():
+    half = gm.energy(lambda x: jnp.where(x[0] > 1.5, 0.5 * x @ x, jnp.inf), x=gm.Real(2))
+    tried = starts(2, rule.STARTS)
+    np.testing.assert_array_equal(rule._bases(half, 2), tried[tried[:, 0] > 1.5][: rule.BASES])

@@ -7,6 +7,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.core.random.keys import step_key
+from gmdsl.inference.kernels import long_vectors
 from gmdsl.inference.kernels.hamiltonian import leapfrog
 from gmdsl.inference.kernels.metric import kinetic, root
 from gmdsl.inference.kernels.no_u_turn import doubled
@@ -44,8 +45,16 @@ def plain(key, at, scales, step, depths, start, momentum):
     return depths, len(rates), np.mean(rates), "full"
 
 
+@pytest.fixture(params=["whole", "in pieces"])
+def pieces(request, monkeypatch):
+    """Whether all vectors count as long ones."""
+    if request.param == "in pieces":
+        monkeypatch.setattr(long_vectors, "LONG", 2)
+        monkeypatch.setattr(long_vectors, "PIECE", 2)
+
+
 @pytest.mark.parametrize("dim", [3, 80])
-def test_the_tree_ends_where_one_with_all_leaves_kept_does(dim, x64):
+def test_the_tree_ends_where_one_with_all_leaves_kept_does(dim, pieces, x64):
     at, scales = target(dim), root(jnp.linspace(0.5, 1.5, dim))
     ended = set()
     for seed, step in enumerate([0.02, 0.05, 0.1, 0.1, 0.2, 0.3, 0.5, 0.9, 0.004, 0.15, 0.25, 30.0]):
@@ -62,7 +71,7 @@ def test_the_tree_ends_where_one_with_all_leaves_kept_does(dim, x64):
     assert ended == {"turned", "diverging", "full"}
 
 
-def test_chains_side_by_side_build_the_trees_that_they_build_alone(x64):
+def test_chains_side_by_side_build_the_trees_that_they_build_alone(pieces, x64):
     at, scales = target(3), root(jnp.ones(3))
     keys = jax.random.split(jax.random.key(1), 20)
     x, r = jax.random.normal(jax.random.key(2), (2, 20, 3))
@@ -78,7 +87,7 @@ def test_chains_side_by_side_build_the_trees_that_they_build_alone(x64):
             np.testing.assert_allclose(a, b, rtol=1e-10)
 
 
-def test_states_are_drawn_by_their_weights_with_a_bias_to_the_later_doubling(x64):
+def test_states_are_drawn_by_their_weights_with_a_bias_to_the_later_doubling(pieces, x64):
     """At depth one there are two states: the later is taken with probability min(1, w1 / w0)."""
     at, scales = target(2), root(jnp.ones(2))
     start, r = scored_point(at, jnp.array([0.2, -0.3])), jnp.array([1.9, 1.2])
