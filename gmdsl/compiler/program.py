@@ -67,7 +67,10 @@ class Hoisted(NamedTuple):
 class Program:
     """The static half of a compiled model. Made by `program_of`; equality is identity."""
 
+    made = 0  # in this process
+
     def __init__(self, skeleton: Skeleton, model: FactorGraph):
+        Program.made += 1
         self.skeleton = skeleton
         self.plan: Plan = plan(model)
         self.far_out = FarOut(self.plan)
@@ -299,6 +302,11 @@ def program_of(model: FactorGraph) -> tuple[Program, Leaves]:
     leaves = _on_device(leaves)
     key = (skeleton, tuple(name for name, _ in model.constants), typed(n for _, n in model.constants), dtype_of(Real()))
     return _PROGRAMS.get(key) or _PROGRAMS.put(key, Program(skeleton, bare)), leaves
+
+
+def programs_made() -> int:
+    """How many programs were made in this process, one for each structure of a model."""
+    return Program.made
 
 
 def _checked(leaf: Any) -> Any:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gmdsl.compiler.many_models import give_back
 from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import checked_settings, count_hint
 from gmdsl.core.user_arrays import as_numbers
@@ -63,6 +64,7 @@ def fit(
     >>> round(float(found.model.params["mu"].value), 2)
     2.0
     """
+    give_back()
     _check_pair(model, objective)
     _check_settings(optimizer, steps, batch_size)
     arrays = _check_data(model, data, "fit(data)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.many_models import give_back
 from gmdsl.core.errors import NaNWarning, SpecError
 from gmdsl.core.random.keys import checked_seed
 from gmdsl.core.runtime.garbage import uncollected
@@ -133,6 +134,7 @@ def _to_the_end(model: Any, sampler: Any, asked: Asked, log_likelihood: bool) ->
 
 
 def _sampled(model: Any, sampler: Any, asked: Asked) -> Any:
+    give_back()
     if sampler is None:
         sampler, reason = _choose(model, asked)
         return _note(_sampled(model, sampler, asked), "sampler_reason", reason)
