@@ -33,8 +33,8 @@ def test_the_programs_are_compiled_by_other_threads_and_the_calls_find_them(comp
 
 
 def test_the_density_is_traced_once_for_the_starts_and_the_block(monkeypatch):
-    seen, decode = [], Program.decode
-    monkeypatch.setattr(Program, "decode", lambda *given: seen.append(1) or decode(*given))
+    seen, density = [], Program.flat_log_density
+    monkeypatch.setattr(Program, "flat_log_density", lambda *given: seen.append(1) or density(*given))
     for i, (sampler, chains) in enumerate(((gm.HMC(), 4), (gm.Langevin(), 100), (gm.NUTS(), 4))):
         seen.clear()
         gm.sample(bowl(0.51 + 0.001 * i), sampler, chains=chains, draws=5, warmup=0, progress=False)
