@@ -11,7 +11,8 @@ from typing import Any
 import jax
 
 from gmdsl.core.jaxprs.tape import Tape, traced
-from gmdsl.graph.factor import Deterministic, Factor
+from gmdsl.graph.factor import Factor
+from gmdsl.graph.families import value_of
 from gmdsl.graph.kinds import kind_of, placed
 
 KEPT = 512  # programs
@@ -36,7 +37,7 @@ def program_of(factor: Factor, shapes: Mapping[str, Any]) -> Tape:
     key = (kind, tuple(arrays.items()), repr(numbers), bool(jax.config.jax_enable_x64))
     tape = _kept(key) if kind is not None else None
     if tape is None:
-        tape = traced(lambda values: _result(renamed, {**numbers, **values}), arrays, keep=True)
+        tape = traced(lambda values: value_of(renamed, {**numbers, **values}), arrays, keep=True)
     if kind is not None:
         _keep(key, tape, factor)
     return tape._replace(inputs={name: tape.inputs[place] for place, name in names.items() if place in arrays})
@@ -52,7 +53,3 @@ def _keep(key: Hashable, tape: Tape, factor: Factor) -> None:
     _PROGRAMS.move_to_end(key)
     if len(_PROGRAMS) > KEPT:
         _PROGRAMS.popitem(last=False)
-
-
-def _result(factor: Factor, values: Mapping[str, Any]) -> Any:
-    return factor.evaluate(values) if isinstance(factor, Deterministic) else factor.log_density(values)
