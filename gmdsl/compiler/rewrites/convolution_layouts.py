@@ -11,8 +11,14 @@ The routine knows no groups. Up to 16 groups of channels are one kernel with zer
 but mostly faster than the loop nest, the more so the fewer groups. Up to 32 groups of the batch, which are the
 slope in the kernel of the same, are so many convolutions. Groups of one channel (depthwise) are what the loop nest is
 best at, and stay.
+
+The slope in the kernel of a transposed convolution slides a large kernel over a small image with zeros between its
+places, and the routine multiplies all those zeros. Sliding the image over the kernel is the same sum in reversed order,
+without them: 16 to 24 times faster (18.6 and 0.8 ms for 32-16 channels of 8 x 8 at batch 128).
 """
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,16 +56,48 @@ def in_fast_order(eqn: Any, given: list[Any]) -> Any:
     new = jax.lax.ConvDimensionNumbers(last, (places + 1, places, *range(places)), last)
     alone = groups == parts == 1
     few = (1 < groups <= GROUPS and kernel.shape[old.rhs_spec[1]] > 1) or 1 < parts <= PARTS
-    if not (few or alone) or (alone and old == new):
+    if not (few or alone):
         return None
     settings = {**params, "dimension_numbers": new, "feature_group_count": 1, "batch_group_count": 1}
     image, kernel = (_reordered(array, a, b) for array, a, b in zip(given, old[:2], new[:2], strict=True))
+    stretched = _is_stretched(image, kernel, params)
+    if alone and old == new and not stretched:
+        return None
+    convolved = functools.partial(_with_roles_exchanged if stretched else _bound, eqn.primitive, settings)
     if parts > 1:
         pairs = zip(jnp.split(image, parts, axis=0), jnp.split(kernel, parts, axis=-1), strict=True)
-        made = jnp.concatenate([eqn.primitive.bind(*pair, **settings) for pair in pairs], axis=-1)
+        made = jnp.concatenate([convolved(*pair) for pair in pairs], axis=-1)
     else:
-        made = eqn.primitive.bind(image, _in_blocks(kernel, groups), **settings)
+        made = convolved(image, _in_blocks(kernel, groups))
     return _reordered(made, last, old.out_spec)
+
+
+def _is_stretched(image: Any, kernel: Any, params: Any) -> bool:
+    """Whether a larger kernel slides over a smaller image with zeros between its places; channels last."""
+    whole = all(step == 1 for step in (*params["window_strides"], *params["rhs_dilation"]))
+    return whole and max(params["lhs_dilation"]) > 1 and math.prod(kernel.shape[:-2]) > math.prod(image.shape[1:-1])
+
+
+def _bound(primitive: Any, settings: Any, image: Any, kernel: Any) -> Any:
+    return primitive.bind(image, kernel, **settings)
+
+
+def _with_roles_exchanged(primitive: Any, settings: Any, image: Any, kernel: Any) -> Any:
+    """The same convolution with the image as the kernel, its dilation as that of kernels, and the result reversed."""
+    places, edges = range(1, image.ndim - 1), []
+    each = zip(image.shape[1:-1], kernel.shape[:-2], settings["lhs_dilation"], settings["padding"], strict=True)
+    for length, size, gap, (low, high) in each:
+        most = (length - 1) * gap + low + high - size + 1  # the last place of the result
+        edges.append((most - low, most - high))
+    settings = {
+        **settings,
+        "padding": tuple(edges),
+        "lhs_dilation": settings["rhs_dilation"],
+        "rhs_dilation": settings["lhs_dilation"],
+        "precision": precision[::-1] if isinstance(precision := settings["precision"], tuple) else precision,
+    }
+    made = primitive.bind(jnp.moveaxis(kernel, -1, 0), jnp.moveaxis(image, 0, -1), **settings)
+    return jnp.swapaxes(jnp.flip(made, places), 0, -1)
 
 
 def _in_blocks(kernel: Any, groups: int) -> Any:

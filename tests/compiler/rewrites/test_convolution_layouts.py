@@ -58,6 +58,27 @@ def test_value_and_slopes_are_the_same_and_every_convolution_has_the_fast_order(
     assert set(orders(loop(ours), x, w)) == {FAST[axes]}
 
 
+def sizes(function, *given):
+    """Of all convolutions of a program: the factors by which the image and the kernel are dilated."""
+    found = re.findall(r"stride = .*?rhs_dilate = \[[\d, ]*\]", jax.jit(function).lower(*given).as_text())
+    dilation = lambda text, side: tuple(map(int, re.findall(rf"{side}_dilate = \[([\d, ]*)\]", text)[0].split(",")))  # noqa: E731
+    return [(dilation(text, "lhs"), dilation(text, "rhs")) for text in found]
+
+
+@cpu
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(("gaps", "pads"), [((2, 2), ((2, 2), (1, 3))), ((3, 1), ((0, 1), (2, 0)))])
+def test_the_slope_of_a_transposed_convolution_slides_the_smaller_array(groups, gaps, pads):
+    numbers = ("NCHW", "OIHW", "NCHW")
+    convolution = convolved(numbers, padding=pads, lhs_dilation=gaps, feature_group_count=groups)
+    x, w = random((3, 4, 5, 6), (2, 4 // groups, 3, 4))
+    slope = jax.grad(lambda x, w: jnp.sum(jnp.sin(convolution(x, w))), argnums=1)
+    ours = with_fast_convolutions(slope)
+    np.testing.assert_allclose(ours(x, w), slope(x, w), rtol=1e-5, atol=1e-5)
+    assert sizes(slope, x, w)[-1] == (gaps, (1, 1))  # the slope in the kernel: zeros in the image
+    assert sizes(ours, x, w)[-1] == ((1, 1), gaps)
+
+
 @cpu
 @pytest.mark.parametrize(("layout", "image", "kernel"), [*LAYOUTS[:2], VOLUME], ids=str)
 @pytest.mark.parametrize(("groups", "inside"), [(2, 2), (4, 3)])
