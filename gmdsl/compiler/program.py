@@ -26,6 +26,7 @@ from gmdsl.compiler.rewrites.triangular_solves import by_inverse, fixed_solves, 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.tape import Operation, Tape
 from gmdsl.core.lru import LRU
+from gmdsl.core.pytrees.by_identity import ByIdentity, is_fixed
 from gmdsl.core.pytrees.partition import Skeleton, strip, typed
 from gmdsl.core.runtime.compilation_cache import keep_programs
 from gmdsl.core.runtime.fork import refuse_fork
@@ -40,6 +41,8 @@ from gmdsl.spaces.space import Real, Space, dtype_of
 
 type Leaves = tuple[Any, ...]
 type Members = tuple[int, ...]
+
+KEPT = 2**24  # bytes of arrays at most that are kept beside those of the model
 
 
 class Hoisted(NamedTuple):
@@ -293,10 +296,20 @@ class Program:
 def program_of(model: FactorGraph) -> tuple[Program, Leaves]:
     """The program of a model and its arrays.
 
-    Names of dimensions and labels play no part, so they do not distinguish programs.
+    Names of dimensions and labels play no part, so they do not distinguish programs. Both are kept as long as the model
+    lives, if its arrays cannot change and are small: a model of a thousand names is taken apart once.
     """
     refuse_fork()
     keep_programs()
+    settings = (dtype_of(Real()), jax.config.jax_default_device)
+    known = _KNOWN.get(model, settings)
+    if known is not None:
+        return known
+    found = _made(model)
+    return _KNOWN.put(model, settings, found) if is_fixed((model, found[1]), KEPT) else found
+
+
+def _made(model: FactorGraph) -> tuple[Program, Leaves]:
     bare = dataclasses.replace(model, dims=(), coords=())
     skeleton, leaves = strip(bare, convert=_checked)
     leaves = _on_device(leaves)
@@ -330,3 +343,4 @@ def _on_device(leaves: Leaves) -> Leaves:
 
 
 _PROGRAMS: LRU[Any, Program] = LRU(256)
+_KNOWN: ByIdentity[tuple[Program, Leaves]] = ByIdentity()

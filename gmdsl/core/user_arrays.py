@@ -18,7 +18,7 @@ MERGED = 0.05  # the share of distinct elements that may become equal without a 
 
 
 def as_numbers(operation: str, array: Any, *, nan: bool = False, fix: str | None = None) -> np.ndarray:
-    """A private copy of numbers handed in by a user; other objects are refused, and NaN unless `nan`.
+    """A private, read-only copy of numbers handed in by a user; other objects are refused, and NaN unless `nan`.
 
     Args:
         operation: what the user called, for messages.
@@ -44,6 +44,7 @@ def as_numbers(operation: str, array: Any, *, nan: bool = False, fix: str | None
     value = _widened(value)
     if not jax.config.jax_enable_x64:
         _check_single_precision(operation, value)
+    value.flags.writeable = False
     return value
 
 

@@ -63,8 +63,12 @@ def call_by_order(function: Any, variables: tuple[str, ...]) -> Call:
 
 
 def _copy_module(module: eqx.Module) -> eqx.Module:
-    """The module with private copies of its NumPy arrays."""
-    return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, module)
+    """The module with private, read-only copies of its NumPy arrays."""
+    copied = jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, module)
+    for leaf in jax.tree.leaves(copied):
+        if isinstance(leaf, np.ndarray):
+            leaf.flags.writeable = False
+    return copied
 
 
 class Factor(eqx.Module):

@@ -70,7 +70,7 @@ def _dataset(arrays: dict[str, Any], leading: Any, dims: Any, coords: Any, attrs
         shape = array.shape[len(leading) :]
         labels = list(dims.get(name, ()))[: len(shape)]
         labels += [f"{name}_dim_{i}" for i in range(len(labels), len(shape))]
-        variables[name] = xarray.Variable((*leading, *labels), np.asarray(array))
+        variables[name] = ((*leading, *labels), np.asarray(array))  # no `Variable`, which would be copied
         for label, size in zip(labels, shape, strict=True):
             axes[label] = _axis(label, np.asarray(coords[label])) if label in coords else _numbers(label, size)
     if leading:
@@ -87,15 +87,15 @@ def _ordered(variables: dict[str, Any]) -> dict[str, Any]:
     ArviZ labels a table by the axes in the order of their first appearance: a matrix whose axes stand the other way
     round there, because a vector before it has its last one, gets the labels of its transpose.
     """
-    return variables if _agree(variables) else dict(sorted(variables.items(), key=lambda item: -item[1].ndim))
+    return variables if _agree(variables) else dict(sorted(variables.items(), key=lambda item: -len(item[1][0])))
 
 
 def _agree(variables: dict[str, Any]) -> bool:
     place: dict[Any, int] = {}
-    for variable in variables.values():
-        for axis in variable.dims:
+    for dims in (kinds := dict.fromkeys(dims for dims, _ in variables.values())):
+        for axis in dims:
             place.setdefault(axis, len(place))
-    orders = [[place[axis] for axis in variable.dims] for variable in variables.values()]
+    orders = [[place[axis] for axis in dims] for dims in kinds]
     return all(order == sorted(order) for order in orders)
 
 

@@ -149,3 +149,24 @@ def test_density_and_score_cost_what_hand_written_jax_costs(case):
     assert cost(program.log_density, leaves, Hoisted({}), point) == cost(by_hand, *data, point)
     hand_score = jax.grad(by_hand, argnums=len(data))
     assert cost(program.score, leaves, Hoisted({}), point) == cost(hand_score, *data, point)
+
+
+def test_a_model_is_taken_apart_once_and_anew_for_other_floats(monkeypatch):
+    model = gm.joint(x=dist.Normal(0.0, 1.0), y=lambda x: dist.Normal(x, 1.0)).condition(y=np.array(0.5))
+    first = program_of(model)
+    monkeypatch.setattr("gmdsl.compiler.program.strip", lambda *_, **__: pytest.fail("taken apart again"))
+    assert program_of(model) is first
+    monkeypatch.undo()
+    assert program_of(model.condition()) is not first
+    with jax.enable_x64(True):
+        assert program_of(model)[0] is not first[0]
+
+
+def test_arrays_of_a_model_cannot_be_written_so_that_none_goes_stale():
+    y = np.array([0.5, 1.0])
+    model = gm.joint(z=gm.data(y), x=lambda z: dist.Normal(z, 1.0)).condition(x=y)
+    y[:] = 9.0
+    assert model.observed["x"].tolist() == model.data["z"].tolist() == [0.5, 1.0]
+    for array in (model.observed["x"], model.data["z"]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
