@@ -34,10 +34,13 @@ class Guided(eqx.Module):
 def as_guide(operation: str, guide: Any, model: Model) -> Model:
     """The guide of a model as a model with inputs, checked; it may read the inputs of the model beside the data.
 
+    Inputs that the model has bound are bound in the guide, too.
+
     Raises:
         SpecError: other variables than the model's, another support, or a guide that is not normalised.
     """
-    known = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs)}
+    bound = dict(model.bound)
+    known = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs), **bound}
     if isinstance(guide, Given):
         unknown = [name for name in guide.variables if name not in known]
         hidden = [name for name in model.free if name not in guide.variables]
@@ -51,6 +54,7 @@ def as_guide(operation: str, guide: Any, model: Model) -> Model:
         guide = joint({**inputs, hidden[0]: guide})
     if not isinstance(guide, Model):
         raise SpecError(f'{operation}: a guide is gm.given("x", encoder) or a model, not {type(guide).__name__}.')
+    guide = guide.condition({name: model.data[name] for name, _ in guide.inputs if name in bound})
     given = [name for name, _ in guide.inputs]
     made, read = set(guide.free), set(given) - {name for name, _ in model.inputs}
     if made | read != set(model.free) or made & set(given):

@@ -138,6 +138,9 @@ def test_hidden_variables_of_a_conditional_by_chains_and_by_a_bound():
     held = gm.log_marginal(fit.model, x=x[:3], c=c[:3], guide=fit.learned.guide, method=gm.ImportanceSampling())
     exact = dist.Normal(numbers(fit)[0] * c[:3] + numbers(fit)[1], NOISE).log_prob(x[:3])
     assert np.all(np.abs([one.log_z for one in held] - np.asarray(exact)) < 0.02)
+    bound = fit.model.condition(c=c[0])  # in the model alone: the guide reads the same
+    (again,) = gm.log_marginal(bound, x=x[:1], guide=fit.learned.guide, method=gm.ImportanceSampling())
+    assert again.log_z == pytest.approx(held[0].log_z, abs=1e-6)
 
 
 class Line(eqx.Module):
@@ -162,6 +165,18 @@ def test_a_guide_in_short_reads_the_input():
     assert abs(level - np.mean(x - c)) < 4 * np.sqrt(2.0 / len(x))
     found = jax.tree.leaves(eqx.filter(fit.learned.guide.factors, eqx.is_inexact_array))
     assert np.allclose(found[0], [-level / 2, 0.5, -0.5, np.log(0.5) / 2], atol=0.03)  # the exact posterior
+
+
+def test_a_guide_reads_an_input_that_the_model_has_bound():
+    c, x = line()
+    model = gm.joint(
+        c=gm.input(gm.Real()), z=dist.Normal(0.0, 1.0), level=gm.param(0.0),
+        x=lambda z, c, level: dist.Normal(z + c + level, 1.0),
+    ).condition(c=2.0)  # fmt: skip
+    guide = gm.given("x", "c", Line(jnp.zeros(4)))
+    fit = fitted(model, {"x": x}, gm.ELBO(guide=guide, particles=4), steps=2500)
+    assert abs(float(fit.model.params["level"].value) - np.mean(x - 2.0)) < 4 * np.sqrt(2.0 / len(x))
+    assert fit.learned.guide.inputs == (("x", gm.Real()),)
 
 
 def test_inputs_without_data_and_settings_that_do_not_fit_are_refused():
