@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.by_identity import ByIdentity
 from gmdsl.core.pytrees.function import Constant, Function
 from gmdsl.core.pytrees.numbers import key_without_numbers, numbers_in
 from gmdsl.graph.factor import Call, Factor
@@ -34,11 +35,20 @@ def placed(factor: Factor, among: Container[str] | None = None) -> Placed:
         among: the variables that have a place; by default all.
     """
     names = tuple(dict.fromkeys(name for name in (*factor.parents, *factor.children) if among is None or name in among))
+    known = _PLACED.get(factor, names)
+    return _PLACED.put(factor, names, _over_places(factor, names)) if known is None else known
+
+
+def _over_places(factor: Factor, names: tuple[str, ...]) -> Placed:
     places = {name: f"#{index}" for index, name in enumerate(names)}
     try:
         return Placed(factor.rename(places), {place: name for name, place in places.items()})
     except SpecError:
         return Placed(factor, {name: name for name in names})
+
+
+_PLACED: ByIdentity[Placed] = ByIdentity()
+_KINDS: dict[bool, ByIdentity[tuple[Hashable | None]]] = {True: ByIdentity(), False: ByIdentity()}
 
 
 def kind_of(factor: Factor | Call, numbers: bool = True) -> Hashable | None:
@@ -51,6 +61,11 @@ def kind_of(factor: Factor | Call, numbers: bool = True) -> Hashable | None:
     Returns:
         Equal for factors that compute the same; None where a factor holds arrays or cannot be compared.
     """
+    known = _KINDS[numbers].get(factor, None)
+    return (_KINDS[numbers].put(factor, None, (_kind(factor, numbers),)) if known is None else known)[0]
+
+
+def _kind(factor: Factor | Call, numbers: bool) -> Hashable | None:
     leaves, structure = jax.tree.flatten(factor, is_leaf=lambda node: isinstance(node, Call))
     calls = []
     for leaf in leaves:

@@ -71,3 +71,14 @@ def test_a_network_with_weights_is_of_no_kind():
 def test_what_can_be_a_key():
     assert is_hashable((1, "a"))
     assert not is_hashable([])
+
+
+def test_a_factor_is_renamed_once_for_all_who_ask(monkeypatch):
+    factor = gm.joint(a=dist.Normal(0.0, 1.0), b=lambda a: dist.Normal(a, 1.0)).factors[1]
+    first, part = placed(factor), placed(factor, among={"b"})
+    assert first.names == {"#0": "a", "#1": "b"}
+    assert part.names == {"#0": "b"}
+    again = placed(factor, among={"a", "b", "c"})
+    monkeypatch.setattr(type(factor), "rename", lambda *_: pytest.fail("renamed again"))
+    assert placed(factor).factor is again.factor
+    assert again.names == first.names

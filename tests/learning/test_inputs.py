@@ -168,7 +168,7 @@ def test_a_guide_in_short_reads_the_input():
 
 
 def test_a_guide_reads_an_input_that_the_model_has_bound():
-    c, x = line()
+    _, x = line()
     model = gm.joint(
         c=gm.input(gm.Real()), z=dist.Normal(0.0, 1.0), level=gm.param(0.0),
         x=lambda z, c, level: dist.Normal(z + c + level, 1.0),
