@@ -8,6 +8,7 @@ $-\infty$. So is NaN at a matrix that rounding has made singular. Nearer they st
 model's own.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ from gmdsl.spaces.space import Real, Space
 from gmdsl.spaces.unnamed import Support
 
 MATRICES = ("corrmatrix", "positivesemidefinite")  # supports of matrices with a Cholesky factor, by NumPyro's names
+
+FEW = 8  # runs of mapped entries that are read one by one
 
 
 class FarOut:
@@ -48,12 +51,20 @@ class FarOut:
         """
         if not self.mapped.any():
             return log_density
-        far = jnp.max(jnp.where(self.mapped, jnp.abs(x), 0.0)) > limit(x.dtype)
+        far = self.farthest(x) > limit(x.dtype)
         far = far & ~(log_density < jnp.inf)
         for name in self.matrices:
             factor = jnp.linalg.cholesky(jax.lax.stop_gradient(values[name]))
             far |= jnp.isnan(log_density) & jnp.isnan(factor).any() & ~jnp.isnan(x).any()
         return jnp.where(far, -jnp.inf, log_density)
+
+    def farthest(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """How far out the farthest mapped entry lies; long vectors are not read where few of them are mapped."""
+        ends = np.flatnonzero(np.diff(self.mapped, prepend=False, append=False)).reshape(-1, 2)
+        if len(ends) > FEW:
+            return jnp.max(jnp.where(self.mapped, jnp.abs(x), 0.0))
+        largest = [jnp.max(jnp.abs(x[start:stop])) for start, stop in ends.tolist()]
+        return functools.reduce(jnp.maximum, largest)
 
 
 def limit(dtype: Any) -> float:

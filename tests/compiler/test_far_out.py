@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import gmdsl as gm
-from gmdsl.compiler.far_out import limit
+from gmdsl.compiler.far_out import FarOut, limit
 from gmdsl.diagnose.lint_rules.improper import improper
 
 RADII = np.array([-1e6, -1e4, -1e3, -110.0, -90.0, -60.0, -45.0, -30.0, 30.0, 45.0, 60.0, 90.0, 110.0, 1e3, 1e4, 1e6])
@@ -127,3 +127,23 @@ def test_samplers_turn_back_from_where_there_is_no_density(sampler):
 def test_a_density_that_grows_far_out_is_still_called_improper():
     growing = gm.energy(lambda x: -(x**2), x=gm.Positive())
     assert improper(growing).status == "failed"
+
+
+@pytest.mark.parametrize("runs", [1, 3, 8, 9, 40])
+def test_the_farthest_entry_is_found_among_the_mapped_ones_alone(runs):
+    nodes = {}
+    for i in range(runs):
+        nodes[f"plain{i}"], nodes[f"scale{i}"] = dist.Normal(0.0, 1.0).expand([3]), dist.HalfNormal(1.0).expand([2])
+    plan = gm.compile(gm.joint(nodes)).target.program.plan
+    found, x = FarOut(plan), np.random.default_rng(0).normal(size=plan.dim).astype("float32")
+    scales = np.concatenate([x[slot.start : slot.stop] for slot in plan.slots if slot.name.startswith("scale")])
+    assert found.farthest(jnp.asarray(x)) == np.abs(scales).max()
+    x[found.mapped.argmax()] = np.nan  # is not far out: the density of the model says what it is
+    assert not found.farthest(jnp.asarray(x)) > 0.0
+
+
+def test_long_vectors_are_not_read_where_few_entries_are_mapped():
+    model = gm.joint(tau=dist.HalfNormal(1.0), x=lambda tau: dist.Normal(0.0, tau).expand([1000]))
+    found = FarOut(gm.compile(model).target.program.plan)
+    jaxpr = jax.make_jaxpr(found.farthest)(jnp.zeros(1001))
+    assert max(eqn.outvars[0].aval.size for eqn in jaxpr.eqns) == 1
