@@ -143,3 +143,29 @@ def test_one_in_the_fast_order_is_not_transposed():
 def test_elsewhere_than_on_a_cpu_the_function_is_the_same(monkeypatch):
     monkeypatch.setattr(convolution_layouts.jax, "default_backend", lambda: "gpu")
     assert with_fast_convolutions(jnp.sin) is jnp.sin
+
+
+@cpu
+@pytest.mark.parametrize("layout", [("NCHW", "OIHW", "NCHW"), ("NHWC", "HWIO", "NHWC")], ids=str)
+@pytest.mark.parametrize(("batch", "count"), [(12, 4), (13, 4), (13, 13), (7, 50)])
+@pytest.mark.parametrize("up", [False, True])
+def test_the_slope_of_many_large_images_is_a_sum_over_pieces_of_the_batch(monkeypatch, layout, batch, count, up):
+    x, w = random((batch, 2, 10, 8), (3, 2, 3, 4))
+    if layout[0] == "NHWC":
+        x, w = x.transpose(0, 2, 3, 1), w.transpose(2, 3, 1, 0)
+    convolution = convolved(layout, padding=[(1, 1), (2, 1)], lhs_dilation=(2, 2) if up else (1, 1))
+    slope = jax.grad(lambda x, w: jnp.sum(jnp.sin(convolution(x, w))), argnums=1)
+    made = convolution(x, w)
+    monkeypatch.setattr(convolution_layouts, "PIECE", -(-(x.nbytes + made.nbytes) // count))
+    ours = with_fast_convolutions(slope)
+    np.testing.assert_allclose(ours(x, w), slope(x, w), rtol=2e-5, atol=2e-5)
+    text = str(jax.make_jaxpr(ours)(x, w))
+    assert ("scan" in text or "while" in text) == (count > 1 and batch > 1)
+    monkeypatch.setattr(convolution_layouts, "PIECE", 10**9)  # all at once
+    assert "scan" not in str(jax.make_jaxpr(with_fast_convolutions(slope))(x, w))
+
+
+def test_forward_convolutions_and_small_batches_are_not_cut():
+    x, w = random((64, 32, 28, 28), (32, 32, 3, 3))
+    convolution = convolved(("NCHW", "OIHW", "NCHW"))
+    assert "scan" not in str(jax.make_jaxpr(with_fast_convolutions(convolution))(x, w))
