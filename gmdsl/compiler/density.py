@@ -165,7 +165,7 @@ class Density:
         model = dataclasses.replace(self.model, data=data, observed=observed)
         check_numbers(model, {**(values or {}), **named})
         check_indices("with_data(...)", model, {**(values or {}), **named})
-        check_supports("with_data(...)", model, model.observed)
+        model = check_supports("with_data(...)", model, model.observed)
         return Density(reproved(model, {**(values or {}), **named}, self.model.data))
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from gmdsl.diffusion.noised import Noised
 from gmdsl.learning.inputs import check_labels, input_names
 from gmdsl.learning.objective import Data, Objective
 from gmdsl.models.model import Model
+from gmdsl.models.probe.supports import with_ends_in_rows
 from gmdsl.run.training import Fit, make_trainer, train
 from gmdsl.run.training_progress import TrainingProgress
 from gmdsl.spaces.space import dtype_of
@@ -67,8 +68,10 @@ def fit(
     give_back()
     _check_pair(model, objective)
     _check_settings(optimizer, steps, batch_size)
-    arrays = _check_data(model, data, "fit(data)")
-    others = None if held_out is None else _check_data(model, held_out, "fit(held_out)")
+    model, arrays = _check_data(model, data, "fit(data)")
+    others = None
+    if held_out is not None:
+        model, others = _check_data(model, held_out, "fit(held_out)")
     for operation, given in (("fit(data)", arrays), ("fit(held_out)", others or {})):
         if isinstance(model, Model):
             check_labels(operation, model, given)
@@ -98,8 +101,12 @@ def _check_settings(optimizer: Any, steps: Any, batch_size: Any) -> None:
             raise SpecError(f"fit({name}={value!r}): a whole number of at least 1 is needed.")
 
 
-def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
-    """The data as device arrays: known names, declared shapes after one leading axis of one length."""
+def _check_data(model: Any, data: Data, operation: str) -> tuple[Any, dict[str, jax.Array]]:
+    """The data as device arrays: known names, declared shapes after one leading axis of one length.
+
+    Returns:
+        The model, with the density at the ends of half-open supports where data lie there, and the arrays.
+    """
     if not isinstance(data, dict) or not data:
         raise SpecError(f'{operation}: a dict of arrays by name is needed, such as {{"x": values}}.')
     spaces = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs)}
@@ -113,7 +120,9 @@ def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
                 f"{operation}: {name} has shape {array.shape}, but one datum was declared {space.shape}."
                 f" Pass shape (n, {', '.join(map(str, space.shape))})."
             )
-        if not space.contains(array):
+        if not space.contains(array) and isinstance(model, Model) and name in model.free:
+            model = with_ends_in_rows(f"{operation}: {name}", model, name, array)
+        elif not space.contains(array):
             raise SpecError(f"{operation}: a value of {name} lies outside {space.title}. Check the data.")
         arrays[name], lengths[name] = jnp.asarray(array, dtype_of(space)), len(array)
     if len(set(lengths.values())) > 1:
@@ -123,4 +132,4 @@ def _check_data(model: Any, data: Data, operation: str) -> dict[str, jax.Array]:
             f"{operation}: the input {open_inputs[0]} has no data. Give one value per datum, or bind it for all of"
             f" them, .condition({open_inputs[0]}=...)."
         )
-    return arrays
+    return model, arrays

@@ -94,7 +94,7 @@ def _expand_to(factor: Factor, rows: Rows, size: int) -> Factor:
     inner = innermost(factor)
     if not isinstance(inner, Distributed):
         return factor
-    fewer = Distributed(inner.child, Fewer(inner.call, rows.count, size), inner.proper, inner.guarded)  # ty: ignore[invalid-argument-type]
+    fewer = dataclasses.replace(inner, call=Fewer(inner.call, rows.count, size))
     return with_innermost(factor, fewer)
 
 

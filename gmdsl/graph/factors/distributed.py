@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.distributions.closed import with_closed_ends
 from gmdsl.distributions.domain import log_prob
 from gmdsl.distributions.drawn import as_drawn
 from gmdsl.distributions.finite_scores import with_finite_scores
@@ -27,12 +28,14 @@ class Distributed(Conditional):
         call: makes the distribution from the parents.
         proper: False when the distribution is declared improper.
         guarded: parameters that the parents may put outside of their constraint, where the density is zero.
+        closed: whether a value that lies at an end of a half-open support has the density that the formula gives there.
     """
 
     child: str = eqx.field(static=True)
     call: Call
     proper: bool = eqx.field(static=True, default=True)
     guarded: tuple[str, ...] = eqx.field(static=True, default=())
+    closed: bool = eqx.field(static=True, default=False)
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ class Distributed(Conditional):
 
     def distribution(self, values: Values) -> Any:
         """The NumPyro distribution at given parents."""
-        found = self.call(values)
+        found = with_closed_ends(self.call(values)) if self.closed else self.call(values)
         labels = any(jnp.issubdtype(jnp.result_type(values[name]), jnp.integer) for name in self.parents)
         return with_finite_scores(found, labels=True) if labels else found
 
@@ -93,7 +96,8 @@ class Distributed(Conditional):
         return {self.child: from_support(self.distribution(values).support, values[self.child])}
 
     def rename(self, names: Mapping[str, str]) -> "Distributed":
-        return Distributed(names.get(self.child, self.child), self.call.rename(names), self.proper, self.guarded)
+        child, call = names.get(self.child, self.child), self.call.rename(names)
+        return Distributed(child, call, self.proper, self.guarded, self.closed)
 
 
 def _refuse_atoms(factor: Distributed, distribution: Any) -> None:

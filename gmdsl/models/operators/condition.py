@@ -18,8 +18,7 @@ from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ancestors
 from gmdsl.models.operators.missing import check_gaps, with_gaps
 from gmdsl.models.probe.indices import check_indices
-from gmdsl.models.probe.supports import check_supports
-from gmdsl.spaces.discrete import Integer, Spin
+from gmdsl.models.probe.supports import check_supports, refuse_outside, somewhere
 from gmdsl.spaces.space import Real, Space, dtype_of
 
 
@@ -40,18 +39,17 @@ def condition[M: FactorGraph](model: M, values: Mapping[str, Any], missing: Any 
             model = with_gaps(operation, model, name)
             observed[name] = checked_observation(operation, model, name, value)
         else:
-            observed[name] = checked(operation, name, spaces[name], value)
+            observed[name] = checked(operation, name, spaces[name], value, ends_later=True)
     model = dataclasses.replace(
         model, observed=observed, data=data, inputs=tuple(inputs.items()), bound=tuple(bound.items())
     )
     operation = f"condition({', '.join(f'{name}=...' for name in values)})"
     check_indices(operation, model, values)
-    check_supports(operation, model, values)
-    return model
+    return check_supports(operation, model, values)
 
 
 def checked_observation(operation: str, model: FactorGraph, name: str, value: Any) -> Any:
-    """A value for an observed variable; NaN where the model integrates gaps out.
+    """A value for an observed variable; NaN where the model integrates gaps out. `check_supports` follows.
 
     Raises:
         SpecError: another shape, kind of number or support, or gaps that the model does not integrate out.
@@ -59,12 +57,12 @@ def checked_observation(operation: str, model: FactorGraph, name: str, value: An
     factor = missing_factor(model, name)
     space = model.spaces[name]
     if factor is None or isinstance(value, Tracer):
-        return checked(operation, name, space, value)
+        return checked(operation, name, space, value, ends_later=True)
     array = as_numbers(operation, value, nan=True).astype(float)
     _same_shape(operation, name, space, array.shape)
     check_gaps(operation, name, factor, array)
     gaps = np.isnan(array)
-    checked(operation, name, space, np.where(gaps, _somewhere(space), array))
+    checked(operation, name, space, np.where(gaps, somewhere(space), array), ends_later=True)
     if space.discrete and np.abs(array[~gaps]).max(initial=0) > 2 ** np.finfo(dtype_of(Real())).nmant:
         raise SpecError(
             f"{operation}: beside NaN {name} is held in floats, which round {np.nanmax(np.abs(array)):.0f}. Enable x64."
@@ -72,8 +70,15 @@ def checked_observation(operation: str, model: FactorGraph, name: str, value: An
     return array
 
 
-def checked(operation: str, name: str, space: Space, value: Any) -> Any:
+def checked(operation: str, name: str, space: Space, value: Any, *, ends_later: bool = False) -> Any:
     """A value of exactly the declared shape, kind of number and support, as a private copy.
+
+    Args:
+        operation: what the user called, for messages.
+        name: of the variable.
+        space: where it was declared.
+        value: what was given.
+        ends_later: whether `check_supports` follows, which knows the density at the ends of a support.
 
     Raises:
         SpecError: otherwise.
@@ -92,11 +97,8 @@ def checked(operation: str, name: str, space: Space, value: Any) -> Any:
         array = whole
     else:
         array = array.astype(np.float64) if array.dtype.kind in "biu" else array
-    if not space.contains(array):
-        raise SpecError(
-            f"{operation}: {_outside(space, array)} lies outside the support; {name} was declared {space.title}."
-            " Check the data or the distribution."
-        )
+    if not ends_later:
+        refuse_outside(operation, name, space, array)
     return array
 
 
@@ -111,13 +113,6 @@ def _integrates(missing: Any) -> bool:
             ' that name goes through a dict, .condition({"missing": ...}).'
         )
     return True
-
-
-def _somewhere(space: Space) -> Any:
-    """A value inside a space, to stand in for NaN while the rest is checked."""
-    if isinstance(space, Spin | Integer) or space.dynamic:
-        return np.ones(space.shape)
-    return np.asarray(space.constraint.feasible_like(np.zeros(space.shape)))
 
 
 def _same_shape(operation: str, name: str, space: Space, shape: tuple[int, ...]) -> None:
@@ -144,17 +139,6 @@ def _refuse(model: FactorGraph, name: str, operation: str, computed: frozenset[s
         raise SpecError(f"{operation}: {name} is already observed. Condition the model from before, or use with_data.")
     if name not in model.spaces and name not in dict(model.inputs):
         raise unknown_name(operation, name, [*model.random, *dict(model.inputs)])
-
-
-def _outside(space: Space, array: np.ndarray) -> str:
-    try:
-        ok = np.asarray(space.constraint.check(array))
-    except SpecError:
-        ok = np.abs(array) == 1
-    if ok.shape != array.shape:
-        return "the value"
-    where = tuple(int(i) for i in np.argwhere(~ok)[0])
-    return f"{array[where]}" + (f" at {where}" if where else "")
 
 
 _GAPS = 'Integrate what is missing out, .condition(..., missing="marginalise"), or remove it.'

@@ -24,6 +24,7 @@ from gmdsl.models.operators.condition import checked_observation
 from gmdsl.models.probe.indices import check_indices
 from gmdsl.models.probe.reproved import limits_of, with_guards
 from gmdsl.models.probe.shapes import check_numbers, probe_energy, probe_node
+from gmdsl.models.probe.supports import check_supports
 from gmdsl.models.probe.time_series import probe_series
 from gmdsl.spaces.from_constraint import with_shape
 from gmdsl.spaces.space import Space, abstract
@@ -74,7 +75,7 @@ def redeclared[M: FactorGraph](operation: str, model: M, values: Mapping[str, An
     model = dataclasses.replace(model, observed=observed)
     check_numbers(model, values)
     check_indices(f"{operation}(data=...)", model, values)
-    return model
+    return check_supports(f"{operation}(data=...)", model, observed)
 
 
 def _probe_again(

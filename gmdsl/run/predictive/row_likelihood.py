@@ -24,6 +24,7 @@ from gmdsl.exact.discrete_sums import log_sum
 from gmdsl.learning.inputs import at_datum, check_labels, input_names, inputs_of, variables_of
 from gmdsl.models.model import Model
 from gmdsl.models.operators.childless import essential
+from gmdsl.models.probe.supports import with_ends_in_rows
 from gmdsl.spaces.space import dtype_of
 
 AT_ONCE = 1024  # rows side by side
@@ -43,7 +44,7 @@ def row_log_likelihood(model: Model, data: Mapping[str, Any]) -> Any:
         SpecError: unknown or missing names, other shapes, values outside of a space, or a density whose normalising
             constant is not known.
     """
-    rows, count = _rows(model, data)
+    model, rows, count = _rows(model, data)
     _check_density(model)
     if count == 0:
         return np.zeros(0)
@@ -66,8 +67,11 @@ def _scores(model: Model, types: str, summed: bool, rows: Mapping[str, Array]) -
     return jax.lax.map(score, dict(rows), batch_size=AT_ONCE)
 
 
-def _rows(model: Model, data: Mapping[str, Any]) -> tuple[dict[str, Array], int | None]:
-    """Checked rows of all variables and inputs, and how many there are; None where no value has rows."""
+def _rows(model: Model, data: Mapping[str, Any]) -> tuple[Model, dict[str, Array], int | None]:
+    """Checked rows of all variables and inputs, and how many there are; None where no value has rows.
+
+    The model comes first, with the density at the ends of half-open supports where rows lie there.
+    """
     spaces = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs)}
     for name in data:
         if name not in spaces:
@@ -82,7 +86,10 @@ def _rows(model: Model, data: Mapping[str, Any]) -> tuple[dict[str, Array], int 
                 f"{where}: shape {array.shape}, but one datum was declared {space.shape}. Pass that, or one row per"
                 f" datum, shape (n, {', '.join(map(str, space.shape))})."
             )
-        if not space.contains(array):
+        if not space.contains(array) and name in model.free:
+            flat = array.reshape(-1, *space.shape)
+            model = with_ends_in_rows(f"log_likelihood(model, {{{name!r}: ...}})", model, name, flat)
+        elif not space.contains(array):
             raise SpecError(f"{where}: a value lies outside {space.title}. Check the data.")
         arrays[name] = jnp.asarray(array, dtype_of(space))
         if array.ndim > len(space.shape):
@@ -91,7 +98,7 @@ def _rows(model: Model, data: Mapping[str, Any]) -> tuple[dict[str, Array], int 
         raise SpecError(f"log_likelihood(model, rows): the lengths differ, {lengths}. Give each one row per datum.")
     count = next(iter(lengths.values()), None)
     size = 1 if count is None else count
-    return {n: jnp.broadcast_to(array, (size, *spaces[n].shape)) for n, array in arrays.items()}, count
+    return model, {n: jnp.broadcast_to(array, (size, *spaces[n].shape)) for n, array in arrays.items()}, count
 
 
 def _check_names(model: Model, data: Mapping[str, Any]) -> None:

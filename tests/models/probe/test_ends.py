@@ -1,0 +1,131 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import optax
+import pytest
+import scipy.stats as st
+
+import gmdsl as gm
+
+AT = 1.3
+FINITE = {
+    "exponential": (lambda s: dist.Exponential(s), 0.0, np.log(AT), 1 / AT),
+    "half normal": (lambda s: dist.HalfNormal(s), 0.0, st.halfnorm(scale=AT).logpdf(0.0), -1 / AT),
+    "half Cauchy": (lambda s: dist.HalfCauchy(s), 0.0, np.log(2 / np.pi / AT), -1 / AT),
+    "gamma": (lambda s: dist.Gamma(1.0, s), 0.0, np.log(AT), 1 / AT),
+    "chi2": (lambda s: dist.Chi2(2.0 + 0.0 * s), 0.0, np.log(0.5), 0.0),
+    "Weibull": (lambda s: dist.Weibull(s, 1.0), 0.0, -np.log(AT), -1 / AT),
+    "Gompertz": (lambda s: dist.Gompertz(1.0, s), 0.0, np.log(AT), 1 / AT),
+    "Pareto": (lambda s: dist.Pareto(1.5, s), 1.5, np.log(AT / 1.5), 1 / AT),
+    "integer": (lambda s: dist.Exponential(s), 0, np.log(AT), 1 / AT),
+    "event": (lambda s: dist.Exponential(s).expand([2]).to_event(1), [0.0, 2.0], 2 * np.log(AT) - 2 * AT, 2 / AT - 2),
+    "mixture": (
+        lambda s: dist.MixtureSameFamily(dist.Categorical(jnp.array([0.5, 0.5])), dist.Exponential(s * jnp.ones(2))),
+        *(0.0, np.log(AT), 1 / AT),
+    ),
+    "beta": (lambda s: dist.Beta(1.0, s), 0.0, np.log(AT), 1 / AT),
+}
+
+
+@pytest.mark.parametrize("law", FINITE)
+def test_a_value_at_an_end_where_the_density_is_finite_has_it_and_its_slope(law, x64):
+    make, y, value, slope = FINITE[law]
+    model = gm.joint(s=gm.param(AT, gm.Positive()), y=make)
+    posterior = gm.joint(s=dist.LogNormal(0.0, 1.0), y=make).condition(y=y)
+    density = gm.compile(posterior)
+    prior = dist.LogNormal(0.0, 1.0).log_prob
+    np.testing.assert_allclose(density.log_density({"s": AT}) - prior(AT), value, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(density.score({"s": AT})["s"] - jax.grad(prior)(AT), slope, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(gm.compile(model.condition(y=y)).log_density({}), value, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda s: dist.Gamma(2.0, s), "zero"),
+        (lambda s: dist.Gamma(0.5, s), "infinite"),
+        (lambda s: dist.Weibull(s, 2.0), "zero"),
+        (lambda s: dist.LogNormal(0.0, s), "zero"),
+        (lambda s: dist.InverseGamma(2.0, s), "zero"),
+        (lambda s: dist.Gamma(s, 1.0), "zero|infinite"),
+        (lambda s: dist.Beta(2.0, s), "zero"),
+        (lambda s: dist.Beta(0.5, s), "infinite"),
+    ],
+)
+def test_a_density_at_an_end_that_is_zero_or_infinite_is_refused(make, kind):
+    model = gm.joint(s=dist.LogNormal(0.0, 1.0), y=make)
+    with pytest.raises(gm.SpecError, match=rf"condition\(y=...\): 0 lies at the end .* where the density is ({kind})"):
+        model.condition(y=0.0)
+
+
+def test_values_beyond_the_end_are_refused_as_before():
+    with pytest.raises(gm.SpecError, match="-1.0 lies outside the support; y was declared Positive"):
+        gm.joint(s=dist.LogNormal(0.0, 1.0), y=lambda s: dist.Exponential(s)).condition(y=-1.0)
+
+
+def test_a_shape_that_learning_moves_has_no_density_at_the_end():
+    model = gm.joint(a=gm.param(1.0, gm.Positive()), y=lambda a: dist.Gamma(a, 1.0))
+    with pytest.raises(gm.SpecError, match="the density is infinite"):
+        model.condition(y=0.0)
+
+
+def test_a_label_under_which_the_density_is_zero_leaves_the_others(x64):
+    model = gm.joint(k=dist.Bernoulli(0.3), y=lambda k: dist.Gamma(1.0 + k, 2.0)).condition(y=0.0).marginalize("k")
+    np.testing.assert_allclose(gm.compile(model).log_density({}), np.log(0.7 * 2.0), rtol=1e-12)
+
+
+def test_waiting_times_of_zero_are_learned_and_sampled_as_the_conjugate_law_says(x64):
+    y = np.array([0.0, 1.0, 0.0, 0.5])
+    posterior = gm.joint(s=dist.Gamma(2.0, 1.0), y=lambda s: dist.Exponential(s).expand([4])).condition(y=y)
+    draws = gm.sample(posterior, seed=0, chains=4, draws=1000, warmup=500, progress=False)["posterior"]["s"].values
+    exact = st.gamma(6.0, scale=1 / 2.5)
+    effective = 1000  # far fewer than the draws of one smooth dimension are worth
+    assert abs(draws.mean() - exact.mean()) < 4 * exact.std() / np.sqrt(effective)
+    one = gm.joint(s=gm.param(2.0, gm.Positive()), y=lambda s: dist.Exponential(s))
+    fit = gm.fit(one, {"y": y}, gm.MaximumLikelihood(), optimizer=optax.adam(0.05), steps=1000, progress=False)
+    np.testing.assert_allclose(fit.model.params["s"].value, 4 / 1.5, rtol=1e-6)
+    np.testing.assert_allclose(gm.log_likelihood(fit.model, {"y": y}), np.log(4 / 1.5) - y * 4 / 1.5, rtol=1e-5)
+
+
+def test_new_observations_may_lie_at_the_end(x64):
+    density = gm.compile(gm.joint(s=gm.param(AT, gm.Positive()), y=lambda s: dist.Exponential(s)).condition(y=1.0))
+    np.testing.assert_allclose(density.with_data(y=0.0).log_density({}), np.log(AT), rtol=1e-12)
+    gaps = gm.joint(s=gm.param(AT, gm.Positive()), y=lambda s: dist.Exponential(s).expand([3]))
+    gaps = gaps.condition(y=[0.0, 1.0, np.nan], missing="marginalise")
+    np.testing.assert_allclose(gm.compile(gaps).log_density({}), 2 * np.log(AT) - AT, rtol=1e-12)
+
+
+MASKED = {
+    "gamma": (lambda s, keep: dist.Gamma(s, 2.0).expand([3]), [1.0, -999.0, 2.0]),
+    "beta": (lambda s, keep: dist.Beta(s, 2.0).expand([3]), [0.3, -999.0, 0.4]),
+    "Poisson": (lambda s, keep: dist.Poisson(s).expand([3]), [1, -1, 2]),
+    "categorical": (lambda s, keep: dist.Categorical(logits=jnp.stack([s, 0.0, -s])).expand([3]), [1, 99, 2]),
+    "end": (lambda s, keep: dist.Gamma(2.0, s).expand([3]), [1.0, 0.0, 2.0]),
+    "uniform to a parent": (lambda s, keep: dist.Uniform(0.0, 5.0 + 0.0 * keep), [1.0, 7.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize("law", MASKED)
+def test_a_masked_element_may_have_any_value_and_no_part_in_density_and_score(law, x64):
+    make, y = MASKED[law]
+    keep = np.array([True, False, True])
+    masked = gm.joint(
+        s=dist.LogNormal(0.0, 1.0), keep=gm.data(keep), y=lambda s, keep: make(s, keep).mask(keep.astype(bool))
+    )
+    found, inside = (gm.compile(masked.condition(y=v)) for v in (y, [y[0], y[2], y[2]]))
+    at = {"s": AT}
+    assert float(found.log_density(at)) == float(inside.log_density(at))
+    assert float(found.score(at)["s"]) == float(inside.score(at)["s"])
+    assert np.isfinite(float(found.score(at)["s"]))
+    if law != "end":
+        with pytest.raises(gm.SpecError, match=r"with_data\(...\): .* at \(1,\) lies outside the support"):
+            found.with_data(keep=np.array([True, True, True]))
+
+
+def test_a_mask_that_a_random_parent_moves_hides_nothing():
+    model = gm.joint(
+        s=dist.LogNormal(0.0, 1.0), z=dist.Normal(0.0, 1.0), y=lambda s, z: dist.Exponential(s).mask(z > 0)
+    )
+    with pytest.raises(gm.SpecError, match="-1.0 lies outside the support"):
+        model.condition(y=-1.0)
