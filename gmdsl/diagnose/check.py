@@ -21,8 +21,11 @@ from gmdsl.core.errors import SpecError
 from gmdsl.diagnose.checks import draws, sampler_stats
 from gmdsl.diagnose.checks.approximation import approximation
 from gmdsl.diagnose.checks.by_arviz import by_arviz
+from gmdsl.diagnose.checks.contrast import contrast
+from gmdsl.diagnose.checks.descent import slope
 from gmdsl.diagnose.checks.drift import drift
 from gmdsl.diagnose.checks.gradient import gradient
+from gmdsl.diagnose.checks.guide import guide
 from gmdsl.diagnose.checks.learning import learning
 from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.reverse import reverse_checks
@@ -90,7 +93,7 @@ def check(
     if isinstance(tree, Fit):
         if checks:
             raise SpecError("check(checks=...): they read draws, and a fit has none. Leave them out.")
-        return report(learning(tree))
+        return report([*learning(tree), slope(tree), guide(tree), contrast(tree)])
     tree, model = tree_and_model(tree, model)
     if hasattr(tree, "log_weight") and hasattr(tree, "log_z"):
         return report([_constant_of(tree)])

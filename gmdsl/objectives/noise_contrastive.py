@@ -87,7 +87,7 @@ class NoiseContrastive(Objective):
         if model.inputs:
             return self._ranking(key, model, batch, state)
         noise = self.reference.sample(key, rows(batch) * self.ratio)
-        logit = self._logit(model)
+        logit = self.logit(model)
         real = jax.vmap(logit)(dict(batch))
         fake = jax.vmap(logit)({name: noise[name] for name in batch})
         loss = jnp.mean(jax.nn.softplus(-real)) + self.ratio * jnp.mean(jax.nn.softplus(fake))
@@ -112,7 +112,7 @@ class NoiseContrastive(Objective):
         loss = jnp.mean(jax.nn.logsumexp(jnp.column_stack([real, fake]), axis=1) - real)
         return loss, (state, {"accuracy": jnp.mean(real > jnp.max(fake, axis=1))})
 
-    def _logit(self, model: Model) -> Callable[[Data], Float[Array, ""]]:
+    def logit(self, model: Model) -> Callable[[Data], Float[Array, ""]]:
         """The logit of the classifier as a function of one datum."""
         density, noise = FlatTarget.of(model), FlatTarget.of(self.reference)
         shift = model.params[LOG_Z].value + jnp.log(float(self.ratio))

@@ -27,6 +27,27 @@ BLOCK = 100  # optimiser steps in a compiled block
 
 
 @dataclass(frozen=True)
+class End:
+    """Where a fit ended: what it takes to look at the loss there again.
+
+    Attributes:
+        trainer: the static half of the fit.
+        moving: the learned arrays (their moving average when one was asked for).
+        still: the other arrays.
+        state: of the objective.
+        data: what was learned from.
+        key: from which randomness for such looks is made.
+    """
+
+    trainer: "Trainer"
+    moving: Any
+    still: Any
+    state: Any
+    data: Data
+    key: jax.Array
+
+
+@dataclass(frozen=True)
 class Fit:
     """What a fit leaves behind.
 
@@ -35,6 +56,7 @@ class Fit:
         learned: everything that was learned; the model itself, or the model with its guide (`fit.learned.guide`).
         remark: how the fixed point of the objective differs from the maximum-likelihood estimate; empty when it does
             not.
+        end: what `gm.check` needs to look at the loss where the fit ended.
         history: arrays by name: `loss`, the objective's own numbers, and `held_out` with its `held_out_step`.
         steps: optimiser steps that were made.
         interrupted: whether Ctrl-C ended it early.
@@ -46,6 +68,7 @@ class Fit:
     interrupted: bool = False
     learned: Any = field(default=None, repr=False)
     remark: str = ""
+    end: End | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -85,7 +108,9 @@ def train(
                 replay = functools.partial(train_block, trainer, still, data, key, carry, jnp.int32(done))
                 kept, carry = _last_finite(replay, carry, last)
                 blocks.append({name: values[:kept] for name, values in record.items()})
-                raise _stop_error(_result(trainer, carry, still, blocks, held, done + kept, False), done + last)
+                raise _stop_error(
+                    _result(trainer, carry, still, (data, key), blocks, held, done + kept, False), done + last
+                )
             carry, done = new, done + count
             blocks.append(record)
             if others is not None:
@@ -93,7 +118,7 @@ def train(
             bar.advance(count, record)
     except KeyboardInterrupt:
         interrupted = True
-    return _result(trainer, carry, still, blocks, held, done, interrupted)
+    return _result(trainer, carry, still, (data, key), blocks, held, done, interrupted)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -121,7 +146,7 @@ def train_block(
     def step(index: jax.Array, carry: Any) -> Any:
         moving, optimizer_state, state, averaged = carry
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, first + index))
-        batch = _batch(key_batch, data, trainer.batch_size)
+        batch = batch_of(key_batch, data, trainer.batch_size)
         (value, (state, metrics)), slope = slopes(moving, key_loss, batch, state)
         updates, optimizer_state = update(slope, optimizer_state, moving)
         moving = optax.apply_updates(moving, updates)
@@ -149,7 +174,7 @@ def _evaluate(trainer: Trainer, still: Any, data: dict[str, Any], key: jax.Array
     return trainer.objective.value.loss(key, model, Batch(data), state)[0]
 
 
-def _batch(key: jax.Array, data: Data, size: int | None) -> Batch:
+def batch_of(key: jax.Array, data: Data, size: int | None) -> Batch:
     """A random batch, drawn without replacement, or all of the data."""
     if size is None or size >= rows(data):
         return Batch(dict(data))
@@ -191,7 +216,17 @@ def _stop_error(good: Fit, step: int) -> FitError:
     return error
 
 
-def _result(trainer: Trainer, carry: Any, still: Any, blocks: list[Any], held: list[Any], done: int, cut: bool) -> Fit:
+def _result(
+    trainer: Trainer,
+    carry: Any,
+    still: Any,
+    source: tuple[Data, jax.Array],
+    blocks: list[Any],
+    held: list[Any],
+    done: int,
+    cut: bool,
+) -> Fit:
+    """The fit, from what was carried at the end, data and key, and what was recorded on the way."""
     moving = carry[0] if trainer.average is None else carry[3]
     history = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
     # A sampler without an acceptance rate tells NaN at every step: that is nothing.
@@ -200,4 +235,5 @@ def _result(trainer: Trainer, carry: Any, still: Any, blocks: list[Any], held: l
         history["held_out_step"], history["held_out"] = np.array(held).T
     learned, objective = trainer.model(moving, still), trainer.objective.value
     model = learned if isinstance(learned, Model | Noised) else learned.model
-    return Fit(model, history, done, cut, learned, objective.bias or "")
+    end = End(trainer, moving, still, carry[2], *source)
+    return Fit(model, history, done, cut, learned, objective.bias or "", end)

@@ -38,13 +38,15 @@ def learning(fit: Any) -> list[Finding | None]:
     if not np.isfinite(loss).all():
         return [Finding("loss", "failed", "the loss is not finite", SHORTER)]
     found = [_interrupted(fit), Finding("loss", "ok", f"finite at {loss.size} steps, {loss[-1]:.4g} at the last")]
-    found.append(_runaway(history) if "log_density_chains" in history else _level(loss))
+    found.append(_runaway(history) if "log_density_chains" in history else _level(loss, told=fit.end is not None))
     found += [_chains(history), _noise(history), _held_out(history), _remark(fit)]
     return found
 
 
-def _level(loss: np.ndarray) -> Finding:
-    """Whether the loss has levelled off."""
+def _level(loss: np.ndarray, *, told: bool) -> Finding | None:
+    """Whether the loss has levelled off; of few steps the slope tells, where it is known."""
+    if loss.size < LEAST and told:
+        return None
     if loss.size < LEAST:
         return Finding("level", "note", f"not examined: {loss.size} steps", f"At least {LEAST} steps are needed.")
     quarters = np.array_split(loss, 4)

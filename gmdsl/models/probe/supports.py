@@ -93,7 +93,8 @@ def _in_space[M: FactorGraph](operation: str, model: M, name: str, space: Space)
     """A support that is the same for all values of the parents."""
     value = np.asarray(model.observed[name])
     gaps = np.isnan(value.astype(float))
-    value = np.where(gaps, somewhere(space), value).astype(value.dtype) if gaps.any() else value
+    value = np.where(gaps, somewhere(space), value) if gaps.any() else value
+    value = value.astype(np.int64) if space.discrete else value
     maker = maker_of(model, name)
     if space.contains(value):
         if maker is not None and not space.discrete and (at := np.asarray(at_end(space.constraint, value))).any():
