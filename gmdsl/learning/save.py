@@ -15,6 +15,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.file_paths import path_and_thing
 from gmdsl.core.runtime.version import version
 from gmdsl.graph.factor import Factor
 from gmdsl.learning.archive import read_arrays, write_arrays
@@ -49,7 +50,7 @@ def save(path: str | os.PathLike[str], thing: Any) -> None:
     >>> float(gm.load(path, other).params["mu"].value)
     3.0
     """
-    path = os.fspath(path)
+    path, thing = path_and_thing("save", 'gm.save("fitted.npz", model)', path, thing)
     operation = f"save({path!r})"
     arrays: dict[str, np.ndarray] = {}
     entries: dict[str, Entry] = {}
@@ -99,7 +100,7 @@ def load[T](path: str | os.PathLike[str], like: T) -> T:
     >>> bool(again(jnp.ones(2)) == net(jnp.ones(2)))
     True
     """
-    path = os.fspath(path)
+    path, like = path_and_thing("load", 'gm.load("fitted.npz", model)', path, like)
     operation = f"load({path!r})"
     header, arrays = _read(operation, path)
     _check(operation, header, like)

@@ -9,6 +9,7 @@ import pathlib
 from typing import Any
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.file_paths import is_path, path_and_thing
 from gmdsl.graph.order import unique_names
 from gmdsl.models.formula import formula, sizes
 from gmdsl.models.model import Model
@@ -30,7 +31,7 @@ def render(model: Model, path: Any = None) -> str:
         The Mermaid text.
 
     Raises:
-        SpecError: another suffix.
+        SpecError: another suffix, no model, or no path.
 
     >>> import gmdsl as gm
     >>> print(gm.render(gm.energy(lambda x: x @ x, x=gm.Real(2))))
@@ -39,6 +40,10 @@ def render(model: Model, path: Any = None) -> str:
       f0["energy(x)"]
       v0 --- f0
     """
+    if is_path(model) or path is not None:
+        path, model = path_and_thing("render", 'gm.render(model, "model.svg")', path, model)
+    if not isinstance(model, Model):
+        raise SpecError(f"render(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint.")
     graph = _with_laws(model)
     text = _mermaid(graph)
     if path is None:

@@ -22,6 +22,7 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError, StoreError
+from gmdsl.core.file_paths import is_path
 from gmdsl.core.pytrees.fields import named_numbers
 from gmdsl.inference.path import Path
 from gmdsl.inference.sampler import Sampler
@@ -137,6 +138,7 @@ def resume(
     >>> longer["posterior"]["x"].shape, bool((longer["posterior"]["x"][:, :50] == short["posterior"]["x"]).all())
     ((4, 80, 2), True)
     """
+    store, model, sampler = _in_order(store, model, sampler)
     began, path, here = time.perf_counter(), local_path("resume", store), place(mesh)
     if not path.is_dir() or not any(path.iterdir()):
         raise SpecError(f"resume({str(path)!r}): there is no run at that path. Start one by gm.sample(store=...).")
@@ -149,6 +151,13 @@ def resume(
     if here.count == 1:
         _lengthen_alone(path, plan.draws)
     return _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
+
+
+def _in_order(*given: Any) -> list[Any]:
+    """A path, a model and a sampler, whichever way round they were given; anything else is left as it is."""
+    kinds = (is_path, lambda value: isinstance(value, Model | Path), lambda value: isinstance(value, Sampler))
+    found = [[value for value in given if kind(value)] for kind in kinds]
+    return [one[0] for one in found] if all(len(one) == 1 for one in found) else list(given)
 
 
 def _draws_in_the_end(plan: RunPlan, draws: Any, here: Place) -> int:

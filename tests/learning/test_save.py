@@ -280,3 +280,13 @@ def test_another_process_reads_what_this_one_wrote(tmp_path):
         [sys.executable, "-c", code, str(tmp_path / "w.npz")], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == float(net(jnp.ones(2))).hex()
+
+
+def test_a_file_and_what_goes_into_it_may_come_in_either_order(tmp_path):
+    file, net, other = tmp_path / "net.npz", *(gm.nets.MLP(2, width=4, key=jax.random.key(i)) for i in range(2))
+    gm.save(net, file)
+    for again in (gm.load(other, file), gm.load(file, other)):
+        np.testing.assert_array_equal(again(jnp.ones(2)), net(jnp.ones(2)))
+    for verb in (gm.save, gm.load):
+        with pytest.raises(gm.SpecError, match=rf"{verb.__name__}\(...\): the path of a file is needed, and MLP"):
+            verb(net, 3)

@@ -123,3 +123,12 @@ def test_no_label_runs_into_another_or_out_of_the_picture(kind):
         if text.get_text():
             box = text.get_window_extent()
             assert sum(shape.overlaps(box) for shape in shapes) == (text in labels)
+
+
+def test_a_path_may_come_first_and_what_is_no_model_is_named(tmp_path):
+    model = gm.joint(x=dist.Normal(0.0, 1.0))
+    assert gm.render(tmp_path / "a.mmd", model) == gm.render(model) == (tmp_path / "a.mmd").read_text()
+    with pytest.raises(gm.SpecError, match=r"render\(...\): the path of a file is needed, and int and Model"):
+        gm.render(model, 3)
+    with pytest.raises(gm.SpecError, match=r"render\(...\): a model is needed first, not float"):
+        gm.render(3.0)

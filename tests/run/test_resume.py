@@ -247,3 +247,11 @@ def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
     assert sorted(found.name for found in tmp_path.iterdir()) == ["empty.zarr", "run.zarr", "run.zarr.partial"]
     with pytest.raises(gm.StoreError, match="there is no state file|manifest"):
         resumed(mine)
+
+
+def test_path_model_and_sampler_may_come_in_any_order(tmp_path):
+    model, store = gm.joint(x=dist.Normal(0.0, 1.0)), tmp_path / "run.zarr"
+    tree = gm.sample(model, gm.NUTS(), chains=1, draws=10, warmup=10, store=store, seed=0, progress=False)
+    for order in ((model, store, gm.NUTS()), (store, gm.NUTS(), model), (gm.NUTS(), model, store)):
+        again = gm.resume(*order, progress=False)
+        np.testing.assert_array_equal(again["posterior"]["x"].values, tree["posterior"]["x"].values)

@@ -172,7 +172,10 @@ def _describe(factor: Factor, lookup: "Lookup") -> str:
             " where they are masked afterwards, look them up by jnp.maximum(..., 0)."
         )
     hint = " Are the labels counted from 1? Subtract 1." if lookup.low == 1 and lookup.high == lookup.size else ""
-    fix = hint or " Declare as many elements as there are labels, or number the labels from 0 without gaps."
+    fix = hint or (
+        " Declare as many elements as there are labels, or number the labels from 0 without gaps; where the nearest"
+        f' element is meant, jnp.clip(..., 0, {most}) says so (.get(mode="clip") leaves no trace in the program).'
+    )
     return f"{listed} gives the index {lookup.high} in {where}, where the elements are 0 to {most}.{fix}"
 
 

@@ -221,3 +221,16 @@ def test_the_floor_of_a_real_number_is_an_index_without_an_end():
     )
     with pytest.raises(gm.SpecError, match=r"sample\(...\): x has no end, and is an index in y"):
         gm.sample(model.condition(y=0.3), gm.NUTS(), chains=1, draws=2, warmup=2, seed=0, progress=False)
+
+
+def test_a_clipped_lookup_by_one_number_is_told_how_to_say_so():
+    """Its program is that of a plain lookup, to the letter, so that it cannot be told from a label out of range."""
+    a = jnp.arange(3.0)
+    plain, clipped = (jax.make_jaxpr(f)(a, 7) for f in (lambda a, k: a[k], lambda a, k: a.at[k].get(mode="clip")))
+    assert str(plain) == str(clipped)
+    parts = {"k": gm.data(7), "a": dist.Normal(0.0, 1.0).expand([3])}
+    with pytest.raises(gm.SpecError, match=r"the index 7 in y.*jnp.clip\(..., 0, 2\) says so"):
+        gm.joint({**parts, "y": lambda k, a: dist.Normal(a.at[k].get(mode="clip"), 1.0)})
+    model = gm.joint({**parts, "y": lambda k, a: dist.Normal(a[jnp.clip(k, 0, 2)], 1.0)}).condition(y=0.5)
+    expected = dist.Normal(0.0, 1.0).log_prob(a).sum() + dist.Normal(2.0, 1.0).log_prob(0.5)
+    np.testing.assert_allclose(gm.compile(model).log_density({"a": a}), expected, rtol=1e-6)
