@@ -26,7 +26,8 @@ def check_density(program: NumPyroProgram, sites: Sites, data: dict[str, Any]) -
             if not _close(theirs, again, size):
                 raise SpecError(
                     f"{where}: the density depends on random numbers ({theirs:.6g} with one key, {again:.6g} with"
-                    " another), as from numpyro.prng_key() or a random subset. Make them once and pass them as data."
+                    " another), as from numpyro.prng_key(), a random subset, or a site that handlers.block hides. Make"
+                    " them once and pass them as data; a hidden site must be seen to be a variable."
                 )
             if not _close(ours, theirs, size):
                 raise SpecError(

@@ -35,6 +35,7 @@ class NumPyroProgram(Conditional):
         frozen: pairs (argument, variable): observed values that the function reads as a NumPy array; other ones have
             no density.
         may_mask: whether a free site is masked, so that some elements may have no term.
+        guarded: parameters that values may put outside of their constraint, where the density is zero.
     """
 
     traced: TracedModel
@@ -44,6 +45,7 @@ class NumPyroProgram(Conditional):
     redrawn: bool = eqx.field(static=True, default=True)
     frozen: tuple[tuple[str, str], ...] = eqx.field(static=True, default=())
     may_mask: bool = eqx.field(static=True, default=False)
+    guarded: tuple[str, ...] = eqx.field(static=True, default=())
 
     @property
     def name(self) -> str:
@@ -64,6 +66,10 @@ class NumPyroProgram(Conditional):
     @property
     def drawable(self) -> bool:
         return self.proper and self.redrawn
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        return self.guarded
 
     @property
     def stepwise(self) -> bool:
@@ -108,7 +114,7 @@ class NumPyroProgram(Conditional):
 
     def pointwise(self, values: Values) -> dict[str, Array]:
         found = self.traced.run(values, self.known(values))
-        return {v: log_prob(found[site], total=False) for site, v in self.sites}
+        return {v: log_prob(found[site], total=False, guarded=self.guarded) for site, v in self.sites}
 
     def why_fixed(self, name: str) -> str:
         return why_fixed(self.label, self.traced.arguments, name)
@@ -135,7 +141,8 @@ class NumPyroProgram(Conditional):
             if variable in free and is_in_control_flow(found[site]):
                 made[variable] = to_support(found[site]["fn"].support, free[variable])
         terms = [jacobian for _, jacobian in made.values() if jacobian is not None]
-        terms += [log_prob(site, total=True) for site in found.values() if site["type"] == "sample"]
+        found_sites = [site for site in found.values() if site["type"] == "sample"]
+        terms += [log_prob(site, total=True, guarded=self.guarded) for site in found_sites]
         total = sum(terms, jnp.zeros(()))
         return {variable: value for variable, (value, _) in made.items()}, self._thawed(values, total)
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.core.pytrees.function import Constant, Function
+from gmdsl.distributions.domain import in_domain
 from gmdsl.distributions.finite_scores import with_finite_scores
 from gmdsl.graph.factor import Values
 
@@ -87,9 +88,17 @@ def is_in_control_flow(site: Any) -> bool:
     return bool(site.get("_control_flow_done", False))
 
 
-def log_prob(site: Any, *, total: bool) -> Any:
-    """The term of a site: with its scale, summed; or without, for each element."""
+def log_prob(site: Any, *, total: bool, guarded: tuple[str, ...] = ()) -> Any:
+    """The term of a site: with its scale, summed; or without, for each element.
+
+    Args:
+        site: of an execution.
+        total: whether it is scaled and summed.
+        guarded: parameters outside of whose constraint the density is zero.
+    """
     value = with_finite_scores(site["fn"]).log_prob(site["value"])
+    if guarded and not is_in_control_flow(site):
+        value = jnp.where(in_domain(site["fn"], guarded), value, -jnp.inf)
     if not total:
         return value
     scale = site.get("scale")
