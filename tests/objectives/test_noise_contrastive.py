@@ -14,7 +14,7 @@ def test_the_logit_is_the_log_ratio_of_model_and_noise(x64):
     model = objective.prepare(gm.energy(lambda x, w: w * x**2, x=gm.Real(), w=gm.param(0.5)))
     model = gm.replace(model, params={**model.params, "log_z": gm.param(1.3)})
     exact = -0.5 * 0.7**2 - 1.3 - dist.Normal(0.0, 2.0).log_prob(0.7) - np.log(3.0)
-    np.testing.assert_allclose(objective._logit(model)({"x": jnp.asarray(0.7)}), exact, rtol=1e-12)
+    np.testing.assert_allclose(objective.logit(model)({"x": jnp.asarray(0.7)}), exact, rtol=1e-12)
 
 
 def test_a_model_equal_to_the_noise_is_told_apart_by_chance_only(x64):
