@@ -56,3 +56,10 @@ def test_noise_of_single_precision_ends_the_halving():
     value, error = found(gm.energy(lambda x: jnp.float32(0.5 * x**2).astype(float), x=gm.Real()))
     assert abs(value[0] - np.sqrt(2 * np.pi)) < 2 * error[0]
     assert 1e-10 < error[0] < 1e-5
+
+
+@pytest.mark.parametrize("power", [0.5, 0.6, 0.7])
+def test_the_error_beside_a_pole_covers_what_the_narrowest_panels_miss(power, x64):
+    pole = gm.energy(lambda x: power * jnp.log(jnp.abs(x)), x=gm.Interval(-1.0, 1.0))
+    found = gm.log_normalizer(pole)
+    assert abs(found.log_z - np.log(2.0 / (1.0 - power))) < found.error
