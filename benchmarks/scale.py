@@ -11,9 +11,12 @@ import report
 import run
 from harness import QUICK, Bench, Contender, Length
 
-SIZES = {"rows": 10**6, "draws": 500, "unknowns": 10**5, "points": 200, "names": 1000, "labels": 500, "models": 25}
+SIZES = {"rows": 10**6, "draws": 25, "unknowns": 10**5, "points": 200, "names": 1000, "labels": 500, "models": 25}
 SMALL = {"rows": 10**4, "draws": 100, "unknowns": 20_000, "points": 50, "names": 30, "labels": 20, "models": 3}
-GROUPS = Length(pairs=6, seconds=600.0)  # of models, so that the last pairs are those after 150
+LENGTHS = {
+    "models": Length(pairs=6, seconds=600.0),  # so that the last pairs are those after 150
+    "rows": Length(pairs=6, seconds=600.0),
+}
 GOALS = {"rows": 1.0, "unknowns": 1 / 1.3, "process": 1 / 1.2, "names": None, "chain": None}
 
 
@@ -58,8 +61,7 @@ def table(quick=False, wanted=lambda name: True):
     with Bench(CONTENDERS, one_thread=True, fresh=True) as bench:
         for case in cases(SMALL) if quick else CASES:
             if wanted(case["name"]):
-                long = GROUPS if case["what"] == "models" and not quick else length
-                rows += bench.compare(case, long)
+                rows += bench.compare(case, length if quick else LENGTHS.get(case["what"], length))
         skipped = bench.skipped
     numbers = {"memory": ("MB", "{:.0f}"), "maps": ("maps", "{:.0f}")}
     return report.Table("scale", "Scale, CPU time", "ms", 1e3, "cpu", rows, skipped, numbers, NOTES)
