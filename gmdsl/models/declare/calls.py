@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -17,6 +18,10 @@ from gmdsl.graph.factor import Call, call_by_name, call_by_order
 from gmdsl.graph.names import check_name
 from gmdsl.graph.nodes import Data, Given, Input, Param
 from gmdsl.spaces.space import Space, abstract
+
+type Captured = list[tuple[str, str]]  # names and kinds
+
+SHOWN = 3  # nodes that a warning names
 
 
 class Fixed:
@@ -53,8 +58,16 @@ class Fixed:
         return {**shapes, **self.constants}
 
 
-def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
-    """The call behind a node, with every argument known."""
+def call_of(verb: str, node: str, value: Any, names: list[str], held: dict[str, Captured] | None = None) -> Call:
+    """The call behind a node, with every argument known.
+
+    Args:
+        verb: what the user called, for messages.
+        node: its name.
+        value: what was declared.
+        names: of all nodes.
+        held: where what a function closes over is noted by node, for one warning of all nodes.
+    """
     given, value = value, value if isinstance(value, Given) or _is_named_partial(value) else as_module(node, value)
     if isinstance(value, Given):
         call = call_by_order(value.function, value.variables)
@@ -68,7 +81,8 @@ def call_of(verb: str, node: str, value: Any, names: list[str]) -> Call:
         _check_order(node, given, names)
         call = call_by_order(value, tuple(names))
     elif callable(value):
-        warn_of_captured(node, captured(value), 5)
+        if held is not None:
+            held[node] = captured(value)
         call = call_by_name(value)
     else:
         raise SpecError(
@@ -101,16 +115,24 @@ def check_known(verb: str, node: str, variables: tuple[str, ...], names: list[st
             raise unknown_name(f"{verb}({node}=...)", variable, others, "names declared here", fix)
 
 
-def warn_of_captured(node: str, found: list[tuple[str, str]], stacklevel: int = 5) -> None:
-    """Warns of arrays and mutable objects that a function closes over."""
-    if found:
-        listed = ", ".join(f"'{name}' ({kind})" for name, kind in found)
-        warnings.warn(
-            f"{node}: its function closes over {listed}, frozen as it is now."
-            " Pass arrays as gm.data and modules through gm.given.",
-            CaptureWarning,
-            stacklevel=stacklevel,
-        )
+def warn_of_captured(held: Mapping[str, Captured], stacklevel: int) -> None:
+    """Warns once of arrays and mutable objects that the functions of a declaration close over.
+
+    Args:
+        held: names and kinds of what each function closes over, by node.
+        stacklevel: how many calls above this one the user's line is, counted as by `warnings.warn`.
+    """
+    found = [(node, ", ".join(f"'{name}' ({kind})" for name, kind in some)) for node, some in held.items() if some]
+    if not found:
+        return
+    if len(found) == 1:
+        told = f"{found[0][0]}: its function closes over {found[0][1]}, frozen as it is now."
+    else:
+        first = "; ".join(f"{node} over {some}" for node, some in found[:SHOWN])
+        more = f"; and {len(found) - SHOWN} more nodes" if len(found) > SHOWN else ""
+        told = f"{len(found)} functions close over arrays or mutable objects, frozen as they are now: {first}{more}."
+    fix = " Pass arrays as gm.data and modules through gm.given."
+    warnings.warn(told + fix, CaptureWarning, stacklevel=stacklevel + 1)
 
 
 def _is_named_partial(value: Any) -> bool:

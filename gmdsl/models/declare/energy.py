@@ -15,7 +15,7 @@ from gmdsl.core.pytrees.networks import as_module
 from gmdsl.core.pytrees.reads import arguments
 from gmdsl.graph.factor import Energy
 from gmdsl.graph.names import check_name
-from gmdsl.models.declare.calls import Fixed, call_of
+from gmdsl.models.declare.calls import Captured, Fixed, call_of, warn_of_captured
 from gmdsl.models.model import Model
 from gmdsl.models.probe.indices import check_fixed_indices, check_indices, check_labels
 from gmdsl.models.probe.shapes import probe_energy
@@ -78,7 +78,9 @@ def _energy(function: Any, verb: str, name: str | None, variables: dict[str, Any
     if not spaces:
         raise SpecError(f"{verb}(...): no variable was declared. Name one with its space, as in x=gm.Real(2).")
     label = name or _label(function, verb)
-    call = call_of(verb, label, function, list(variables))
+    held: dict[str, Captured] = {}
+    call = call_of(verb, label, function, list(variables), held)
+    warn_of_captured(held, 3)
     unused = [node for node in spaces if node not in call.variables]
     if unused:
         listed = ", ".join(call.variables) or "none"

@@ -10,7 +10,7 @@ from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.time_series import SeriesSteps
 from gmdsl.graph.kinds import is_hashable, kind_of
 from gmdsl.graph.order import ordered
-from gmdsl.models.declare.calls import Fixed, call_of, check_known, warn_of_captured
+from gmdsl.models.declare.calls import Captured, Fixed, call_of, check_known, warn_of_captured
 from gmdsl.models.declare.coords import checked_coords, checked_dims
 from gmdsl.models.declare.scan import Series
 from gmdsl.models.model import Model
@@ -50,10 +50,11 @@ def joint(nodes: Mapping[str, Any] | None = None, /, **named: Any) -> Model:
         )
     everything = {**(nodes or {}), **named}
     calls: dict[str, Call | SeriesSteps] = {}
-    fixed = Fixed()
+    fixed, held = Fixed(), {}
     for node, value in everything.items():
         if not fixed.take(node, value):
-            calls[node] = _node_call(node, value, list(everything))
+            calls[node] = _node_call(node, value, list(everything), held)
+    warn_of_captured(held, 2)
     return _assemble(calls, fixed, dims, coords)
 
 
@@ -121,10 +122,10 @@ class _Probe:
         return key if kind is not None and is_hashable(key) else None
 
 
-def _node_call(node: str, value: Any, names: list[str]) -> Call | SeriesSteps:
-    """The calls behind a node of a joint."""
+def _node_call(node: str, value: Any, names: list[str], held: dict[str, Captured]) -> Call | SeriesSteps:
+    """The calls behind a node of a joint; what its functions close over is noted in `held`."""
     if not isinstance(value, Series):
-        return call_of("joint", node, value, names)
-    warn_of_captured(node, value.captured())
+        return call_of("joint", node, value, names, held)
+    held[node] = value.captured()
     check_known("joint", node, value.steps.variables, names)
     return value.steps

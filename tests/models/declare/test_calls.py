@@ -21,6 +21,35 @@ def test_closing_over_an_array_warns_once_and_names_it():
     np.testing.assert_allclose(found, -0.5 * (0.25 + 0.25 + 0.25) - 1.5 * np.log(2 * np.pi), rtol=1e-6)
 
 
+def test_many_nodes_that_close_over_arrays_draw_one_warning_with_the_first_names_and_the_count():
+    with pytest.warns(gm.CaptureWarning) as warned:
+        model = gm.joint({f"y{i}": lambda i=i: dist.Normal(OFFSET[i % 2], 1.0) for i in range(40)})
+    assert len(warned) == 1
+    assert str(warned[0].message) == (
+        "40 functions close over arrays or mutable objects, frozen as they are now: y0 over 'OFFSET' (array); y1 over"
+        " 'OFFSET' (array); y2 over 'OFFSET' (array); and 37 more nodes. Pass arrays as gm.data and modules through"
+        " gm.given."
+    )
+    assert warned[0].filename == __file__
+    evidence = gm.lint(model)["captured"].evidence
+    assert evidence.startswith("p(y0) closes over OFFSET (array), p(y1) closes over OFFSET (array), ")
+    assert evidence.endswith("and 36 more")
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: gm.energy(lambda x: jnp.sum(OFFSET * x**2), x=gm.Real(2)),
+        lambda: gm.from_callable(lambda x: jnp.sum(OFFSET * x**2), x=gm.Real(2)),
+        lambda: gm.joint(x=gm.scan(lambda b: dist.Normal(b + OFFSET[0], 1.0), first=dist.Normal(0.0, 1.0), length=2)),
+    ],
+)
+def test_a_warning_of_what_is_closed_over_points_at_the_line_that_declares(declare):
+    with pytest.warns(gm.CaptureWarning, match=r"'OFFSET' \(array\)") as warned:
+        declare()
+    assert [warning.filename for warning in warned] == [__file__]
+
+
 def test_given_ties_modules_and_builtins_to_their_parents():
     model = gm.joint(
         z=dist.Normal(0.0, 1.0).expand([2]), q=gm.given("z", Quadratic(jnp.eye(2))), e=gm.given("q", jnp.exp)
