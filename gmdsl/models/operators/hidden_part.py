@@ -45,8 +45,22 @@ def opened(model: FactorGraph, hidden: Names) -> tuple[Any, Names] | None:
     found = [f for f in touching(model, hidden) if isinstance(f, Marginal)]
     if not found:
         return None
-    factor, inner = found[0], found[0].parts[0]
-    names = dict((*factor.read, *factor.made))
+    model, names = undone(model, found[0], found[0])
+    return model, (*hidden, *(names[name] for name in found[0].hidden))
+
+
+def undone(model: FactorGraph, factor: Factor, marginal: Marginal) -> tuple[Any, dict[str, str]]:
+    """The model with what a marginal was made of in its place, its hidden variables free again.
+
+    Args:
+        model: that holds the factor.
+        factor: the marginal, or what wraps it.
+        marginal: itself.
+
+    Returns:
+        The model, and what each name inside is called in it.
+    """
+    inner, names = marginal.part, dict(marginal.pairs)
     taken = {*model.spaces, *model.data, *model.params, *dict(model.inputs), *dict(model.constants), *names.values()}
     for name, _ in inner.declared:
         if name not in names:
@@ -54,15 +68,9 @@ def opened(model: FactorGraph, hidden: Names) -> tuple[Any, Names] | None:
             taken.add(names[name])
     factors = [g for f in model.factors for g in ([h.rename(names) for h in inner.factors] if f is factor else [f])]
     added = tuple((names[name], space) for name, space in inner.declared if names[name] not in model.spaces)
-    return (
-        dataclasses.replace(
-            model,
-            factors=tuple(factors),
-            declared=model.declared + added,
-            narrowed=tuple(dict.fromkeys((*model.narrowed, *(names[name] for name in inner.narrowed)))),
-        ),
-        (*hidden, *(names[name] for name in factor.hidden)),
-    )
+    narrowed = tuple(dict.fromkeys((*model.narrowed, *(names[name] for name in inner.narrowed))))
+    declared = model.declared + added
+    return dataclasses.replace(model, factors=tuple(factors), declared=declared, narrowed=narrowed), names
 
 
 def _rename_apart(name: str, taken: set[str]) -> str:

@@ -23,6 +23,7 @@ from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.predictive.extended import any_point, check_extended, dependent, joined
 from gmdsl.run.predictive.given_old_rows import check_continued, new_elements, stacked
 from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
+from gmdsl.run.predictive.summed_labels import of_new_rows, with_labels
 
 
 def predictions(
@@ -35,13 +36,17 @@ def predictions(
     extend: tuple[str, ...] = (),
 ) -> Any:
     """The tree with predictions at new data; see `gm.predict`."""
+    free, shape = posterior_points("predict", tree, model)
+    model, labels = with_labels(model, free, data, (*resample, *extend), seed)
+    free |= labels
     fresh = redeclared("predict", model, data)
+    own = of_new_rows(fresh, model, tuple(labels), tuple(data))
+    resample = tuple(dict.fromkeys((*resample, *(name for name in own if name not in extend))))
     _check_resampled(fresh, model, resample)
     going_on = dependent(fresh, model, tuple(name for name in extend if name in model.free), tuple(data))
     check_extended(fresh, model, extend, going_on)
     drawn = tuple(name for name in model.observed if name not in data)
     check_drawn("predict", fresh, (*drawn, *resample))
-    free, shape = posterior_points("predict", tree, model)
     kept = tuple(name for name in model.free if name not in (*resample, *extend))
     together = (*dependent(fresh, model, (*drawn, *kept, *resample), tuple(data)), *going_on)
     kept = tuple(name for name in kept if name not in together)
@@ -66,7 +71,9 @@ def predictions(
     values = completed(Interned.of(fresh), (), keys, have, False)
     check_domains("predict(data=...)", fresh, values, 1)
     names = [
-        name for name, _ in fresh.declared if name in {*drawn, *together, *resample, *extend, *fresh.deterministic}
+        name
+        for name, _ in fresh.declared
+        if name in {*drawn, *together, *resample, *extend, *labels, *fresh.deterministic}
     ]
     found = {name: np.asarray(values[name]).reshape(*shape, *values[name].shape[1:]) for name in names}
     rows = {name: np.array(value) for name, value in {**fresh.data, **fresh.observed}.items()}

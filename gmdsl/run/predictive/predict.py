@@ -75,8 +75,8 @@ def predict(
 
     With `data` the model is declared anew on other rows, of any number, and observed variables are drawn there,
     `predictions`; what is computed from the new rows is added. Elements that depend on those at the old rows, of a
-    multivariate normal with one element per row or of a path of `gm.scan`, are drawn given the old ones, observed or
-    drawn, and gaps in a path drawn first; new rows of a path are later times.
+    multivariate normal with one element per row or of a path of `gm.scan`, are drawn given the old ones, gaps in a path
+    first; new rows of a path are later times. So are labels that were summed out, and added.
 
     Args:
         tree: the result of `gm.sample` on this model.
