@@ -49,15 +49,20 @@ def imputed(key: Array, factor: Factor, values: Values) -> dict[str, Array]:
         return {child: jnp.where(jnp.isnan(seen), factor.imputed(key, values, seen), seen)}
     if isinstance(factor, Wrapped):
         return imputed(key, factor.base, values)
-    return _behind_hidden(key, factor, values) if isinstance(factor, Marginal) and has_gaps(factor) else {}
+    return (
+        _behind_hidden(key, factor, values)
+        if isinstance(factor, Marginal | MarginalEnergy) and has_gaps(factor)
+        else {}
+    )
 
 
 def has_gaps(factor: Factor) -> bool:
     """Whether gaps are integrated out anywhere inside of a factor."""
     if isinstance(factor, Missing):
         return True
-    if isinstance(factor, Submodel):
-        return any(has_gaps(inside) for part in factor.parts for inside in part.factors)
+    if isinstance(factor, Submodel | MarginalEnergy):
+        parts = factor.parts if isinstance(factor, Submodel) else (factor.part,)
+        return any(has_gaps(inside) for part in parts for inside in part.factors)
     return factor.inner is not None and has_gaps(factor.inner)
 
 
@@ -83,9 +88,9 @@ def hides_labels(factor: Any) -> bool:
     return all(states_per_element(factor.part.spaces[name]) is not None for name in factor.hidden)
 
 
-def _behind_hidden(key: Array, factor: Marginal, values: Values) -> dict[str, Array]:
+def _behind_hidden(key: Array, factor: Marginal | MarginalEnergy, values: Values) -> dict[str, Array]:
     key_hidden, key_rest = jax.random.split(key)
-    if not hides_labels(factor):
+    if not hides_labels(factor) and isinstance(factor, Marginal):
         return _of_gaussian(key_rest, factor, values)
     known = hidden_states(key_hidden, factor, values)
     if isinstance(known, str):
@@ -93,11 +98,11 @@ def _behind_hidden(key: Array, factor: Marginal, values: Values) -> dict[str, Ar
             f"{factor.name}: what is missing cannot be drawn, because {', '.join(factor.hidden)} cannot be drawn given"
             f" what was seen ({known}). Use the model from before .marginalize."
         )
-    inside = completed(factor.part, {**factor.inside(values), **known.draw})
+    inside = completed(factor.part, {**{inner: values[outer] for inner, outer in factor.pairs}, **known.draw})
     found: dict[str, Array] = {}
     for number, part in enumerate(factor.part.factors):
         found |= imputed(jax.random.fold_in(key_rest, number), part, inside)
-    return {outer: found[inner] for inner, outer in factor.made if inner in found}
+    return {outer: found[inner] for inner, outer in factor.pairs if inner in found}
 
 
 def _of_gaussian(key: Array, factor: Marginal, values: Values) -> dict[str, Array]:

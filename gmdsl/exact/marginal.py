@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.function import Function
 from gmdsl.core.random.repeat import repeated
 from gmdsl.exact.rule import Rule
 from gmdsl.exact.support_union import united_support
@@ -32,6 +33,7 @@ class Marginal(Submodel):
         parts: one model, with every factor that touches a hidden variable.
         hidden: the hidden variables, named as inside.
         rule: how they are integrated out.
+        own: rules of the user, which are asked first where a rule is chosen again.
     """
 
     parts: tuple[Any, ...]
@@ -40,6 +42,7 @@ class Marginal(Submodel):
     made: Pairs = eqx.field(static=True)
     read: Pairs = eqx.field(static=True)
     spaces: tuple[Space, ...] = eqx.field(static=True)
+    own: tuple[Function, ...] = ()
 
     @property
     def normalized(self) -> bool:
@@ -106,12 +109,14 @@ class MarginalEnergy(Undirected):
         rule: how they are integrated out.
         hidden: the hidden variables, named as inside.
         read: pairs (inside, outside) of the other variables.
+        own: rules of the user, which are asked first where a rule is chosen again.
     """
 
     model: FactorGraph
     rule: Rule
     hidden: Names = eqx.field(static=True)
     read: Pairs = eqx.field(static=True)
+    own: tuple[Function, ...] = ()
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ Reference:
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -24,13 +24,10 @@ from gmdsl.core.numerics import safe_logsumexp
 from gmdsl.distributions.domain import in_domain
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
-from gmdsl.exact.marginal import MarginalEnergy
 from gmdsl.exact.missing_path import imputed_path, path_terms
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Values
-from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.factors.distributed import Distributed
-from gmdsl.graph.factors.submodel import Submodel
 from gmdsl.graph.factors.time_series import Scan
 from gmdsl.graph.factors.wrapped import Wrapped
 
@@ -104,7 +101,7 @@ def observed_log_prob(distribution: Any, value: Any) -> Array:
         return jnp.sum(inner, axis=tuple(range(-distribution.reinterpreted_batch_ndims, 0)))
     gaussian = multivariate_normal(distribution)
     if gaussian is not None:
-        found = _multivariate_log_prob(gaussian.loc, gaussian.covariance_matrix, value)
+        found = multivariate_log_prob(gaussian.loc, gaussian.covariance_matrix, value)
         return jnp.broadcast_to(found, distribution.batch_shape)
     axes = tuple(range(-len(distribution.event_shape), 0))
     gaps = jnp.isnan(value)
@@ -118,46 +115,17 @@ def observed_log_prob(distribution: Any, value: Any) -> Array:
 
 def marginal_log_density(mixture: GaussianMixture, value: Float[Array, " dim"]) -> Float[Array, ""]:
     """The log-density of the coordinates of a Gaussian mixture that are not NaN."""
-    terms = _multivariate_log_prob(mixture.means, mixture.covariances, value)
+    terms = multivariate_log_prob(mixture.means, mixture.covariances, value)
     return safe_logsumexp(mixture.log_weights + terms)
 
 
 def drawn_given(key: Array, mixture: GaussianMixture, seen: Float[Array, " dim"]) -> Float[Array, " dim"]:
     """A draw whose gaps follow the law given what was seen; the rest is drawn anew."""
     key_draw, key_label = jax.random.split(key)
-    logits = mixture.log_weights + _multivariate_log_prob(mixture.means, mixture.covariances, seen)
+    logits = mixture.log_weights + multivariate_log_prob(mixture.means, mixture.covariances, seen)
     label = jax.random.categorical(key_label, logits)
     drawn = jax.random.multivariate_normal(key_draw, mixture.means[label], mixture.covariances[label])
     return _given_observed(drawn, mixture.covariances[label], seen)
-
-
-def missing_factor(model: FactorGraph, name: str) -> Missing | None:
-    """The factor that integrates the gaps of a variable out, wherever it sits; None when there is none."""
-    return next(_found(model, name), None)
-
-
-def may_have_gaps(model: FactorGraph) -> set[str]:
-    """The variables of the factors that can hold one that integrates gaps out."""
-    around = [factor for factor in model.factors if isinstance(factor, Wrapped | Submodel | MarginalEnergy)]
-    read = {outer for factor in around if isinstance(factor, MarginalEnergy) for _, outer in factor.read}
-    return read.union(*(factor.children for factor in around))
-
-
-def _found(model: FactorGraph, name: str) -> Iterator[Missing]:
-    for factor in model.factors:
-        if isinstance(factor, MarginalEnergy):
-            for inner in (inner for inner, outer in factor.read if outer == name):
-                yield from _found(factor.model, inner)
-        if name not in factor.children:
-            continue
-        while isinstance(factor, Wrapped) and not isinstance(factor, Missing):
-            factor = factor.base
-        if isinstance(factor, Missing):
-            yield factor
-        elif isinstance(factor, Submodel):
-            inner = next(inside for inside, outside in factor.made if outside == name)
-            for part in factor.parts:
-                yield from _found(part, inner)
 
 
 def one_event(distribution: Any) -> Any:
@@ -178,7 +146,7 @@ def multivariate_normal(distribution: Any) -> Any:
     return distribution if type(distribution) in (dist.MultivariateNormal, dist.LowRankMultivariateNormal) else None
 
 
-def _multivariate_log_prob(mean: Array, covariance: Array, value: Any) -> Array:
+def multivariate_log_prob(mean: Array, covariance: Array, value: Any) -> Array:
     """The log-density of the coordinates that are not NaN: the others become a standard normal at zero."""
     seen = ~jnp.isnan(value)
     lower = jnp.linalg.cholesky(_of_seen(covariance, seen))

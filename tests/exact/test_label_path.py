@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.exact.missing import missing_factor
+from gmdsl.exact.gaps import missing_factor
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.exact.missing import missing_factor
+from gmdsl.exact.gaps import missing_factor
 from gmdsl.graph.factor_graph import FactorGraph
 from gmdsl.graph.order import ancestors
 from gmdsl.models.operators.missing import check_gaps, with_gaps

@@ -1,12 +1,13 @@
 """The part of a model around hidden variables: taken out, closed and put back as one factor."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from gmdsl.core.pytrees.function import Function
 from gmdsl.exact.marginal import Marginal, MarginalEnergy
 from gmdsl.exact.rule import Rule
 from gmdsl.exact.support_union import united_space
@@ -40,16 +41,17 @@ def touching(model: FactorGraph, names: Iterable[str]) -> list[Factor]:
     return [f for f in model.factors if not isinstance(f, Deterministic) and names & {*f.parents, *f.children}]
 
 
-def opened(model: FactorGraph, hidden: Names) -> tuple[Any, Names] | None:
-    """The model with a marginal of hidden variables undone, and all that is then to be hidden at once."""
+def opened(model: FactorGraph, hidden: Names) -> tuple[Any, Names, list[Any]] | None:
+    """The model with a marginal of hidden variables undone, all that is then to be hidden at once, and its rules."""
     found = [f for f in touching(model, hidden) if isinstance(f, Marginal)]
     if not found:
         return None
     model, names = undone(model, found[0], found[0])
-    return model, (*hidden, *(names[name] for name in found[0].hidden))
+    own = [kept.function for kept in found[0].own]
+    return model, (*hidden, *(names[name] for name in found[0].hidden)), own
 
 
-def undone(model: FactorGraph, factor: Factor, marginal: Marginal) -> tuple[Any, dict[str, str]]:
+def undone(model: FactorGraph, factor: Factor, marginal: Marginal | MarginalEnergy) -> tuple[Any, dict[str, str]]:
     """The model with what a marginal was made of in its place, its hidden variables free again.
 
     Args:
@@ -121,8 +123,11 @@ def _find_between(model: FactorGraph, group: list[Factor]) -> list[Factor]:
     return [factor for factor in outside if between & set(factor.children)]
 
 
-def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M:
+def replaced[M: FactorGraph](
+    model: M, inner: M, hidden: Names, rule: Rule, own: Sequence[Callable[..., Any]] = ()
+) -> M:
     """The model with the factors inside replaced by their marginal."""
+    kept_rules = tuple(Function(propose) for propose in own)
     held = [f for f in inner.factors if not isinstance(f, Deterministic)]
     made = [child for factor in held for child in factor.children]
     visible = tuple(name for name, _ in inner.declared if name in made and name not in hidden)
@@ -139,9 +144,10 @@ def replaced[M: FactorGraph](model: M, inner: M, hidden: Names, rule: Rule) -> M
             made=tuple((name, name) for name in visible),
             read=reads,
             spaces=tuple(spaces.get(name, model.spaces[name]) for name in visible),
+            own=kept_rules,
         )
     else:
-        factor = MarginalEnergy(inner, rule, hidden, reads + tuple((name, name) for name in visible))
+        factor = MarginalEnergy(inner, rule, hidden, reads + tuple((name, name) for name in visible), kept_rules)
     gone = {id(f) for f in held}
     first = next(i for i, f in enumerate(model.factors) if id(f) in gone)
     kept = [factor if i == first else f for i, f in enumerate(model.factors) if i == first or id(f) not in gone]

@@ -77,12 +77,13 @@ def _integrate[M: FactorGraph](model: M, hidden: Names, rules: Sequence[Propose]
     inner = inner_model(model, hidden)
     rule = rule_for(inner, hidden, visible_shapes(model, inner, hidden), rules)
     if isinstance(rule, Rule):
-        return replaced(model, inner, hidden, rule)
+        return replaced(model, inner, hidden, rule, rules)
     real = tuple(name for name in hidden if not model.spaces[name].discrete)
     if 0 < len(real) < len(hidden):
         return marginalize(marginalize(model, real, rules), tuple(n for n in hidden if n not in real), rules)
     if (undone := opened(model, hidden)) is not None:
-        return marginalize(*undone, rules)
+        whole, together, own = undone
+        return marginalize(whole, together, (*rules, *own))
     raise SpecError(
         f"marginalize({quoted(hidden)}): no exact rule applies ({rule}). Keep it and sample the joint by"
         " gm.sample, estimate the density of data by gm.log_marginal with gm.AIS(...) or importance sampling, or bound"

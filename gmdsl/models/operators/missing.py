@@ -9,15 +9,18 @@ from jax.core import Tracer
 
 from gmdsl.core.errors import SpecError
 from gmdsl.exact.choose import rule_for
+from gmdsl.exact.gaps import makes, may_have_gaps, missing_factor
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.marginal import Marginal, MarginalEnergy
-from gmdsl.exact.missing import FIX, Missing, may_have_gaps, missing_factor, multivariate_normal, one_event
+from gmdsl.exact.missing import FIX, Missing, multivariate_normal, one_event
 from gmdsl.exact.missing_path import only_at_end
+from gmdsl.exact.missing_power import MissingPower, knows_power
 from gmdsl.exact.rule import Rule, Shapes
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Deterministic, Factor, Values
 from gmdsl.graph.factor_graph import FactorGraph, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
+from gmdsl.graph.factors.power import Power
 from gmdsl.graph.factors.submodel import Submodel
 from gmdsl.graph.factors.time_series import Scan
 
@@ -32,7 +35,7 @@ def with_gaps[M: FactorGraph](operation: str, model: M, name: str) -> M:
 
 
 def _with_gaps[M: FactorGraph](operation: str, model: M, name: str, shapes: Shapes) -> M:
-    makers = [factor for factor in model.factors if _makes(factor, name)]
+    makers = [factor for factor in model.factors if makes(factor, name)]
     if len(makers) != 1:
         raise SpecError(_no_maker(operation, name))
     if _reader(model, name) is not None:
@@ -44,6 +47,8 @@ def _with_gaps[M: FactorGraph](operation: str, model: M, name: str, shapes: Shap
 def _with_gaps_in(operation: str, maker: Factor, name: str, shapes: Shapes) -> Factor:
     """The factor that makes a variable, with gaps; of a marginal the gaps are those of the factor inside."""
     refusal = None
+    if isinstance(maker, Power):
+        return _with_gaps_under_power(operation, maker, name, shapes)
     if isinstance(maker, Marginal | MarginalEnergy):
         try:
             return _with_gaps_behind(operation, maker, name, shapes)
@@ -65,7 +70,7 @@ def _with_gaps_behind(
     visible = {inner: shapes[outer] for inner, outer in pairs}
     inner = next(inner for inner, outer in pairs if outer == name)
     part = _with_gaps(operation, part, inner, {**shapes_of(part), **visible})
-    rule = rule_for(part, maker.hidden, visible)
+    rule = rule_for(part, maker.hidden, visible, [own.function for own in maker.own])
     if not isinstance(rule, Rule):
         hidden = ", ".join(map(repr, maker.hidden))
         raise SpecError(
@@ -75,12 +80,21 @@ def _with_gaps_behind(
     return maker.around_part(part, rule)
 
 
-def _makes(factor: Factor, name: str) -> bool:
-    """Whether a factor makes a variable: as a child, or inside of an energy with hidden variables."""
-    if not isinstance(factor, MarginalEnergy):
-        return name in factor.children
-    inner = next((inner for inner, outer in factor.read if outer == name), None)
-    return any(_makes(inside, inner) for inside in factor.model.factors) if inner is not None else False
+def _with_gaps_under_power(operation: str, maker: Power, name: str, shapes: Shapes) -> MissingPower:
+    """The power of a conditional with gaps, which are integrated out of the powered density."""
+    base, found = maker.factor, []
+    if isinstance(base, Distributed):
+        known = {parent: shapes[parent] for parent in base.parents}
+        numbers = {n: value for n, value in known.items() if not isinstance(value, jax.ShapeDtypeStruct)}
+        arrays = {n: value for n, value in known.items() if n not in numbers}
+        jax.eval_shape(lambda values: found.append(knows_power(base.distribution({**numbers, **values}))), arrays)
+        if found[0] and maker.exponent > 0.0:
+            return MissingPower(base, maker.exponent)
+    raise SpecError(
+        f"{operation}: {name} has gaps under a power, and the integral of {maker.name} over what is missing is not"
+        f" known. Observe first and take the power of what was seen, .condition({name}=..., missing=...) **"
+        f" {maker.exponent:g}, which is another density."
+    )
 
 
 def _no_maker(operation: str, name: str) -> str:
@@ -90,7 +104,7 @@ def _no_maker(operation: str, name: str) -> str:
     )
 
 
-def check_gaps(operation: str, name: str, factor: Missing, value: Any) -> None:
+def check_gaps(operation: str, name: str, factor: Missing | MissingPower, value: Any) -> None:
     """Refuses gaps that are a part of an event, or inside of a path that is known up to its end."""
     if factor.at_end and not isinstance(value, Tracer):
         _check_end(operation, name, factor, value)
@@ -116,11 +130,11 @@ def check_readers(operation: str, model: FactorGraph) -> None:
 
 def _reader(model: FactorGraph, name: str) -> str | None:
     """The name of a factor that reads a variable."""
-    found = [f for f in model.factors if name in f.parents and not _makes(f, name)]
+    found = [f for f in model.factors if name in f.parents and not makes(f, name)]
     return None if not found else found[0].child if isinstance(found[0], Deterministic) else found[0].name
 
 
-def _check_end(operation: str, name: str, factor: Missing, value: Any) -> None:
+def _check_end(operation: str, name: str, factor: Missing | MissingPower, value: Any) -> None:
     """Refuses a path with values after its first gap."""
     gaps = np.isnan(value).reshape(len(value), -1).any(1)
     whole = np.isnan(value).reshape(len(value), -1).all(1)

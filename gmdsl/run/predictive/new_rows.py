@@ -22,7 +22,7 @@ from gmdsl.models.operators.redeclare import redeclared
 from gmdsl.results.tree import as_tree, attributes
 from gmdsl.run.predictive.extended import any_point, check_extended, dependent, joined
 from gmdsl.run.predictive.given_old_rows import check_continued, new_elements, stacked
-from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, with_group
+from gmdsl.run.predictive.points import check_drawn, completed, posterior_points, refuse_energies, with_group
 from gmdsl.run.predictive.summed_labels import of_new_rows, with_labels
 
 
@@ -46,6 +46,7 @@ def predictions(
     going_on = dependent(fresh, model, tuple(name for name in extend if name in model.free), tuple(data))
     check_extended(fresh, model, extend, going_on)
     drawn = tuple(name for name in model.observed if name not in data)
+    refuse_energies("predict(data=...)", fresh, (*drawn, *resample))
     check_drawn("predict", fresh, (*drawn, *resample))
     kept = tuple(name for name in model.free if name not in (*resample, *extend))
     together = (*dependent(fresh, model, (*drawn, *kept, *resample), tuple(data)), *going_on)

@@ -15,6 +15,7 @@ from gmdsl.graph.ancestral import complete
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Undirected
 from gmdsl.models.model import Model
+from gmdsl.run.predictive.in_energies import check_states, completed_in_energies, in_energies
 
 AT_ONCE = 64  # points side by side, where gaps are drawn
 
@@ -23,9 +24,11 @@ def check_drawn(operation: str, model: Model, names: tuple[str, ...]) -> None:
     """Refuses variables that are not drawn by one conditional each.
 
     Raises:
-        SpecError: a name in an energy, or with no conditional or several.
+        SpecError: a name with no conditional or several, or in an energy that cannot be summed over states.
     """
-    refuse_energies(operation, model, names)
+    if in_energies(model, names):
+        check_states(operation, model, names)
+        return
     makers = [c for f in model.factors if isinstance(f, Conditional) and f.drawable for c in f.children]
     for name in names:
         if makers.count(name) != 1:
@@ -49,7 +52,8 @@ def completed(interned: Interned, redraw: tuple[str, ...], keys: Any, values: An
     gaps = impute and any(has_gaps(factor) for factor in model.factors)
 
     def one(key: Any, values: Any) -> Any:
-        have = complete(model, key, values, redraw)
+        draw = completed_in_energies if in_energies(model, redraw) else complete
+        have = draw(model, key, values, redraw)
         if gaps:
             have |= _impute(model, key, complete(model, key, values), have)
         return {name: have[name] for name in model.spaces}
@@ -104,10 +108,11 @@ def with_group(tree: Any, group: str, other: Any) -> Any:
 
 def refuse_energies(operation: str, model: Model, names: tuple[str, ...]) -> None:
     """Refuses variables that sit in an energy."""
+    called = operation if operation.endswith(")") else f"{operation}(...)"
     for factor in model.factors:
         touched = set(factor.parents) & set(names)
         if isinstance(factor, Undirected) and touched:
             raise SpecError(
-                f"{operation}(...): {sorted(touched)[0]} is in the energy {factor.name}, which cannot be drawn from."
+                f"{called}: {sorted(touched)[0]} is in the energy {factor.name}, which cannot be drawn from."
                 " Sample the joint by gm.sample instead."
             )

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats as stats
 
 import gmdsl as gm
-from gmdsl.exact.missing import missing_factor
+from gmdsl.exact.gaps import missing_factor
 from tests.exact.gaussian.paths import F, Q, tracked
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -1,12 +1,16 @@
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 import scipy.stats as stats
+from jax.scipy.special import logsumexp
 
 import gmdsl as gm
+from gmdsl.exact.rule import Rule
+from gmdsl.graph.evaluate import log_density
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -161,3 +165,42 @@ def test_gaps_behind_a_gaussian_level_do_not_mind_the_order():
     truth = stats.multivariate_normal(cov=covariance).logpdf(y[there]) + stats.halfnorm.logpdf(0.7)
     for model in in_both_orders(walk, "level", y=y):
         np.testing.assert_allclose(gm.compile(model).log_density({"s": 0.7}), truth, atol=1e-9)
+
+
+class SumOfCounts(Rule):
+    """A rule of a user: the sum over counts below sixty."""
+
+    @property
+    def account(self):
+        return "summed over counts below sixty"
+
+    @property
+    def evaluations(self):
+        return 60
+
+    def log_density(self, model, hidden, values):
+        return logsumexp(jax.vmap(lambda k: log_density(model, {**values, hidden[0]: k}))(jnp.arange(60)))
+
+    def observations(self, model, hidden, values):
+        return self.log_density(model, hidden, values)
+
+
+def counts(model, hidden, shapes):
+    del shapes
+    return SumOfCounts() if hidden == ("n",) else "not a count"
+
+
+@pytest.mark.parametrize("undirected", [False, True])
+def test_gaps_after_a_rule_of_the_user_are_integrated_out_by_that_rule(undirected):
+    model = gm.joint(
+        rate=dist.Gamma(2.0, 1.0), n=lambda rate: dist.Poisson(rate), y=lambda n: dist.Normal(n, 1.0).expand([3])
+    )
+    if undirected:
+        model = model * gm.energy(lambda n: 0.1 * n, n=gm.Integer(), name="tilt")
+    y = np.array([1.4, np.nan, 2.2])
+    density = gm.compile(model.marginalize("n", rules=[counts]).condition(y=y, missing="marginalise"))
+    n = np.arange(200)
+    terms = stats.poisson(1.3).logpmf(n) + sum(stats.norm(n, 1.0).logpdf(value) for value in (1.4, 2.2))
+    exact = stats.gamma(2.0).logpdf(1.3) + logsumexp(terms - 0.1 * n * undirected)
+    np.testing.assert_allclose(density.log_density({"rate": 1.3}), exact, rtol=1e-12)
+    assert "summed over counts below sixty" in density.explain()
