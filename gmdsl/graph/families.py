@@ -7,7 +7,7 @@ variables takes as long as the program of one. Models of a few names are evaluat
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -50,6 +50,7 @@ class Family:
         names: for each place, the variable of each member.
         owned: places whose variables are decoded by the members.
         numbers: that the functions of the members hold, one for all or an array with one for each.
+        places: whether some of them are places in a list or an array that the functions hold.
     """
 
     members: tuple[int, ...]
@@ -57,6 +58,7 @@ class Family:
     names: Mapping[str, tuple[str, ...]]
     owned: tuple[str, ...]
     numbers: tuple[Any, ...]
+    places: bool = False
 
     @property
     def children(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class Family:
         def one(row: Any, moving: Any, free: Any) -> Any:
             rest = iter(moving)
             held = [next(rest) if isinstance(number, np.ndarray) else number for number in self.numbers]
-            factor = _with_numbers(self.factor, tuple(held)) if moving else self.factor
+            factor = _with_numbers(self.factor, tuple(held), self.places) if moving else self.factor
             return function(factor, {**shared, **row}, *(() if free is None else (free,)))
 
         try:
@@ -233,7 +235,9 @@ def _family(
     names = {place: tuple(kind.names[place] for kind in kinds) for place in kinds[0].names}
     owned = tuple(place for place, name in kinds[0].names.items() if name in owns[members[0]] and name not in early)
     family = Family(tuple(members), kinds[0].factor, names, owned, _numbers_of([kind.factor for kind in kinds]))
-    return family if family.own and _can_be_mapped(family, shapes_of(model)) else None
+    shapes = shapes_of(model)
+    asked = (family, replace(family, places=True)) if family.own else ()
+    return next((tried for tried in asked if _can_be_mapped(tried, shapes)), None)
 
 
 def _can_be_mapped(family: Family, shapes: Mapping[str, Any]) -> bool:
@@ -267,7 +271,7 @@ def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(np.array_equal(one, other))
 
 
-def _with_numbers(factor: Factor, numbers: tuple[Any, ...]) -> Factor:
+def _with_numbers(factor: Factor, numbers: tuple[Any, ...], places: bool) -> Factor:
     """The factor with these numbers in its functions."""
     rest = iter(numbers)
 
@@ -275,7 +279,7 @@ def _with_numbers(factor: Factor, numbers: tuple[Any, ...]) -> Factor:
         if not (isinstance(node, Call) and numbers_in(node.function)):
             return node
         held = [next(rest) for _ in numbers_in(node.function)]
-        return Call(_Filled(with_numbers(node.function, held)), node.bindings)
+        return Call(_Filled(with_numbers(node.function, held, places)), node.bindings)
 
     return jax.tree.map(filled, factor, is_leaf=lambda node: isinstance(node, Call))
 

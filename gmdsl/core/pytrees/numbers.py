@@ -10,7 +10,9 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gmdsl.core.pytrees.fingerprint import fingerprint
 from gmdsl.core.pytrees.function import Constant, Function
@@ -48,8 +50,14 @@ def key_without_numbers(held: Any) -> Hashable:
     return "function of numbers", fingerprint(_with_slots(held.function, iter(["number"] * len(numbers))), []), kinds
 
 
-def with_numbers(held: Any, numbers: Sequence[Any]) -> Callable[..., Any]:
+def with_numbers(held: Any, numbers: Sequence[Any], places: bool = False) -> Callable[..., Any]:
     """The function, or a function that gives the distribution, with other numbers.
+
+    Args:
+        held: a `Function` or a `Constant`.
+        numbers: as many as `numbers_in` gives, traced or not.
+        places: whether a traced number may be the place in a list, tuple or array of numbers that the function reads,
+            as in `means[i]`; they are then JAX's arrays to it where they are indexed so.
 
     >>> with_numbers(Function((lambda s: lambda x: s * x)(0.5)), [3.0])(2.0)
     6.0
@@ -57,7 +65,7 @@ def with_numbers(held: Any, numbers: Sequence[Any]) -> Callable[..., Any]:
     if isinstance(held, Constant):
         value = jax.tree.unflatten(jax.tree.structure(held.value), list(numbers))
         return lambda: value
-    return _with_slots(held.function, iter(numbers))
+    return _with_slots(held.function, iter(numbers), _looked_up if places else lambda value: value)
 
 
 def _is_number(value: Any) -> bool:
@@ -83,11 +91,34 @@ def _slots(function: Any) -> list[Any]:
     return [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values(), *read, *cells]
 
 
-def _with_slots(function: Any, numbers: Any) -> Any:
-    """A copy of a function with other numbers in these places."""
-    other = lambda value: next(numbers) if _is_number(value) else value  # noqa: E731
+class _List(list):
+    """A list of numbers that a traced number may be a place of."""
+
+    def __getitem__(self, place: Any) -> Any:
+        return jnp.asarray(list(self))[place] if isinstance(place, Tracer) else super().__getitem__(place)
+
+
+class _Tuple(tuple):
+    """A tuple of numbers that a traced number may be a place of."""
+
+    def __getitem__(self, place: Any) -> Any:
+        return jnp.asarray(tuple(self))[place] if isinstance(place, Tracer) else super().__getitem__(place)
+
+
+def _looked_up(value: Any) -> Any:
+    """A list, tuple or array of numbers in which a traced number finds its entry; anything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fi":
+        return jnp.asarray(value)
+    kind = {list: _List, tuple: _Tuple}.get(type(value))
+    alike = kind is not None and len({type(item) for item in value}) == 1 and _is_number(value[0])
+    return kind(value) if kind is not None and alike else value
+
+
+def _with_slots(function: Any, numbers: Any, seen: Callable[[Any], Any] = lambda value: value) -> Any:
+    """A copy of a function with other numbers in these places, and what it reads beside them as `seen`."""
+    other = lambda value: next(numbers) if _is_number(value) else seen(value)  # noqa: E731
     if isinstance(function, functools.partial):
-        inner = _with_slots(function.func, numbers)
+        inner = _with_slots(function.func, numbers, seen)
         args = [other(value) for value in function.args]
         return functools.partial(inner, *args, **{name: other(value) for name, value in function.keywords.items()})
     if not isinstance(function, types.FunctionType):

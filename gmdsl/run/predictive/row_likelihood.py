@@ -1,7 +1,7 @@
 r"""Rows scored by a model without draws, $\log p_\theta(y_i \mid x_i)$: held-out data under a model that was fitted.
 
-Every variable of the model has a value in every row, and so has every input. Of discrete energies the normalising
-constant is summed exactly, at the inputs of each row.
+Every input has a value in every row; what is missing of the variables, NaN, is integrated out. The constant of energies
+that are discrete or quadratic is exact, at the inputs of each row (`gmdsl.run.predictive.row_scores`).
 
 Reference:
     Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation*, JASA, 2007, section 4.
@@ -10,24 +10,19 @@ Reference:
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError, unknown_name
-from gmdsl.core.runtime.precision import full_precision
 from gmdsl.core.user_arrays import as_numbers
-from gmdsl.exact.discrete_sums import log_sum
-from gmdsl.learning.inputs import at_datum, check_labels, input_names, inputs_of, variables_of
+from gmdsl.learning.inputs import check_labels, input_names
 from gmdsl.models.model import Model
-from gmdsl.models.operators.childless import essential
-from gmdsl.models.probe.supports import with_ends_in_rows
+from gmdsl.models.probe.supports import somewhere, with_ends_in_rows
+from gmdsl.run.predictive.row_scores import scored
 from gmdsl.spaces.space import dtype_of
 
-AT_ONCE = 1024  # rows side by side
+OPERATION = "log_likelihood(model, rows)"
 
 
 def row_log_likelihood(model: Model, data: Mapping[str, Any]) -> Any:
@@ -35,36 +30,22 @@ def row_log_likelihood(model: Model, data: Mapping[str, Any]) -> Any:
 
     Args:
         model: parameters are constants at their values.
-        data: a value for each free variable and each input, or one per row; what has one value has it in all rows.
+        data: a value for each free variable and each input, or one per row; what has one value has it in all rows. NaN
+            where a variable is missing, in part or as a whole.
 
     Returns:
         An array, one number per row; one number where no value has rows.
 
     Raises:
         SpecError: unknown or missing names, other shapes, values outside of a space, or a density whose normalising
-            constant is not known.
+            constant is not known; gaps that no rule integrates out.
     """
     model, rows, count = _rows(model, data)
-    _check_density(model)
     if count == 0:
         return np.zeros(0)
-    check_labels("log_likelihood(model, rows)", model, rows)
-    found = np.asarray(_scores(model, repr(model.constants), not model.capabilities().normalized, rows))
+    check_labels(OPERATION, model, rows)
+    found = scored(model, rows, OPERATION)
     return found if count is not None else found[0]
-
-
-@eqx.filter_jit
-@full_precision
-def _scores(model: Model, types: str, summed: bool, rows: Mapping[str, Array]) -> Float[Array, " rows"]:
-    """The density of each row; the types of the constants are an argument because equality does not see them."""
-    del types
-
-    def score(row: Mapping[str, Array]) -> Float[Array, ""]:
-        given = inputs_of(model, row)
-        found = FlatTarget.of(at_datum(model, given)).log_density_at(variables_of(model, row))
-        return found - log_sum(at_datum(essential(model), given)) if summed else found
-
-    return jax.lax.map(score, dict(rows), batch_size=AT_ONCE)
 
 
 def _rows(model: Model, data: Mapping[str, Any]) -> tuple[Model, dict[str, Array], int | None]:
@@ -80,18 +61,20 @@ def _rows(model: Model, data: Mapping[str, Any]) -> tuple[Model, dict[str, Array
     arrays, lengths = {}, {}
     for name, space in spaces.items():
         where = f"log_likelihood(model, {{{name!r}: ...}})"
-        array = as_numbers(where, data[name])
+        array = as_numbers(where, data[name], nan=name in model.free)
         if array.shape not in (space.shape, (*array.shape[:1], *space.shape)):
             raise SpecError(
                 f"{where}: shape {array.shape}, but one datum was declared {space.shape}. Pass that, or one row per"
                 f" datum, shape (n, {', '.join(map(str, space.shape))})."
             )
-        if not space.contains(array) and name in model.free:
-            flat = array.reshape(-1, *space.shape)
+        gaps = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+        whole = np.where(gaps, somewhere(space), array) if gaps.any() else array
+        if not space.contains(whole) and name in model.free:
+            flat = whole.reshape(-1, *space.shape)
             model = with_ends_in_rows(f"log_likelihood(model, {{{name!r}: ...}})", model, name, flat)
-        elif not space.contains(array):
+        elif not space.contains(whole):
             raise SpecError(f"{where}: a value lies outside {space.title}. Check the data.")
-        arrays[name] = jnp.asarray(array, dtype_of(space))
+        arrays[name] = jnp.asarray(array, float if gaps.any() else dtype_of(space))
         if array.ndim > len(space.shape):
             lengths[name] = len(array)
     if len(set(lengths.values())) > 1:
@@ -116,14 +99,3 @@ def _check_names(model: Model, data: Mapping[str, Any]) -> None:
                 f" out, .marginalize({name!r}), estimate by gm.log_marginal, or pass the tree of a run in place of"
                 " rows, gm.log_likelihood(model.condition(...), tree)."
             )
-
-
-def _check_density(model: Model) -> None:
-    """Refuses densities whose normalising constant is neither one nor a sum over states."""
-    offer = model.capabilities()
-    if offer.normalized or all(model.spaces[name].discrete for name in model.free):
-        return
-    raise SpecError(
-        f"log_likelihood(model, rows): {offer.reasons['normalized']}. Estimate the constant at each input by"
-        " gm.log_normalizer(model.condition(...)) or gm.log_z, and subtract it from gm.compile(model).log_density."
-    )
