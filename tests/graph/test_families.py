@@ -28,6 +28,9 @@ def many(count, build):
     return gm.joint(nodes)
 
 
+LISTED = [0.5 + 0.25 * j for j in range(COUNT)]
+TABLE = np.stack([LISTED, LISTED[::-1]])
+
 WALK = "a walk whose support moves"  # observed values would lie outside of bounds that other draws set
 BUILDS = {
     "children of one parent": lambda j: {f"x{j}": gm.given("mu", "scale", lambda m, s: dist.Normal(m, s))},
@@ -44,6 +47,13 @@ BUILDS = {
     "computed in between": lambda j: {
         f"e{j}": gm.given("mu", f"x{j - 1}" if j else "scale", lambda m, s: jnp.exp(m) * s),
         f"x{j}": gm.given(f"e{j}", lambda e: dist.Normal(e, 1.0)),
+    },
+    "places in a list": lambda j: {f"x{j}": gm.given("mu", lambda m, j=j: dist.Normal(m + LISTED[j], LISTED[-1 - j]))},
+    "places in a tuple": lambda j: {
+        f"x{j}": gm.given("mu", lambda m, j=j, held=tuple(LISTED): dist.Normal(m + sum(held), held[j] / len(held)))
+    },
+    "places in an array": lambda j: {
+        f"x{j}": gm.given("mu", lambda m, j=j: dist.Normal(m + TABLE[1, j] + np.log(TABLE).sum(), TABLE[0][j]))
     },
     "two in turn": lambda j: {
         f"a{j}": dist.HalfNormal(1.0 + j),
@@ -169,7 +179,7 @@ def test_few_factors_are_evaluated_one_by_one():
 
 
 def test_functions_that_cannot_be_mapped_are_evaluated_one_by_one():
-    scales = [0.5 + j for j in range(COUNT)]
+    scales = {j: 0.5 + j for j in range(COUNT)}
     model = many(COUNT, lambda j: {f"x{j}": gm.given("mu", lambda m, j=j: dist.Normal(m, scales[j]))})
     assert all(isinstance(step, int) for step in plan(model).evaluation.steps)
     values = {"mu": 0.3, "scale": 1.0, **{f"x{j}": 0.1 for j in range(COUNT)}}

@@ -1,5 +1,6 @@
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -48,3 +49,16 @@ def test_functions_that_differ_in_numbers_alone_have_one_key():
     assert key != key_without_numbers(made(3, 0.5, (1, 2, 3)))
     assert key_without_numbers(Constant(dist.Normal(0.0, 1.0))) == key_without_numbers(Constant(dist.Normal(3.0, 2.0)))
     assert key_without_numbers(Constant(dist.Normal(0.0, 1.0))) != key_without_numbers(Constant(dist.Cauchy(0.0, 1.0)))
+
+
+def test_a_traced_number_finds_its_place_in_what_a_function_holds():
+    def looked_up(listed, row):
+        return Function(lambda x, i=0: x * listed[i] + row[-1 - i] * len(listed) + sum(listed))
+
+    for kind in (list, tuple, np.array):
+        held = looked_up(kind([1.0, 2.0, 4.0]), kind([10.0, 20.0, 30.0]))
+        found = jax.vmap(lambda i, held=held: with_numbers(held, [i], places=True)(3.0))(jnp.arange(3))
+        assert found.tolist() == [3.0 + 90.0 + 7.0, 6.0 + 60.0 + 7.0, 12.0 + 30.0 + 7.0]
+        assert with_numbers(held, [1], places=True)(3.0) == 73.0
+    words = Function(lambda i=0: ["a", "b"][i] + str((1.0, True)[1]))
+    assert with_numbers(words, [1], places=True)() == "bTrue"
