@@ -108,7 +108,8 @@ class _Tuple(tuple):
 def _looked_up(value: Any) -> Any:
     """A list, tuple or array of numbers in which a traced number finds its entry; anything else as it is."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fi":
-        return jnp.asarray(value)
+        with jax.ensure_compile_time_eval():  # NumPy's functions of it are still NumPy's
+            return jnp.asarray(value)
     kind = {list: _List, tuple: _Tuple}.get(type(value))
     alike = kind is not None and len({type(item) for item in value}) == 1 and _is_number(value[0])
     return kind(value) if kind is not None and alike else value
