@@ -41,7 +41,7 @@ def log_likelihood(
     Of a variable with missing values only the observed elements are there, along one dimension `y_observed`: its
     labels are their places in the flattened array, and the coordinates `y_<dimension>` those along each axis.
 
-    Of a model and a dict of rows: $\log p(y_i | x_i)$ of all free variables given the inputs, NaN integrated out, at the
+    Of a model and a dict of rows: $\log p(y_i | x_i)$ of free variables given the inputs, NaN integrated out, at the
     parameters that the model has, as after `gm.fit`. A value without a leading axis stands for all rows.
 
     Of a noised family: the log-density of each datum by the probability flow, in nats; that of what `gm.ReverseODE`
