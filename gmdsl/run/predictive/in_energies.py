@@ -57,9 +57,8 @@ def check_states(operation: str, model: Model, names: tuple[str, ...]) -> None:
     for name in left:
         if states_per_element(whole.spaces[name]) is None:
             where = in_energies(model, (name,)) or in_energies(model, names)
-            what = f"{name} in {whole.spaces[name].title}"
             raise SpecError(
-                f"{operation}(...): {what} is in the energy {where}, which gives it no draws: exact ones are there for"
+                f"{operation}(...): {name} is in the energy {where} and lives in {whole.spaces[name].title}. Exact draws are for"
                 " variables of finitely many states and for conditionals that nothing else reads. Leave it free and"
                 f" draw it with the rest by gm.sample, or declare it by a conditional, gm.joint({name}=...)."
             )
