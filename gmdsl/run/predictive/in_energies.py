@@ -60,7 +60,7 @@ def check_states(operation: str, model: Model, names: tuple[str, ...]) -> None:
             raise SpecError(
                 f"{operation}(...): {name} is in the energy {where} and lives in {whole.spaces[name].title}."
                 " Exact draws are for variables of finitely many states and for conditionals that nothing else reads."
-                f" Leave it free and draw it with the rest by gm.sample, or declare it by a conditional, gm.joint({name}=...)."
+                f" Leave it free and draw it with the rest by gm.sample, or declare it by gm.joint({name}=...)."
             )
     makers = [c for f in whole.factors if isinstance(f, Conditional) and f.drawable for c in f.children]
     for name in (name for name in (*names, *hidden) if name not in left):
