@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.rewrites.convolution_layouts import with_fast_convolutions
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.partition import Skeleton, strip
 from gmdsl.core.random.keys import seed_key
@@ -79,7 +80,7 @@ def _block(
         at = FlatFamily(family.process, family.denoiser.at(given), family.layout, family.begin)
         return _one(at, probes, tolerance, key, x)
 
-    return jax.vmap(one)(keys, x, given)
+    return with_fast_convolutions(jax.jit(jax.vmap(one)))(keys, x, given)
 
 
 def _one(family: FlatFamily, probes: int | None, tolerance: Any, key: Array, x: Array) -> Float[Array, ""]:

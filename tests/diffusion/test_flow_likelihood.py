@@ -1,9 +1,16 @@
+import re
+
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
+from gmdsl.core.pytrees.partition import strip
+from gmdsl.diffusion import flow_likelihood
+from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.flow_likelihood import BLOCK
 
 TIGHT = {"rtol": 1e-8, "atol": 1e-8}
@@ -161,3 +168,34 @@ def test_gradients_of_the_data_are_the_score_by_finite_differences(x64):
     prior = family.at(1.0)
     up, down = (gm.log_likelihood(family, x + np.array([s, 0.0]), prior=prior, **TIGHT) for s in (h, -h))
     np.testing.assert_allclose((up - down) / (2 * h), family.score(x, 0.0)[0], rtol=1e-4)
+
+
+class Pictures(eqx.Module):
+    """Two convolutions of a flat picture of 6 x 6, and the level of its noise."""
+
+    layers: tuple
+
+    def __call__(self, x, level):
+        inside = jnp.tanh(self.layers[0](x.reshape(1, 6, 6) + level))
+        return self.layers[1](inside).reshape(-1)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the order is that of XLA's CPU code")
+@pytest.mark.parametrize("probes", [None, 2])
+def test_convolutions_along_the_flow_have_the_fast_order_and_give_the_same(monkeypatch, probes):
+    keys = jax.random.split(jax.random.key(0))
+    layers = tuple(
+        eqx.nn.Conv2d(*sizes, 3, padding=1, key=key) for sizes, key in zip(((1, 4), (4, 1)), keys, strict=True)
+    )
+    family = gm.score_model(gm.VP(), Pictures(layers), x=gm.Real(36))
+    x = np.random.default_rng(0).normal(size=(5, 36)).astype("float32")
+    skeleton, arrays = strip(FlatFamily(family.process, family.denoiser, family.declared, None))
+    rows = jax.random.split(jax.random.key(1), 5), jnp.asarray(x), {}
+    tolerance = (jnp.asarray(1e-4), jnp.asarray(1e-4))
+    text = flow_likelihood._block.lower(skeleton, probes, arrays, tolerance, *rows).as_text()
+    assert set(re.findall(r"dim_numbers = (\S+, .*?->\[.*?\])", text)) == {"[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"}
+
+    fast = flow_likelihood._block(skeleton, probes, arrays, tolerance, *rows)
+    monkeypatch.setattr(flow_likelihood, "with_fast_convolutions", lambda function: function)
+    plain = jax.jit(flow_likelihood._block.__wrapped__, static_argnums=(0, 1))
+    np.testing.assert_allclose(fast, plain(skeleton, probes, arrays, tolerance, *rows), rtol=1e-4)
