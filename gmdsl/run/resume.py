@@ -54,7 +54,7 @@ from gmdsl.run.storage.layout import (
 from gmdsl.run.storage.lock import locked
 from gmdsl.run.storage.manifest import identify
 from gmdsl.run.storage.store import Store
-from gmdsl.run.targets import chain_density
+from gmdsl.run.targets import chain_density, mismatch
 from gmdsl.spaces.space import Real, dtype_of
 
 WAIT = 0.1  # seconds between two looks at what other processes have done
@@ -139,6 +139,8 @@ def resume(
     ((4, 80, 2), True)
     """
     store, model, sampler = _in_order(store, model, sampler)
+    if not isinstance(sampler, Sampler):
+        raise mismatch("resume", model, sampler)
     began, path, here = time.perf_counter(), local_path("resume", store), place(mesh)
     if not path.is_dir() or not any(path.iterdir()):
         raise SpecError(f"resume({str(path)!r}): there is no run at that path. Start one by gm.sample(store=...).")

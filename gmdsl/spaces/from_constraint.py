@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -96,3 +97,35 @@ def ends_of(constraint: Any) -> dict[str, Any]:
     base = base_of(constraint)
     ends = {side: getattr(base, side, None) for side in ("lower_bound", "upper_bound")}
     return {side: end for side, end in ends.items() if end is not None}
+
+
+def in_closure(constraint: Any, value: Any, counted: Any = None) -> Any:
+    """Whether events lie in a support or at its ends, one answer for each.
+
+    Args:
+        constraint: the support.
+        value: with the axes of an event last.
+        counted: which elements are looked at, in the shape of the value; all when None.
+
+    >>> from numpyro.distributions import constraints
+    >>> in_closure(constraints.positive, np.array([-1.0, 0.0, 2.0])).tolist()
+    [False, True, True]
+    """
+    base, value = base_of(constraint), jnp.asarray(value)
+    inside = jnp.asarray(base.check(value))
+    for end in ends_of(constraint).values():
+        inside = inside | (value == jnp.asarray(end, jnp.result_type(float)))
+    if counted is not None and base.event_dim == 0:
+        inside = inside | ~counted
+    rank = constraint.event_dim - base.event_dim
+    return jnp.all(inside, axis=tuple(range(-rank, 0))) if rank else inside
+
+
+def is_half_open(space: Space) -> bool:
+    """Whether a support has an end that it leaves out."""
+    if space.discrete:
+        return False
+    if space.dynamic:
+        return getattr(space, "kind", "") in ("greaterthan", "lessthan", "openinterval")
+    with jax.ensure_compile_time_eval():
+        return any(not np.all(base_of(space.constraint).check(end)) for end in ends_of(space.constraint).values())

@@ -5,7 +5,7 @@ import pytest
 from numpyro.distributions import constraints
 
 import gmdsl as gm
-from gmdsl.spaces.from_constraint import space_of
+from gmdsl.spaces.from_constraint import in_closure, is_half_open, space_of
 from gmdsl.spaces.unnamed import IntegerSupport, Support
 
 
@@ -54,3 +54,25 @@ def test_traced_bounds_make_the_support_move():
     found = []
     jax.eval_shape(lambda a: found.append(space_of(constraints.interval(0.0, a), ())), 1.0)
     assert found[0].dynamic
+
+
+def test_events_at_the_ends_of_a_support_are_in_its_closure():
+    positive = constraints.independent(constraints.positive, 1)
+    value = np.array([[0.0, 1.0], [-1.0, 0.0], [2.0, 3.0]])
+    assert in_closure(positive, value).tolist() == [True, False, True]
+    counted = np.array([[True, True], [False, True], [True, True]])
+    assert in_closure(positive, value, counted).tolist() == [True, True, True]
+    assert in_closure(constraints.simplex, np.array([[0.5, 0.5], [0.5, 0.6]])).tolist() == [True, False]
+    assert in_closure(constraints.greater_than(2.0), np.array([1.0, 2.0, 3.0])).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "open_"),
+    [
+        (constraints.positive, True), (constraints.greater_than(2.0), True), (constraints.real, False),
+        (constraints.unit_interval, False), (constraints.nonnegative_integer, False), (constraints.simplex, False),
+    ],
+)  # fmt: skip
+def test_supports_that_leave_an_end_out_are_half_open(constraint, open_):
+    shape = (3,) if constraint is constraints.simplex else ()
+    assert is_half_open(space_of(constraint, shape)) is open_

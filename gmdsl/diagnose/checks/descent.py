@@ -13,7 +13,8 @@ from gmdsl.run.descent import descent
 
 ERRORS = 4.0  # standard errors
 FALL = 0.02  # of the whole fall
-MUCH = 1.0  # nats per datum, or units of another loss, that are no minimum however far it fell before
+EACH = 0.02  # nats for each number of a datum, or units of another loss, that are no minimum from wherever it came
+MUCH = 1.0  # the same of a datum of many numbers
 FEW = 80  # steps, whose losses say nothing of a level
 SMALL = 1e-3  # of the size of the loss: what rounding and the noise of an optimiser leave
 
@@ -30,7 +31,9 @@ def slope(fit: Any) -> Finding | None:
         return Finding("slope", "note", "not examined: the loss is not finite a few steps further")
     whole = abs(float(np.mean(loss[: max(1, loss.size // 50)]) - np.mean(loss[-max(1, loss.size // 4) :])))
     evidence = f"down its slope the loss falls by {max(gain, 0.0):.3g} more, after {whole:.3g} in all"
-    if gain > ERRORS * error and gain > max(min(FALL * whole, MUCH), SMALL * (1.0 + abs(float(loss[-1])))):
+    numbers = sum(int(np.prod(values.shape[1:])) for values in fit.end.data.values())
+    least = max(min(FALL * whole, EACH * numbers, MUCH), SMALL * (1.0 + abs(float(loss[-1]))))
+    if gain > ERRORS * error and gain > least:
         advice = "It is at no minimum: make more steps, or lower the learning rate later. If the loss has no end, the"
         return Finding("slope", "suspect", evidence, f"{advice} likelihood has no maximum: give a prior or a bound.")
     if loss.size < FEW and ERRORS * error > FALL * whole:

@@ -17,7 +17,7 @@ import numpy as np
 from gmdsl.diagnose.report import Finding, percent
 
 BLOCKS = 8  # in a quarter; their means give its error
-LEAST = 80  # steps below which nothing is said
+LEAST = 80  # steps below which nothing can be said
 ERRORS = 4.5  # standard errors
 FALL = 0.02  # of the whole fall, in the last quarter alone
 MUCH = 1.0  # nats per datum, or units of another loss, that are no level however far it fell before
@@ -68,7 +68,8 @@ def _runaway(history: dict[str, np.ndarray]) -> Finding:
     """Whether the chains have left the data behind: the loss is the difference of their mean energies."""
     loss = history["loss"]
     if loss.size < LEAST:
-        return Finding("level", "note", f"not examined: {loss.size} steps", f"At least {LEAST} steps are needed.")
+        evidence = f"{loss.size} steps with chains say nothing of where they lead"
+        return Finding("level", "suspect", evidence, f"At least {LEAST} steps are needed to tell.")
     quarters = np.array_split(loss, 4)
     last = np.abs(quarters[3])
     growth, error = _change(np.abs(quarters[2]), last)

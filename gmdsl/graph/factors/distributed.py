@@ -8,13 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.distributions.closed import with_closed_ends
+from gmdsl.distributions.closed import counted, with_closed_ends
 from gmdsl.distributions.domain import log_prob
 from gmdsl.distributions.drawn import as_drawn
 from gmdsl.distributions.finite_scores import with_finite_scores
 from gmdsl.graph.conditional import Conditional
 from gmdsl.graph.factor import Call, Values
 from gmdsl.spaces.bijections import from_support, to_support
+from gmdsl.spaces.from_constraint import in_closure
 
 
 class Distributed(Conditional):
@@ -65,7 +66,10 @@ class Distributed(Conditional):
 
     def log_prob(self, distribution: Any, value: Any) -> Any:
         """The log-density of a value element by element, -inf where a parameter is outside of its constraint."""
-        return log_prob(distribution, value, self.guarded)
+        found = log_prob(distribution, value, self.guarded)
+        if not self.closed:
+            return found
+        return jnp.where(in_closure(distribution.support, value, counted(distribution)), found, -jnp.inf)
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         return jnp.sum(self.log_prob(self.distribution(values), values[self.child]))

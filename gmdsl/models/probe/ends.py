@@ -86,6 +86,15 @@ def with_ends[M: FactorGraph](operation: str, model: M, name: str, at: np.ndarra
             f"{operation}: {shown} lies at the end of the support of {name}, where the density is {wrong or 'zero'}."
             " Check the data or the distribution; a value that was rounded to the end is an interval, gm.censored."
         )
+    return with_closed_support(model, name) if closed else model
+
+
+def with_closed_support[M: FactorGraph](model: M, name: str) -> M:
+    """A model in which a variable has the density of its formula at the ends of its support; what has none stays."""
+    maker = maker_of(model, name)
+    if maker is None or maker.closed:
+        return model
+    factor = dataclasses.replace(maker, closed=True)
     factors = tuple(with_innermost(f, factor) if innermost(f) is maker else f for f in model.factors)
     return dataclasses.replace(model, factors=factors)
 

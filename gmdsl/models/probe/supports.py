@@ -14,9 +14,9 @@ from gmdsl.core.jaxprs.dataflow import CONSTANT, output_states
 from gmdsl.graph.factor_graph import FactorGraph, known, shapes_of
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.wrapped import innermost
-from gmdsl.models.probe.ends import at_end, maker_of, taken_out, with_ends
+from gmdsl.models.probe.ends import at_end, maker_of, taken_out, with_closed_support, with_ends
 from gmdsl.spaces.discrete import Integer, Spin
-from gmdsl.spaces.from_constraint import ends_of
+from gmdsl.spaces.from_constraint import ends_of, is_half_open
 from gmdsl.spaces.space import Space
 
 WORDS = {"lower_bound": "from", "upper_bound": "to"}
@@ -31,22 +31,36 @@ def check_supports[M: FactorGraph](operation: str, model: M, names: Iterable[str
         names: what is observed.
 
     Returns:
-        The model; where a value lies at an end of a half-open support, with the density there.
+        The model; where a value lies at an end of a half-open support, or is traced and may, with the density there.
 
     Raises:
         SpecError: names the variable, the first value outside, and the support.
     """
     for name in dict.fromkeys(names):
         value = model.observed.get(name)
-        if value is None or isinstance(value, Tracer):
-            continue
-        space = model.spaces[name]
-        maker = next((innermost(f) for f in model.factors if name in f.children), None)
-        if space.dynamic and isinstance(maker, Distributed):
-            model = _in_moved_support(operation, model, maker)
-        elif not space.dynamic:
-            model = _in_space(operation, model, name, space)
+        if isinstance(value, Tracer):
+            model = _closed(model, name)
+        elif value is not None:
+            try:
+                with jax.ensure_compile_time_eval():  # in a program that is being traced, too
+                    model = _checked(operation, model, name)
+            except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
+                model = _closed(model, name)  # its functions hold traced numbers
     return model
+
+
+def _closed[M: FactorGraph](model: M, name: str) -> M:
+    """A model where the value of a variable, not known yet, may lie at an end of a half-open support."""
+    return with_closed_support(model, name) if is_half_open(model.spaces[name]) else model
+
+
+def _checked[M: FactorGraph](operation: str, model: M, name: str) -> M:
+    """One observed value that is known."""
+    space = model.spaces[name]
+    maker = next((innermost(f) for f in model.factors if name in f.children), None)
+    if space.dynamic and isinstance(maker, Distributed):
+        return _in_moved_support(operation, model, maker)
+    return model if space.dynamic else _in_space(operation, model, name, space)
 
 
 def with_ends_in_rows[M: FactorGraph](operation: str, model: M, name: str, rows: np.ndarray) -> M:

@@ -66,3 +66,28 @@ def test_a_network_is_judged_alike(steps, status):
         progress=False,
     )
     assert gm.check(fit)["slope"].status == status
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(60, None), (80, None), (60, 50)])
+def test_a_start_far_away_does_not_hide_what_is_left(steps, batch):
+    x = np.random.default_rng(0).normal(0.0, 1.0, 500).astype("float32")
+    model = gm.joint(mu=gm.param(30.0), x=lambda mu: dist.Normal(mu, 1.0))
+    settings = {"optimizer": optax.sgd(0.05), "progress": False, "batch_size": batch}
+    far = gm.fit(model, {"x": x}, gm.MaximumLikelihood(), steps=steps, **settings)
+    assert abs(float(far.model.params["mu"].value) - x.mean()) > 0.4  # nine standard errors
+    assert gm.check(far)["slope"].status == "suspect"
+    done = gm.fit(model, {"x": x}, gm.MaximumLikelihood(), steps=400, **settings)
+    assert gm.check(done)["slope"].status == "ok"
+
+
+def test_a_spike_does_not_hide_what_is_left():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 2)).astype("float32") * 0.5 + np.where(rng.random((1000, 1)) < 0.5, -1.0, 1.0)
+    network = gm.nets.TimeMLP(2, width=32, key=jax.random.key(0))
+    family = gm.score_model(gm.VP(), network, x=gm.Real(2))
+    fast = gm.fit(
+        family, {"x": x.astype("float32")}, gm.DenoisingScoreMatching(), optimizer=optax.adam(1.0), steps=600,
+        progress=False,
+    )  # fmt: skip
+    assert fast.history["loss"].max() > 1e4
+    assert gm.check(fast)["slope"].status == "suspect"

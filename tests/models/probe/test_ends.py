@@ -129,3 +129,53 @@ def test_a_mask_that_a_random_parent_moves_hides_nothing():
     )
     with pytest.raises(gm.SpecError, match="-1.0 lies outside the support"):
         model.condition(y=-1.0)
+
+
+TRACED = {
+    "Exponential": (lambda b: dist.Exponential(b), [0.0, 1.0], 2 * np.log(0.5) - 0.5),
+    "HalfNormal": (lambda b: dist.HalfNormal(b), [0.0, 1.0], 2 * st.halfnorm.logpdf(0.0, scale=0.5) - 2.0),
+    "Gamma": (lambda b: dist.Gamma(1.0, b), [0.0, 1.0], 2 * np.log(0.5) - 0.5),
+    "Weibull": (lambda b: dist.Weibull(b, 1.0), [0.0, 1.0], -2 * np.log(0.5) - 2.0),
+    "Pareto": (lambda b: dist.Pareto(1.0, b), [1.0, 2.0], 2 * np.log(0.5) - 1.5 * np.log(2.0)),
+    "Beta": (lambda b: dist.Beta(1.0, b + 0.5), [0.0, 0.25], 0.0),
+    "Normal": (lambda b: dist.Normal(b, 1.0), [0.0, 1.0], st.norm.logpdf([0.0, 1.0], 0.5).sum()),
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_traced_values_have_the_density_of_known_ones(name):
+    law, y, truth = TRACED[name]
+    model = gm.joint(b=dist.HalfNormal(1.0), y=lambda b: law(b).expand([2]))
+    truth = truth + st.halfnorm.logpdf(0.5)
+    evaluate = lambda y: gm.compile(model.condition(y=y)).log_density({"b": 0.5})  # noqa: E731
+    y = jnp.array(y)
+    found = evaluate(y), jax.jit(evaluate)(y), jax.vmap(evaluate)(y[None])[0], jax.value_and_grad(evaluate)(y)[0]
+    np.testing.assert_allclose(found, truth, rtol=1e-5)
+    assert np.isfinite(jax.grad(evaluate)(y)).all()
+    for known in (np.asarray(y), y):  # from outside of the program
+        inside = lambda b, known=known: gm.compile(model.condition(y=known)).log_density({"b": b})  # noqa: E731
+        np.testing.assert_allclose(jax.jit(inside)(0.5), truth, rtol=1e-5)
+        np.testing.assert_allclose(
+            jax.lax.scan(lambda c, b: (c, inside(b)), 0.0, jnp.full(2, 0.5))[1], truth, rtol=1e-5
+        )
+    if name != "Normal":
+        assert jax.jit(evaluate)(y.at[0].set(-1.0)) == -jnp.inf
+
+
+@pytest.mark.filterwarnings("ignore::gmdsl.CaptureWarning")
+def test_a_function_that_holds_a_traced_number_has_its_density_at_an_end():
+    def evaluate(rate, y):
+        model = gm.joint(y=lambda: dist.Exponential(rate).expand([2]))
+        return gm.compile(model.condition(y=y)).log_density({})
+
+    jitted = jax.jit(evaluate, static_argnums=1)
+    np.testing.assert_allclose(jitted(0.5, (0.0, 1.0)), 2 * np.log(0.5) - 0.5, rtol=1e-6)
+    assert jitted(0.5, (-1.0, 1.0)) == -np.inf
+
+
+def test_new_values_outside_of_a_closed_support_have_no_density():
+    model = gm.joint(b=dist.HalfNormal(1.0), y=lambda b: dist.Exponential(b).expand([2])).condition(y=[0.0, 1.0])
+    density = gm.compile(model)
+    found = jax.jit(lambda y: density.with_data(y=y).log_density({"b": 0.5}))
+    assert found(jnp.array([-1.0, 1.0])) == -jnp.inf
+    np.testing.assert_allclose(found(jnp.array([0.0, 1.0])), density.log_density({"b": 0.5}), rtol=1e-6)
