@@ -5,6 +5,7 @@ whose term is masked adds nothing, whatever it is. Everything else outside of a 
 """
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from gmdsl.core.jaxprs.dataflow import CONSTANT, output_states
 from gmdsl.distributions.closed import counted
 from gmdsl.distributions.finite_scores import with_finite_scores
 from gmdsl.graph.conditional import Conditional
-from gmdsl.graph.factor import Deterministic
+from gmdsl.graph.factor import Deterministic, Factor, Undirected
 from gmdsl.graph.factor_graph import FactorGraph, known
 from gmdsl.graph.factors.distributed import Distributed
 from gmdsl.graph.factors.wrapped import innermost, with_innermost
@@ -59,24 +60,32 @@ def at_end(constraint: Any, value: Any) -> Any:
 
 
 def with_ends[M: FactorGraph](operation: str, model: M, name: str, at: np.ndarray, *, closed: bool = True) -> M:
-    """A model whose factor of a variable has a density at the ends of its support, where that is finite.
+    """A model whose terms of a variable have a density at the ends of its support, where that is finite.
 
     Args:
         operation: what the user called, for messages.
         model: the model that observes the variable, or has it free and gets it from data.
-        name: the variable, made by a NumPyro distribution.
+        name: the variable.
         at: which elements of the value lie at an end.
         closed: False where the end belongs to the support, and NumPyro's density there is looked at as it is.
 
     Raises:
         SpecError: the density there is zero or infinite.
     """
-    maker = maker_of(model, name)
-    assert maker is not None
-    factor = dataclasses.replace(maker, closed=True) if closed else maker
+    made = with_closed_support(model, name) if closed else model
+    terms = [factor for factor in made.factors if _reads(factor, name)]
     value = jnp.asarray(model.observed[name])
-    value = jnp.where(jnp.isnan(value), jnp.nan_to_num(value), value)
-    kinds = [_kind(factor, {**point, name: value}, at) for point in _points(model, name)]
+    upper = ends_of(model.spaces[name].constraint).get("upper_bound") if not model.spaces[name].dynamic else None
+    kinds = []
+    for point in _points(made, name, terms):
+        if (maker := maker_of(made, name)) is not None:
+            law = maker.distribution({**point, name: value})
+            density = lambda v, law=law: jnp.sum(with_finite_scores(law).log_prob(v))  # noqa: E731
+            filled = jnp.where(jnp.isnan(value), jnp.nan_to_num(value), value)
+            kinds.append(_kind(density, filled, at, ends_of(law.support).get("upper_bound"), closed))
+        else:
+            density = lambda v, point=point: sum(f.log_density({**point, name: v}) for f in terms)  # noqa: E731
+            kinds.append(_kind(density, value, at, upper, closed))
     # A label may leave the density zero at some of its values; elsewhere the others would have no score either.
     wrong = next((kind for kind in kinds if kind not in ("finite", "zero")), None)
     if wrong is not None or "finite" not in kinds:
@@ -86,28 +95,43 @@ def with_ends[M: FactorGraph](operation: str, model: M, name: str, at: np.ndarra
             f"{operation}: {shown} lies at the end of the support of {name}, where the density is {wrong or 'zero'}."
             " Check the data or the distribution; a value that was rounded to the end is an interval, gm.censored."
         )
-    return with_closed_support(model, name) if closed else model
+    return made
 
 
 def with_closed_support[M: FactorGraph](model: M, name: str) -> M:
     """A model in which a variable has the density of its formula at the ends of its support; what has none stays."""
     maker = maker_of(model, name)
-    if maker is None or maker.closed:
-        return model
+    if maker is None:
+        return dataclasses.replace(
+            model, factors=tuple(_closed_inside(f, name) if _reads(f, name) else f for f in model.factors)
+        )
     factor = dataclasses.replace(maker, closed=True)
     factors = tuple(with_innermost(f, factor) if innermost(f) is maker else f for f in model.factors)
     return dataclasses.replace(model, factors=factors)
 
 
-def _kind(factor: Distributed, values: dict[str, Any], at: np.ndarray) -> str:
+def _reads(factor: Factor, name: str) -> bool:
+    return name in factor.children or (isinstance(factor, Undirected) and name in factor.parents)
+
+
+def _closed_inside(factor: Factor, name: str) -> Factor:
+    """A sum, a power or a mixture in which the laws of a variable have a density at their ends."""
+    is_law = lambda node: isinstance(node, Distributed)  # noqa: E731
+    laws = [node for node in jax.tree.leaves(factor, is_leaf=is_law) if is_law(node)]
+    inside = {name, *(inner for inner, outer in getattr(factor, "pairs", ()) if outer == name)}
+    inside = inside if any(law.child in inside for law in laws) else {law.child for law in laws}  # of another depth
+    close = lambda node: (  # noqa: E731
+        dataclasses.replace(node, closed=True) if is_law(node) and node.child in inside else node
+    )
+    return jax.tree.map(close, factor, is_leaf=is_law)
+
+
+def _kind(density: Callable[[Any], Any], value: Any, at: np.ndarray, upper: Any, closed: bool) -> str:
     """What a density is at an end: finite, zero, infinite, or a limit that the formula does not give."""
-    value = values[factor.child]
-    law = factor.distribution(values)
-    upper = ends_of(law.support).get("upper_bound", jnp.inf)
-    step = jnp.where(value == upper, -NEAR, NEAR) * jnp.maximum(1.0, jnp.abs(value))
+    step = jnp.where(value == (jnp.inf if upper is None else upper), -NEAR, NEAR) * jnp.maximum(1.0, jnp.abs(value))
     points = (value, jnp.where(at, value + step, value), jnp.where(at, value + 100.0 * step, value))
-    there, near, farther = (np.asarray(jnp.sum(with_finite_scores(law).log_prob(v))) for v in points)
-    if not factor.closed and np.isfinite(there):  # with an atom there, the law has no limit from inside
+    there, near, farther = (np.asarray(density(v)) for v in points)
+    if not closed and np.isfinite(there):  # with an atom there, the law has no limit from inside
         return "finite"
     if abs(there - near) <= CLOSE * (1.0 + abs(near)):
         return "finite"
@@ -117,9 +141,10 @@ def _kind(factor: Distributed, values: dict[str, Any], at: np.ndarray) -> str:
     return "zero" if near < farther - slack or np.isinf(near) else "not given by its formula"
 
 
-def _points(model: FactorGraph, name: str) -> list[dict[str, Any]]:
-    """Values of all that a variable depends on, with what is known at its value."""
-    needed = ancestors(model.factors, name)
+def _points(model: FactorGraph, name: str, terms: Iterable[Factor]) -> list[dict[str, Any]]:
+    """Values of all that the terms of a variable depend on, with what is known at its value."""
+    read = {name, *(parent for factor in terms for parent in (*factor.parents, *factor.children))}
+    needed = (read - {name}).union(*(ancestors(model.factors, other) for other in read))
     return [_point(model, needed, np.random.default_rng(i // 2), 1 - 2 * (i % 2)) for i in range(POINTS)]
 
 
@@ -145,5 +170,6 @@ def _free(rng: np.random.Generator, space: Space, sign: int) -> Any:
     """An unconstrained value, of a discrete space a value."""
     if not space.discrete:
         return jnp.asarray(sign * rng.normal(size=space.free_shape), dtype_of(space))
-    value = space.first + space.gap * rng.integers(0, space.cardinality or 3, space.shape)
+    many = space.cardinality or 3
+    value = space.first + space.gap * ((rng.integers(0, many, space.shape) + (sign < 0)) % many)  # another on each side
     return jnp.asarray(value, dtype_of(space))

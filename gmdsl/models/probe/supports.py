@@ -114,16 +114,15 @@ def _in_space[M: FactorGraph](operation: str, model: M, name: str, space: Space)
         if maker is not None and not space.discrete and (at := np.asarray(at_end(space.constraint, value))).any():
             with_ends(operation, model, name, at, closed=False)
         return model
-    if maker is None or isinstance(space, Spin):
+    if isinstance(space, Spin):
         refuse_outside(operation, name, space, value)
-        return model
     ok = np.broadcast_to(_by_element(space.constraint.check(value), value.shape), value.shape)
     ends = np.zeros(value.shape, bool) if space.discrete else np.asarray(at_end(space.constraint, value))
     ends = ends & ~ok
     fixed, shapes = known(model), shapes_of(model)
-    given = {n: fixed[n] for n in maker.parents if n in fixed and n not in model.params}
     without = np.zeros(value.shape, bool)
-    if not any(isinstance(v, Tracer) for v in given.values()):
+    given = {} if maker is None else {n: fixed[n] for n in maker.parents if n in fixed and n not in model.params}
+    if maker is not None and not any(isinstance(v, Tracer) for v in given.values()):
         without = taken_out(maker, {n: shapes[n] for n in maker.parents if n not in given}, given, value.shape)
     if (~ok & ~without & ~ends).any():
         inside = np.asarray(somewhere(space)).astype(value.dtype)

@@ -153,11 +153,10 @@ def test_traced_values_have_the_density_of_known_ones(name):
     np.testing.assert_allclose(found, truth, rtol=1e-5)
     assert np.isfinite(jax.grad(evaluate)(y)).all()
     for known in (np.asarray(y), y):  # from outside of the program
-        inside = lambda b, known=known: gm.compile(model.condition(y=known)).log_density({"b": b})  # noqa: E731
-        np.testing.assert_allclose(jax.jit(inside)(0.5), truth, rtol=1e-5)
-        np.testing.assert_allclose(
-            jax.lax.scan(lambda c, b: (c, inside(b)), 0.0, jnp.full(2, 0.5))[1], truth, rtol=1e-5
-        )
+        at = lambda b, known=known: gm.compile(model.condition(y=known)).log_density({"b": b})  # noqa: E731
+        np.testing.assert_allclose(jax.jit(at)(0.5), truth, rtol=1e-5)
+        scanned = jax.lax.scan(lambda none, b, at=at: (none, at(b)), 0.0, jnp.full(2, 0.5))[1]
+        np.testing.assert_allclose(scanned, truth, rtol=1e-5)
     if name != "Normal":
         assert jax.jit(evaluate)(y.at[0].set(-1.0)) == -jnp.inf
 
@@ -179,3 +178,43 @@ def test_new_values_outside_of_a_closed_support_have_no_density():
     found = jax.jit(lambda y: density.with_data(y=y).log_density({"b": 0.5}))
     assert found(jnp.array([-1.0, 1.0])) == -jnp.inf
     np.testing.assert_allclose(found(jnp.array([0.0, 1.0])), density.log_density({"b": 0.5}), rtol=1e-6)
+
+
+def labelled():
+    return gm.joint(
+        a=dist.HalfNormal(1.0), k=dist.Bernoulli(0.7).expand([4]), y=lambda a, k: dist.Exponential(a * (1 + 2 * k))
+    )
+
+
+def test_zeros_may_be_observed_before_or_after_a_sum_a_power_and_gaps():
+    y, gaps = np.array([0.0, 0.5, 0.0, 1.2]), np.array([0.0, np.nan, 0.5, 0.0])
+    at = lambda model: float(gm.compile(model).log_density({"a": 0.8}))  # noqa: E731
+    prior, rates = st.halfnorm.logpdf(0.8), 0.8 * np.array([1.0, 3.0])
+    each = np.log((np.array([0.3, 0.7]) * rates * np.exp(-rates * y[:, None])).sum(axis=1))
+    for model in (labelled().condition(y=y).marginalize("k"), labelled().marginalize("k").condition(y=y)):
+        assert at(model) == pytest.approx(prior + each.sum(), abs=1e-5)
+    seen = np.log((np.array([0.3, 0.7]) * rates * np.exp(-rates * np.array([0.0, 0.5, 0.0])[:, None])).sum(axis=1))
+    settings = {"y": gaps, "missing": "marginalise"}
+    assert at(labelled().marginalize("k").condition(**settings)) == pytest.approx(prior + seen.sum(), abs=1e-5)
+    plain = gm.joint(a=dist.HalfNormal(1.0), y=lambda a: dist.Exponential(a).expand([4]))
+    powered = 0.5 * (prior + st.expon(scale=1 / 0.8).logpdf(y).sum())
+    assert at((plain**0.5).condition(y=y)) == pytest.approx(powered, abs=1e-5)
+    assert at(plain.condition(y=y) ** 0.5) == pytest.approx(powered, abs=1e-5)
+
+
+def test_rows_of_sums_and_mixtures_may_be_zero():
+    mixed = gm.mixture([0.3, 0.7], gm.joint(y=dist.Exponential(1.0)), gm.joint(y=dist.Exponential(3.0)))
+    y = np.array([0.0, 1.0])
+    truth = np.log(0.3 * np.exp(-y) + 2.1 * np.exp(-3 * y))
+    np.testing.assert_allclose(gm.log_likelihood(mixed, {"y": y}), truth, rtol=1e-5)
+
+
+def test_a_sum_has_the_density_of_the_labels_that_have_one():
+    model = gm.joint(k=dist.Bernoulli(0.7), y=lambda k: dist.Gamma(1.0 + k, 2.0))
+    for found in (model.marginalize("k").condition(y=0.0), model.condition(y=0.0).marginalize("k")):
+        assert float(gm.compile(found).log_density({})) == pytest.approx(np.log(0.3 * 2.0), abs=1e-5)
+    none = gm.joint(k=dist.Bernoulli(0.7), y=lambda k: dist.Gamma(2.0 + k, 2.0)).marginalize("k")
+    with pytest.raises(gm.SpecError, match="0 lies at the end of the support of y, where the density is zero"):
+        none.condition(y=0.0)
+    with pytest.raises(gm.SpecError, match="-1.0 lies outside the support"):
+        model.marginalize("k").condition(y=-1.0)
