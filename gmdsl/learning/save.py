@@ -62,9 +62,11 @@ def save(path: str | os.PathLike[str], thing: Any) -> None:
         entries[name] = _entry(operation, name, leaf)
         arrays[name] = _bits(leaf)
     if not entries:
+        held = [name for name in ("model", "learned") if hasattr(thing, name)]
+        fix = f"Save .{held[0]} of it." if held else "Pass a model or a network with weights, parameters or data;"
         raise SpecError(
-            f"{operation}: a {type(thing).__name__} without arrays, nothing to write. Pass a model or a network with"
-            " weights, parameters or data; functions are code and are not stored."
+            f"{operation}: a {type(thing).__name__} without arrays, nothing to write. {fix}"
+            + ("" if held else " functions are code and are not stored.")
         )
     header = {
         "format": FORMAT,

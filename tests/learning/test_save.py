@@ -290,3 +290,13 @@ def test_a_file_and_what_goes_into_it_may_come_in_either_order(tmp_path):
     for verb in (gm.save, gm.load):
         with pytest.raises(gm.SpecError, match=rf"{verb.__name__}\(...\): the path of a file is needed, and MLP"):
             verb(net, 3)
+
+
+def test_a_fit_is_refused_with_the_part_that_can_be_saved(tmp_path):
+    model = gm.joint(mu=gm.param(0.0), x=lambda mu: dist.Normal(mu, 1.0))
+    fit = gm.fit(model, {"x": np.ones(5)}, gm.MaximumLikelihood(), steps=3, progress=False)
+    with pytest.raises(gm.SpecError, match=r"a Fit without arrays, nothing to write\. Save \.model of it"):
+        gm.save(tmp_path / "fit.npz", fit)
+    gm.save(tmp_path / "fit.npz", fit.model)
+    loaded = gm.load(tmp_path / "fit.npz", model)
+    assert float(loaded.params["mu"].value) == float(fit.model.params["mu"].value) != 0.0
