@@ -21,7 +21,6 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.numerics import safe_logsumexp
-from gmdsl.distributions.domain import in_domain
 from gmdsl.exact.gaussian.from_model import factor_form
 from gmdsl.exact.gaussian.gaussian_mixture import GaussianMixture
 from gmdsl.exact.missing_path import imputed_path, path_terms
@@ -59,8 +58,7 @@ class Missing(Wrapped):
         if isinstance(self.base, Distributed):
             distribution = self.base.distribution(values)
             terms = observed_log_prob(distribution, values[child])
-            inside = in_domain(distribution, self.base.guarded)
-            return {child: jnp.where(inside, terms, -jnp.inf) if self.base.guarded else terms}
+            return {child: self.base.allowed(distribution, values[child], terms)}
         if isinstance(self.base, Scan):
             return {child: path_terms(self.base, values)}
         form = factor_form(self.base, values)

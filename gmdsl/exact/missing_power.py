@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.distributions.domain import in_domain
 from gmdsl.exact.missing import multivariate_log_prob, multivariate_normal
 from gmdsl.graph.factor import Factor, Undirected, Values
 from gmdsl.graph.factors.distributed import Distributed
@@ -53,10 +52,9 @@ class MissingPower(Undirected):
         return MissingPower(inner, self.exponent)
 
     def log_density(self, values: Values) -> Float[Array, ""]:
-        distribution = self.base.distribution(values)
-        terms = powered_log_prob(distribution, values[self.base.child], self.exponent)
-        inside = in_domain(distribution, self.base.guarded) if self.base.guarded else True
-        return jnp.sum(jnp.where(inside, terms, -jnp.inf))
+        distribution, value = self.base.distribution(values), values[self.base.child]
+        terms = powered_log_prob(distribution, value, self.exponent)
+        return jnp.sum(self.base.allowed(distribution, value, terms))
 
     def rename(self, names: Mapping[str, str]) -> "MissingPower":
         return MissingPower(self.base.rename(names), self.exponent)

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -102,3 +103,22 @@ def test_something_else_that_reads_a_variable_with_gaps_under_a_power_is_refused
     gappy = model.condition(y=[0.3, np.nan], missing="marginalise")
     with pytest.raises(gm.SpecError, match="reads y, missing elements included"):
         gappy * gm.energy(lambda y: jnp.sum(y**2), y=gm.Real(2))
+
+
+@pytest.mark.parametrize("order", ["gaps alone", "gaps, then a power", "a power, then gaps"])
+def test_a_traced_value_outside_of_a_support_that_is_closed_at_its_end_has_no_density_beside_gaps(order):
+    model = gm.joint(a=dist.Exponential(1.0), y=lambda a: dist.Exponential(a).expand([3]))
+
+    @jax.jit
+    def density(last):
+        seen = jnp.array([0.0, jnp.nan, 1.0]).at[2].set(last)
+        given = model**2.0 if order == "a power, then gaps" else model
+        given = given.condition(y=seen, missing="marginalise")
+        given = given**2.0 if order == "gaps, then a power" else given
+        return gm.compile(given).log_density({"a": 2.0})
+
+    power = 1.0 if order == "gaps alone" else 2.0
+    gone = np.log(2.0**2 / 4.0) if order == "a power, then gaps" else 0.0  # the integral of 4 exp(-4 y) over a gap
+    exact = power * (-2.0 + 2.0 * np.log(2.0) - 2.0 * 3.0) + gone
+    np.testing.assert_allclose(density(3.0), exact, rtol=1e-5)
+    assert density(-3.0) == -np.inf

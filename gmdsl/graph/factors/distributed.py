@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.distributions.closed import counted, with_closed_ends
-from gmdsl.distributions.domain import log_prob
+from gmdsl.distributions.domain import in_domain, log_prob
 from gmdsl.distributions.drawn import as_drawn
 from gmdsl.distributions.finite_scores import with_finite_scores
 from gmdsl.graph.conditional import Conditional
@@ -67,9 +67,18 @@ class Distributed(Conditional):
     def log_prob(self, distribution: Any, value: Any) -> Any:
         """The log-density of a value element by element, -inf where a parameter is outside of its constraint."""
         found = log_prob(distribution, value, self.guarded)
-        if not self.closed:
-            return found
-        return jnp.where(in_closure(distribution.support, value, counted(distribution)), found, -jnp.inf)
+        return jnp.where(self._reached(distribution, value), found, -jnp.inf) if self.closed else found
+
+    def allowed(self, distribution: Any, value: Any, terms: Any) -> Any:
+        """Terms of a value with gaps (NaN): -inf where a parameter, or what was observed, is outside of its domain."""
+        if self.guarded:
+            terms = jnp.where(in_domain(distribution, self.guarded), terms, -jnp.inf)
+        return jnp.where(self._reached(distribution, value), terms, -jnp.inf) if self.closed else terms
+
+    def _reached(self, distribution: Any, value: Any) -> Any:
+        """Whether a value lies in the support or at its ends; gaps and masked elements may be anything."""
+        mask, there = counted(distribution), ~jnp.isnan(value)
+        return in_closure(distribution.support, value, there if mask is None else there & mask)
 
     def log_density(self, values: Values) -> Float[Array, ""]:
         return jnp.sum(self.log_prob(self.distribution(values), values[self.child]))
