@@ -65,7 +65,9 @@ from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihoo
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
 from .paths.ais import AIS as AIS
 from .paths.importance import ImportanceSampling as ImportanceSampling
+from .paths.smc import SMC as SMC
 from .paths.temper import temper as temper
+from .paths.temper_data import temper_data as temper_data
 from .processes.brownian import Brownian as Brownian
 from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM
@@ -78,8 +80,8 @@ from .run.expectation import MonteCarlo as MonteCarlo
 from .run.expectation import expectation as expectation
 from .run.fit import fit as fit
 from .run.parallel.mesh import mesh as mesh
-from .run.populations.log_marginal import log_marginal as log_marginal
-from .run.populations.log_z import log_z as log_z
+from .run.log_marginal import log_marginal as log_marginal
+from .run.log_z import log_z as log_z
 from .run.predictive.log_likelihood import log_likelihood as log_likelihood
 from .run.predictive.predict import predict as predict
 from .run.predictive.predict import sample_prior as sample_prior
@@ -102,6 +104,7 @@ from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA
 from .samplers.mclmc import MCLMC as MCLMC
 from .samplers.nuts import NUTS as NUTS
+from .samplers.parallel_tempering import ParallelTempering as ParallelTempering
 from .samplers.random_walk import RandomWalk as RandomWalk
 from .samplers.reverse.ddpm import DDPM as DDPM
 from .samplers.reverse.learned_reverse_diffusion import LearnedReverseDiffusion as LearnedReverseDiffusion

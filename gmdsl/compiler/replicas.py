@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import FlatPath, compile_path
+from gmdsl.inference.interpolation import Interpolation
 from gmdsl.inference.path import Path, ReplicaTarget
 from gmdsl.inference.target import Target
 
@@ -40,6 +41,16 @@ class Replicas(ReplicaTarget):
 
     def rung(self, number: int | Array) -> Target:
         return self.path.at(self.betas[number])
+
+    def at(self, beta: Float[Array, ""]) -> Target:
+        return self.path.at(beta)
+
+    def draw(self, key: Array) -> Float[Array, " part"]:
+        return self.path.draw(key)
+
+    @property
+    def interpolation(self) -> Interpolation:
+        return self.path.between
 
     def copies(self, x: Float[Array, " dim"]) -> Float[Array, "rungs part"]:
         return x.reshape(self.betas.shape[0], self.path.dim)

@@ -38,9 +38,11 @@ def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[
     """Runs a path sampler, compiled once per structure; its particles, and the estimate of log Z that they give."""
     target = flat_target(operation, path, sampler)
     population = _run_compiled(Constant(sampler), seed_key(operation, seed), target)
-    curve = {"betas": np.asarray(population.betas), "log_z": np.asarray(population.curve)}
+    stages = len(population.betas) - 1 if population.stages is None else int(population.stages)
+    curve = {"betas": population.betas, "log_z": population.curve}
+    curve = {name: np.asarray(values)[: stages + 1] for name, values in curve.items()}
     log_weight = np.asarray(population.log_weight, float)
-    return population, estimate(log_weight, repr(sampler), curve, outgrown(target, population))
+    return population, estimate(log_weight, repr(sampler), curve, outgrown(target, population), sampler.groups)
 
 
 @functools.partial(jax.jit, static_argnums=0)
