@@ -65,6 +65,7 @@ from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihoo
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
 from .paths.ais import AIS as AIS
 from .paths.importance import ImportanceSampling as ImportanceSampling
+from .paths.q_path import QPath as QPath
 from .paths.smc import SMC as SMC
 from .paths.temper import temper as temper
 from .paths.temper_data import temper_data as temper_data
@@ -79,9 +80,9 @@ from .run.expectation import Expectation as Expectation
 from .run.expectation import MonteCarlo as MonteCarlo
 from .run.expectation import expectation as expectation
 from .run.fit import fit as fit
-from .run.parallel.mesh import mesh as mesh
 from .run.log_marginal import log_marginal as log_marginal
 from .run.log_z import log_z as log_z
+from .run.parallel.mesh import mesh as mesh
 from .run.predictive.log_likelihood import log_likelihood as log_likelihood
 from .run.predictive.predict import predict as predict
 from .run.predictive.predict import sample_prior as sample_prior

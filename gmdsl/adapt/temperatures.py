@@ -1,7 +1,7 @@
-r"""Inverse temperatures from the reference ($\beta = 0$) to the target ($\beta = 1$): one kind of schedule for all paths.
+r"""Inverse temperatures from the reference ($\beta = 0$) to the target ($\beta = 1$): one kind of schedule for all.
 
-A schedule says which beta follows one, from the log-ratios $r = \log p - \log q$ of a weighted population there. A ladder
-that is known beforehand looks at nothing. The others take the largest step whose weights
+A schedule says which beta follows one, from the log-ratios $r = \log p - \log q$ of a weighted population there. A
+ladder that is known beforehand looks at nothing. The others take the largest step whose weights
 $w = \exp(g(r, \beta') - g(r, \beta))$ keep an effective share
 
 $$\frac{(\sum_i W_i w_i)^2}{\sum_i W_i w_i^2}$$
@@ -183,7 +183,7 @@ def power_ladder(steps: int, power: float) -> Ladder:
     >>> power_ladder(2, 2.0).betas
     (0.0, 0.25, 1.0)
     """
-    return Ladder(tuple((k / steps) ** power for k in range(steps)) + (1.0,))
+    return Ladder((*((k / steps) ** power for k in range(steps)), 1.0))
 
 
 def as_schedule(owner: str, given: Any, power: float = 3.0) -> Schedule:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.inference.interpolation import Geometric, Interpolation
 from gmdsl.inference.path import Path, PathTarget
-from gmdsl.inference.target import Target
+from gmdsl.inference.target import States, Target
 
 
 class FlatPath(PathTarget):
@@ -55,6 +55,10 @@ class TemperedTarget(Target):
     @property
     def dim(self) -> int:
         return self.path.dim
+
+    @property
+    def states(self) -> States:
+        return self.path.reference.states
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         values, flat, ratio = self.path._all(x)

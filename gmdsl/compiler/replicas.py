@@ -17,7 +17,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import FlatPath, compile_path
 from gmdsl.inference.interpolation import Interpolation
 from gmdsl.inference.path import Path, ReplicaTarget
-from gmdsl.inference.target import Target
+from gmdsl.inference.target import States, Target
 
 
 class Replicas(ReplicaTarget):
@@ -38,6 +38,10 @@ class Replicas(ReplicaTarget):
     @property
     def dim(self) -> int:
         return self.betas.shape[0] * self.path.dim
+
+    @property
+    def states(self) -> States:
+        return self.path.reference.states * self.betas.shape[0]
 
     def rung(self, number: int | Array) -> Target:
         return self.path.at(self.betas[number])

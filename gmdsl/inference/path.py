@@ -6,7 +6,7 @@ target. The power acts on the constrained densities, so the Jacobian enters once
 """
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import numpy as np
@@ -151,6 +151,17 @@ class PathSampler(Checked, eqx.Module):
     def groups(self) -> int:
         """How many independent populations of one size the particles are made of; 0 where each is independent."""
         return 0
+
+    def bound(self, density: Any) -> Self:
+        """The sampler with what it must know of the model at the end of the path (`Sampler.bound`).
+
+        By default nothing is added; one that moves particles binds its kernel, which refuses what it cannot move.
+
+        Raises:
+            SpecError: names the variable and the way out.
+        """
+        del density
+        return self
 
     @abc.abstractmethod
     def run(self, key: Array, path: PathTarget) -> Population:

@@ -8,15 +8,15 @@ A small population of its own goes first. It is resampled on its way, chooses th
 for it, and tunes the kernel at every beta; the weighted particles then run with what was found, so that tuning does not
 bias them.
 
-Backwards, from draws of the target to the reference, the same walk estimates $Z_q / Z_p$. The logarithm of a mean weight
-falls short on average, so the two walks bracket log Z in expectation: bidirectional Monte Carlo.
+Backwards, from draws of the target to the reference, the same walk estimates $Z_q / Z_p$. The logarithm of a mean
+weight falls short on average, so the two walks bracket log Z in expectation: bidirectional Monte Carlo.
 
 References:
     Neal, *Annealed importance sampling*, Statistics and Computing 11, 2001; Grosse, Ghahramani, Adams, *Sandwiching the
     marginal likelihood using bidirectional Monte Carlo*, 2015, arXiv:1511.02543.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from jaxtyping import Array, Float
 from gmdsl.adapt.population import PopulationKernel, Tuning
 from gmdsl.adapt.temperatures import as_schedule
 from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.path import PathSampler, PathTarget, Population, check_move
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.weights import log_mean_exp, systematic_draw
@@ -60,6 +61,9 @@ class AIS(PathSampler):
         if as_schedule("AIS", self.temperatures, self.power).fixed is None and not self.pilot:
             raise SpecError("AIS(pilot=0): a schedule that finds the temperatures needs a pilot. Take pilot=100.")
 
+    def bound(self, density: Any) -> Self:
+        return replace(self, move=self.move.bound(density))
+
     def run(self, key: Array, path: PathTarget) -> Population:
         key_pilot, key_main, key_draw = jax.random.split(key, 3)
         plan = self._plan(key_pilot, path)
@@ -93,10 +97,10 @@ class AIS(PathSampler):
                 log_weight = log_weight - self._grown(path, moved.x, before, beta)
             there = index if back else index + 1
             curve = curve.at[there].set(log_mean_exp(log_weight))
-            return moved.x, log_weight, curve, acceptance.at[index].set(moved.acceptance.astype(x.dtype))
+            return moved.x, log_weight, curve, acceptance.at[index].set(moved.acceptance.astype(curve.dtype))
 
-        zeros = jnp.zeros(len(plan.betas), x.dtype)
-        start = (x, jnp.zeros(len(x), x.dtype), zeros, zeros[:-1])
+        zeros = jnp.zeros(len(plan.betas))
+        start = (x, jnp.zeros(len(x), zeros.dtype), zeros, zeros[:-1])
         x, log_weight, curve, acceptance = jax.lax.fori_loop(0, plan.stages, stage, start)
         return Population(x, log_weight, plan.betas, curve, acceptance, plan.stages)
 
@@ -115,13 +119,13 @@ class AIS(PathSampler):
             x, index, betas, tunings = at
             key_resample, key_move = jax.random.split(jax.random.fold_in(key_walk, index))
             ratio, beta = jax.vmap(path.log_ratio)(x), betas[index]
-            after = schedule.following(path.interpolation, index, beta, ratio, jnp.zeros(len(x), x.dtype)).astype(dtype)
+            after = schedule.following(path.interpolation, index, beta, ratio, jnp.zeros(len(x), dtype)).astype(dtype)
             grown = self._grown(path, x, beta, after)
             before = jax.tree.map(lambda leaf: leaf[jnp.maximum(index - 1, 0)], tunings)
             weight = jnp.nan_to_num(jax.nn.softmax(grown), nan=1.0 / len(x))
             chosen = systematic_draw(key_resample, weight, len(x))
             moved = kernel.moved(key_move, path.at(after), kernel.scaled(before, x, grown), x[chosen], SETTLING)
-            tunings = jax.tree.map(lambda all, one: all.at[index].set(one), tunings, moved.tuning)
+            tunings = jax.tree.map(lambda held, one: held.at[index].set(one), tunings, moved.tuning)
             return moved.x, index + 1, betas.at[index + 1].set(after), tunings
 
         betas, own = jnp.ones(schedule.most + 1, dtype).at[0].set(0.0), kernel.start(path.dim, dtype)

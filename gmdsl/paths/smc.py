@@ -1,10 +1,10 @@
 r"""Sequential Monte Carlo along a path: a population that is weighted, resampled and moved from beta to beta.
 
-From $\beta$ to $\beta'$ the weight of a particle grows by $\pi_{\beta'} / \pi_\beta$ at its place (without constants); the
-mean of these weights estimates $Z_{\beta'} / Z_\beta$. Where too few particles count, they are resampled: heavy ones
-are copied, light ones dropped. A Markov kernel that leaves $\pi_{\beta'}$ invariant then moves all of them. With
-resampling the number of temperatures only has to grow like the square root of the dimension, and particles leave modes
-that turn out to have little mass.
+From $\beta$ to $\beta'$ the weight of a particle grows by $\pi_{\beta'} / \pi_\beta$ at its place (without
+constants); the mean of these weights estimates $Z_{\beta'} / Z_\beta$. Where too few particles count, they are
+resampled: heavy ones are copied, light ones dropped. A Markov kernel that leaves $\pi_{\beta'}$ invariant then moves
+all of them. With resampling the number of temperatures only has to grow like the square root of the dimension, and
+particles leave modes that turn out to have little mass.
 
 The population consists of islands, which are resampled each on its own. They share the temperatures and the tuning of
 the kernel, and nothing else, so that the spread of their estimates gives the standard error. In the waste-free variant
@@ -17,7 +17,7 @@ References:
 """
 
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 from gmdsl.adapt.population import PopulationKernel, Tuning
 from gmdsl.adapt.temperatures import EffectiveSize, Schedule, as_schedule
 from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.path import PathSampler, PathTarget, Population, check_move
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.weights import RESAMPLING, effective_size, log_mean_exp
@@ -47,7 +48,7 @@ class SMC(PathSampler):
 
     move: Sampler
     particles: int = 1000
-    temperatures: Any = EffectiveSize(0.9)  # noqa: RUF009
+    temperatures: Any = EffectiveSize(0.9)
     steps: int = 3
     islands: int = 10
     threshold: float = 0.7
@@ -77,14 +78,17 @@ class SMC(PathSampler):
     def groups(self) -> int:
         return self.islands
 
+    def bound(self, density: Any) -> Self:
+        return replace(self, move=self.move.bound(density))
+
     def run(self, key: Array, path: PathTarget) -> Population:
         schedule, kernel = as_schedule("SMC", self.temperatures), PopulationKernel(self.move)
         key_draw, key_walk = jax.random.split(key)
         x = jax.vmap(path.draw)(jax.random.split(key_draw, self.particles))
         ratio = jax.vmap(path.log_ratio)(x)
-        zero = jnp.zeros((), x.dtype)
-        log = jnp.full((3, schedule.most + 1), jnp.nan, x.dtype).at[:, 0].set(jnp.array([0.0, 0.0, jnp.nan]))
-        weight, tuning = jnp.zeros(self.particles, x.dtype), kernel.start(path.dim, x.dtype)
+        zero = jnp.zeros(0).sum()  # of float type, also where the variables are discrete
+        log = jnp.full((3, schedule.most + 1), jnp.nan, zero.dtype).at[:, 0].set(jnp.array([0.0, 0.0, jnp.nan]))
+        weight, tuning = jnp.zeros(self.particles, zero.dtype), kernel.start(path.dim, zero.dtype)
         start = _Walk(x, weight, ratio, zero, jnp.int32(0), tuning, log)
 
         def stage(at: _Walk) -> _Walk:
@@ -110,7 +114,7 @@ class SMC(PathSampler):
             x, resampled = self._kept(x, moved.path), jnp.repeat(resampled, self.steps + 1)
         else:
             x = moved.x
-        now = jnp.stack([beta, log_mean_exp(log_weight), moved.acceptance.astype(x.dtype)])
+        now = jnp.stack([beta, log_mean_exp(log_weight), moved.acceptance.astype(beta.dtype)])
         return _Walk(
             x, resampled, jax.vmap(path.log_ratio)(x), beta, at.index + 1, moved.tuning,
             at.log.at[:, at.index + 1].set(now),

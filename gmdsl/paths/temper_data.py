@@ -25,8 +25,7 @@ def temper_data(posterior: Model, interpolation: Interpolation = Geometric()) ->
         interpolation: the densities between; the geometric ones weigh the likelihood by beta.
 
     Raises:
-        SpecError: nothing is observed or nothing is free, the joint density is not normalised, a free variable is
-            discrete.
+        SpecError: nothing is observed or nothing is free, the joint density is not normalised.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> joint = gm.joint(z=dist.Normal(0, 1), y=lambda z: dist.Normal(z, 1))
@@ -38,12 +37,6 @@ def temper_data(posterior: Model, interpolation: Interpolation = Geometric()) ->
         raise SpecError(f"temper_data(...): a model is needed, not {type(posterior).__name__}. Make one by gm.joint.")
     if not posterior.free:
         raise SpecError("temper_data(...): nothing is free. The density itself is gm.compile(model).log_density.")
-    discrete = [name for name in posterior.free if posterior.spaces[name].discrete]
-    if discrete:
-        raise SpecError(
-            f"temper_data(...): {discrete[0]} is discrete; paths move real numbers only. Sum it out,"
-            f" .marginalize({discrete[0]!r})."
-        )
     return Path(posterior, prior_of("temper_data", posterior), interpolation)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from gmdsl.inference.interpolation import Interpolation
 from gmdsl.results.bridge import OVERLAP, bridge, error_of_chains
 from gmdsl.results.estimate import LogZ
 from gmdsl.results.reliability import LEAST, Verdict
@@ -53,13 +52,13 @@ class Exchange:
         }  # fmt: skip
 
 
-def exchange(betas: Any, stats: Any, between: Interpolation, method: str) -> Exchange:
+def exchange(betas: Any, stats: Any, between: Any, method: str) -> Exchange:
     """What the stats of a run on several rungs say.
 
     Args:
         betas: the ladder of each chain, (chains, rungs).
         stats: `log_ratio` (chains, draws, rungs), `swap_rate` (chains, draws, pairs), `round_trips` (chains, draws).
-        between: the densities of the path.
+        between: the densities of the path (`gmdsl.inference.interpolation.Interpolation`).
         method: what made it.
     """
     ratio = np.asarray(stats["log_ratio"], float)

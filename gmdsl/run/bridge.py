@@ -94,11 +94,10 @@ def _r_hat(values: np.ndarray) -> float:
 def _flat(tree: Any, density: Density) -> np.ndarray:
     """Draws as flat unconstrained vectors, (chains, draws, dim)."""
     group = tree["unconstrained_posterior"] if "unconstrained_posterior" in tree.children else {}
-    missing = [name for name in density.free if name not in group]
-    if missing or set(getattr(group, "data_vars", {})) != set(density.free):
-        name = missing[0] if missing else next(n for n in group.data_vars if n not in density.free)
+    here = {str(name) for name in getattr(group, "data_vars", ())}
+    if apart := sorted(here ^ set(density.free)):
         raise SpecError(
-            f"log_z(tree, model): {name} is in one and not in the other. Pass a run of gm.sample by chains, and the"
+            f"log_z(tree, model): {apart[0]} is in one and not in the other. Pass a run of gm.sample by chains, and the"
             " model that was sampled."
         )
     parts = [np.asarray(group[s.name].values, float) for s in density.target.slots]

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, overload
 
-import numpy as np
-
 from gmdsl.compiler.without_density import refuse_without_density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import checked_settings

@@ -5,7 +5,7 @@ anew. Then neighbours trade places with probability $\min(1, e^a)$,
 
 $$a = g(r_k, \beta_{k+1}) + g(r_{k+1}, \beta_k) - g(r_k, \beta_k) - g(r_{k+1}, \beta_{k+1}),$$
 
-on the geometric path $a = (\beta_{k+1} - \beta_k)(r_k - r_{k+1})$ with $r = \log p - \log q$. Even pairs and odd pairs take
+on the geometric path $a = (\beta_{k+1} - \beta_k)(r_k - r_{k+1})$ with $r = \log p - \log q$. Even and odd pairs take
 turns, which makes the way of a copy through the temperatures ballistic: it is not reversible, and keeps going in its
 direction until a swap is refused. The ladder is adapted in warm-up so that all pairs refuse the same share; the sum of
 the rates, the barrier $\Lambda$, says how many rungs a path needs (about $2\Lambda$).
@@ -84,7 +84,7 @@ class ParallelTempering(ReplicaSampler):
     def bound(self, density: Any) -> Self:
         return replace(self, move=self.move.bound(density))
 
-    def init(self, key: Array, target: ReplicaTarget, x: Float[Array, " dim"]) -> "Copies":
+    def init(self, key: Array, target: Any, x: Float[Array, " dim"]) -> "Copies":
         rungs = len(self.betas)
         keys = jax.random.split(key, rungs)
         inner = _each(lambda move, key, beta, x: move.init(key, target.at(beta), x), self, keys, target.copies(x))
@@ -94,7 +94,7 @@ class ParallelTempering(ReplicaSampler):
     def position(self, state: "Copies") -> Float[Array, " dim"]:
         return self._positions(state.inner)
 
-    def step(self, key: Array, target: ReplicaTarget, state: "Copies") -> tuple["Copies", Stats]:
+    def step(self, key: Array, target: Any, state: "Copies") -> tuple["Copies", Stats]:
         key_move, key_draw, key_swap, key_new = jax.random.split(key, 4)
         inner, told = self._moved(key_move, target, self._drawn_anew(key_draw, target, state.inner))
         ratios = jax.vmap(target.log_ratio)(target.copies(self._positions(inner)))
@@ -133,7 +133,7 @@ class ParallelTempering(ReplicaSampler):
         key_draw, key_init = jax.random.split(key)
         first = jax.tree.map(lambda leaf: leaf[0] if eqx.is_array(leaf) else leaf, self._moves())
         new = first.init(key_init, target.at(self._betas()[0]), target.draw(key_draw))
-        return jax.tree.map(lambda all, one: all.at[0].set(one.astype(all.dtype)), inner, new)
+        return jax.tree.map(lambda held, one: held.at[0].set(one.astype(held.dtype)), inner, new)
 
     def _positions(self, inner: Any) -> Float[Array, " dim"]:
         return eqx.filter_vmap(lambda move, inner: move.position(inner))(self._moves(), inner).ravel()
@@ -148,8 +148,7 @@ class ParallelTempering(ReplicaSampler):
 
 
 class Copies(NamedTuple):
-    """The states of all copies by rung, the number of turns, and which copies have been at the target since the
-    reference."""
+    """The states of all copies by rung, the number of turns, and which have been at the target since the reference."""
 
     inner: Any
     turn: Int[Array, ""]

@@ -1,9 +1,7 @@
 r"""Log Z between two walks: from the reference to the target, and from draws of the target back.
 
-The logarithm of an unbiased estimate of Z is below log Z on average, minus that of 1 / Z above. Markov's inequality says
-by how much it can miss: the forward estimate is above $\log Z + b$ with a probability of at most $e^{-b}$, the backward
-one below $\log Z - b$ likewise. With $b = \log 40$ the bracket covers log Z in 95 % of the runs, whatever the weights
-are; where their errors are known to be small, those are used.
+The logarithm of an unbiased estimate of Z is below log Z on average, minus that of 1 / Z above. The ends of the bracket
+are two standard errors farther out.
 
 Reference:
     Grosse, Ghahramani, Adams, *Sandwiching the marginal likelihood using bidirectional Monte Carlo*, 2015,
@@ -46,7 +44,7 @@ def bracketed(path: Path, sampler: Any, end: Any, seed: int) -> LogZ:
     forth = run_population("log_z", path, sampler, seed)[1]
     target = flat_target("log_z", path, sampler)
     x = flat_draws(path, end, sampler.particles, seed)
-    population = _back(Constant(sampler), seed_key("log_z", seed), target, x)
+    population = _back(Constant(sampler.bound(Density(path.target))), seed_key("log_z", seed), target, x)
     back = estimate(np.asarray(population.log_weight, float), repr(sampler))
     low, high = forth.log_z, -back.log_z
     error = float(np.hypot(forth.standard_error, back.standard_error))

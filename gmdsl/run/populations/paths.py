@@ -37,7 +37,8 @@ def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
 def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[Population, LogZ]:
     """Runs a path sampler, compiled once per structure; its particles, and the estimate of log Z that they give."""
     target = flat_target(operation, path, sampler)
-    population = _run_compiled(Constant(sampler), seed_key(operation, seed), target)
+    bound = sampler.bound(Density(path.target))
+    population = _run_compiled(Constant(bound), seed_key(operation, seed), target)
     stages = len(population.betas) - 1 if population.stages is None else int(population.stages)
     curve = {"betas": population.betas, "log_z": population.curve}
     curve = {name: np.asarray(values)[: stages + 1] for name, values in curve.items()}
