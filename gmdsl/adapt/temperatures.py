@@ -31,6 +31,7 @@ from gmdsl.core.settings import Checked
 from gmdsl.inference.interpolation import Interpolation
 
 HALVINGS = 30  # of an interval of betas; 1e-9 of it is left
+CREEP = 1e-6  # of the way that is left, the least that a step goes
 MOST = 1000  # temperatures of a schedule that finds their number
 
 
@@ -110,7 +111,7 @@ class EffectiveSize(Schedule):
         _check_most("EffectiveSize", self.most)
 
     def following(self, between: Interpolation, index: Array, beta: Array, ratio: Array, log_weight: Array) -> Array:
-        weight = jax.nn.log_softmax(log_weight)
+        weight = jax.nn.log_softmax(_with_density(ratio, log_weight))
 
         def kept(after: Array) -> Array:
             grown = _increments(between, ratio, beta, after)
@@ -136,7 +137,7 @@ class EqualRejection(Schedule):
 
     def following(self, between: Interpolation, index: Array, beta: Array, ratio: Array, log_weight: Array) -> Array:
         there = jnp.argsort(ratio)
-        ratio, weight = ratio[there], jax.nn.log_softmax(log_weight)[there]
+        ratio, weight = ratio[there], jax.nn.log_softmax(_with_density(ratio, log_weight))[there]
 
         def refused(after: Array) -> Array:
             moved = jax.nn.softmax(weight + _increments(between, ratio, beta, after))
@@ -186,6 +187,11 @@ def power_ladder(steps: int, power: float) -> Ladder:
     return Ladder((*((k / steps) ** power for k in range(steps)), 1.0))
 
 
+def kept_static(given: Any) -> Any:
+    """Betas as a ladder, which is static; anything else as it is."""
+    return Ladder(tuple(given)) if isinstance(given, tuple | list | np.ndarray) else given
+
+
 def as_schedule(owner: str, given: Any, power: float = 3.0) -> Schedule:
     """A schedule of what users write: how many steps, the betas, or a schedule.
 
@@ -209,6 +215,11 @@ def _increments(between: Interpolation, ratio: Array, beta: Array, after: Array)
     return jnp.where(ratio == -jnp.inf, -jnp.inf, between.increment(ratio, beta, after))
 
 
+def _with_density(ratio: Array, log_weight: Array) -> Array:
+    """Weights of the points that have any density; the others are lost at once, however short the step is."""
+    return jnp.where(ratio == -jnp.inf, -jnp.inf, log_weight)
+
+
 def _furthest(allowed: Callable[[Array], Array], beta: Array, last: Array) -> Array:
     """The largest beta that is allowed, by halving; 1 where that is allowed, or where no step is left."""
     low, high = beta, jnp.ones_like(beta)
@@ -220,7 +231,7 @@ def _furthest(allowed: Callable[[Array], Array], beta: Array, last: Array) -> Ar
         return jnp.where(fine, middle, low), jnp.where(fine, high, middle)
 
     found, _ = jax.lax.fori_loop(0, HALVINGS, halve, (low, high))
-    found = jnp.where(found > beta, found, jnp.nextafter(beta, high))  # never stands still
+    found = jnp.maximum(found, beta + CREEP * (1.0 - beta))  # never stands still
     return jnp.where(allowed(high) | last, high, found)
 
 

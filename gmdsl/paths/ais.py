@@ -18,12 +18,13 @@ References:
 
 from typing import Any, NamedTuple, Self
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.population import PopulationKernel, Tuning
-from gmdsl.adapt.temperatures import as_schedule
+from gmdsl.adapt.temperatures import as_schedule, kept_static
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.path import PathSampler, PathTarget, Population, check_move
@@ -48,7 +49,7 @@ class AIS(PathSampler):
 
     move: Sampler
     particles: int = 1000
-    temperatures: Any = 100
+    temperatures: Any = eqx.field(default=100, converter=kept_static)
     steps: int = 1
     power: float = 3.0
     pilot: int = 100

@@ -19,12 +19,13 @@ References:
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.adapt.population import PopulationKernel, Tuning
-from gmdsl.adapt.temperatures import EffectiveSize, Schedule, as_schedule
+from gmdsl.adapt.temperatures import EffectiveSize, Schedule, as_schedule, kept_static
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.path import PathSampler, PathTarget, Population, check_move
@@ -48,7 +49,7 @@ class SMC(PathSampler):
 
     move: Sampler
     particles: int = 1000
-    temperatures: Any = EffectiveSize(0.9)
+    temperatures: Any = eqx.field(default=EffectiveSize(0.9), converter=kept_static)
     steps: int = 3
     islands: int = 10
     threshold: float = 0.7

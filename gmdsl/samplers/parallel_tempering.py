@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gmdsl.adapt.temperatures import as_schedule, equal_rejection
+from gmdsl.adapt.temperatures import as_schedule, equal_rejection, kept_static
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.adapter import Adapter, adapters_of
@@ -51,7 +51,7 @@ class ParallelTempering(ReplicaSampler):
     """
 
     move: Sampler
-    temperatures: Any = 10
+    temperatures: Any = eqx.field(default=10, converter=kept_static)
     steps: int = 1
     adapt_ladder: bool = True
     ladder: Any = None
