@@ -6,8 +6,9 @@ $$q(i, v \mid x) \propto \exp(d_{iv}(x) / 2), \qquad d_{iv}(x) \approx \log p(x 
 
 and accepted by Hastings' ratio. All $d_{iv}$ come from one gradient (`gmdsl.inference.kernels.label_point`). The root of
 the ratio of the densities balances the proposal: where $d$ is exact and one change alters the others little, all but
-every proposal is accepted. With $m$ changes a step the elements are drawn without replacement by these weights; the way
-back takes them in the same order.
+every proposal is accepted. With up to $m$ changes a step, as many as a draw from $1, \ldots, m$ says (always the same
+number of flips would keep a parity), the elements are drawn without replacement by these weights; the way back takes
+them in the same order.
 
 Reference:
     Grathwohl, Swersky, Hashemi, Duvenaud and Maddison, *Oops I took a gradient: scalable sampling for discrete
@@ -41,7 +42,7 @@ class GibbsWithGradients(Sampler):
     which none can be taken is refused.
 
     Attributes:
-        changes: how many elements a step changes.
+        changes: how many elements a step changes at most; each number from 1 on is as likely.
     """
 
     changes: int = eqx.field(static=True, default=1)
@@ -66,16 +67,18 @@ class GibbsWithGradients(Sampler):
         return state.position
 
     def step(self, key: Array, target: Target, state: LabelPoint) -> tuple[LabelPoint, Stats]:
-        key_element, key_value, key_accept = split(key, 3)
+        key_count, key_element, key_value, key_accept = split(key, 4)
         x, (values, _) = state.position, values_of(target)
         weights = self._weights(target, state)
+        active = jnp.arange(self.changes) <= jax.random.randint(key_count, (), 0, self.changes)
         noise = jax.random.gumbel(key_element, x.shape, x.dtype)
         _, elements = jax.lax.top_k(jax.nn.logsumexp(weights, axis=1) + noise, self.changes)
         numbers = jax.random.categorical(key_value, weights[elements], axis=1)
         old = jnp.argmax(is_at(x, target)[elements], axis=1)
+        numbers = jnp.where(active, numbers, old)
         proposal = label_point(target, x.at[elements].set(values[elements, numbers].astype(x.dtype)))
-        there = log_probability(weights, elements, numbers)
-        back = log_probability(self._weights(target, proposal), elements, old)
+        there = log_probability(weights, elements, numbers, active)
+        back = log_probability(self._weights(target, proposal), elements, old, active)
         log_ratio = log_density_ratio(proposal.log_density, state.log_density) + back - there
         new, stats = metropolis(key_accept, state, proposal, log_ratio)
         return new, {**stats, "changed": changed(x, new.position), "lp": new.log_density}
@@ -87,7 +90,10 @@ class GibbsWithGradients(Sampler):
 
 
 def log_probability(
-    weights: Float[Array, "dim most"], elements: Int[Array, " changes"], numbers: Int[Array, " changes"]
+    weights: Float[Array, "dim most"],
+    elements: Int[Array, " changes"],
+    numbers: Int[Array, " changes"],
+    active: Bool[Array, " changes"],
 ) -> Float[Array, ""]:
     """Log of the probability that these elements are drawn in this order, with these values.
 
@@ -95,15 +101,17 @@ def log_probability(
         weights: logs of the weights of each value of each element.
         elements: unlike ones.
         numbers: of the values, one for each of the elements.
+        active: which of them are drawn; the others, at the end, are not.
 
     >>> import jax.numpy as jnp
     >>> weights = jnp.log(jnp.array([[0.0, 1.0], [2.0, 0.0], [0.0, 5.0]]))
-    >>> found = log_probability(weights, jnp.array([0, 2]), jnp.array([1, 1]))
+    >>> found = log_probability(weights, jnp.array([0, 2]), jnp.array([1, 1]), jnp.array([True, True]))
     >>> round(float(jnp.exp(found)), 4), round(1 / 8 * 5 / 7, 4)
     (0.0893, 0.0893)
     """
     total = jax.nn.logsumexp(weights, axis=1)
-    drawn: Bool[Array, " dim"] = jnp.zeros(total.shape, bool).at[elements].set(True)
+    drawn = jnp.zeros(total.shape, bool).at[elements].set(active)
     rest = jax.nn.logsumexp(jnp.where(drawn, -jnp.inf, total))
-    left = jnp.logaddexp(rest, jax.lax.cumlogsumexp(total[elements], reverse=True))
-    return jnp.sum(weights[elements, numbers] - left)
+    own = jnp.where(active, total[elements], -jnp.inf)
+    left = jnp.logaddexp(rest, jax.lax.cumlogsumexp(own, reverse=True))
+    return jnp.sum(jnp.where(active, weights[elements, numbers] - left, 0.0))

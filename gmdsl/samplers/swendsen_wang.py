@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from gmdsl.core.pytrees.fields import replace
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.kernels.label_point import changed, check_finite
 from gmdsl.inference.kernels.pair_couplings import Couplings, PairGraph, couplings, pair_graph
@@ -53,7 +52,7 @@ class SwendsenWang(Sampler):
 
     def bound(self, density: Any) -> Self:
         check_finite(self, density)
-        return replace(self, graph=pair_graph(self, density))
+        return type(self)(pair_graph(self, density))
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ClusterState:
         del key

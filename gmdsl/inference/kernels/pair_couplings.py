@@ -6,8 +6,9 @@ values that is any energy of pairs, an Ising model),
 $$\log p(n) = c + \sum_{i < j} J_{ij} [n_i = n_j] + \sum_i H_i(n_i).$$
 
 Then the first differences $d_{iv}$ at "all 0" and at "all 0, but $n_j = 1$" differ by $2 J_{ij}$ at $v = 1$, and half
-of $d_{iv}$ at "all 0" less $d_{i0}$ at "all $v$" is $H_i(v) - H_i(0)$. Which labels meet is found once for a model, one
-$j$ after another; after that labels that have no neighbour in common share an evaluation (a colouring of the graph).
+of $d_{iv}$ at "all 0" less $d_{i0}$ at "all $v$" is $H_i(v) - H_i(0)$. Which labels meet is found once for a model: those that
+its program brings together element by element, and if that does not explain the density, by one $j$ after another. After
+that labels that have no neighbour in common share an evaluation (a colouring of the graph).
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.jaxprs.first_differences import FAR, first_differences
+from gmdsl.core.jaxprs.first_differences import FAR, first_differences, meeting
 from gmdsl.inference.kernels.label_point import places_of
 
 TOGETHER = 2**20  # numbers of an array of states that are looked at together
@@ -84,17 +85,19 @@ def pair_graph(sampler: Any, density: Any) -> PairGraph:
     draw = np.random.default_rng(0)
     rest = jnp.asarray([draw.normal() if kind is None else kind[1] for kind in states], float)
     at = _Numbered(lambda x: density.target.log_density(rest.at[places].set(x)), first, gap, counts.pop())
-    graph = PairGraph.of(at.q, len(places), _edges(at))
-    if problem := _problem(at, graph, draw):
-        raise SpecError(
-            f"{kernel}(): {problem}. An energy of pairs of labels is needed, -sum J_ij s_i s_j - sum h_i s_i for two"
-            f" values each, or with J_ij [k_i = k_j] for more; {names} has another. Use gm.Gibbs()."
-        )
-    return graph
+    for find in (_edges_of_program, _edges):
+        graph = PairGraph.of(at.q, len(places), find(at))
+        problem = _problem(at, graph, draw)
+        if not problem:
+            return graph
+    raise SpecError(
+        f"{kernel}(): {problem}. An energy of pairs of labels is needed, -sum J_ij s_i s_j - sum h_i s_i for two"
+        f" values each, or with J_ij [k_i = k_j] for more; {names} has another. Use gm.Gibbs()."
+    )
 
 
 def couplings(
-    log_density: Callable[[Array], Array], first: np.ndarray, gap: np.ndarray, graph: PairGraph
+    log_density: Callable[[Array], Array], first: Any, gap: Any, graph: PairGraph
 ) -> Couplings:
     """The couplings and fields of a density over labels that meet as the graph says.
 
@@ -105,16 +108,13 @@ def couplings(
         graph: which labels meet.
     """
     at, colors, edges = _Numbered(log_density, first, gap, graph.q), graph.colors, graph.edges
-    dim, dtype = len(first), jnp.zeros(()).dtype
-    bottom = at.differences(jnp.zeros(dim, dtype))
-    probes = jnp.asarray(colors == np.arange(colors.max(initial=-1) + 1)[:, None], dtype)
-    moved = jax.lax.map(lambda n: at.differences(n)[:, 1], probes) - bottom[:, 1]
+    probes = colors == np.arange(colors.max(initial=-1) + 1)[:, None]
+    levels = np.arange(graph.q)[:, None] * np.ones((1, len(first)))
+    found = jax.lax.map(at.differences, jnp.asarray(np.concatenate([levels, probes]), float))
+    bottom, back, moved = found[0], found[1 : graph.q, :, 0], found[graph.q :, :, 1] - found[0, :, 1]
     # each coupling is read at both of its ends
     pairs = 0.25 * (moved[colors[edges[:, 1]], edges[:, 0]] + moved[colors[edges[:, 0]], edges[:, 1]])
-    levels = jnp.arange(1, graph.q, dtype=dtype)[:, None] * jnp.ones(dim, dtype)
-    back = jax.lax.map(lambda n: at.differences(n)[:, 0], levels)
-    fields = jnp.concatenate([jnp.zeros((dim, 1), dtype), 0.5 * (bottom[:, 1:] - back.T)], axis=1)
-    return Couplings(pairs, fields)
+    return Couplings(pairs, jnp.concatenate([jnp.zeros_like(bottom[:, :1]), 0.5 * (bottom[:, 1:] - back.T)], axis=1))
 
 
 def log_weight(graph: PairGraph, found: Couplings, n: Int[Array, " dim"]) -> Float[Array, ""]:
@@ -127,7 +127,7 @@ class _Numbered:
     """A density of the numbers of labels."""
 
     def __init__(self, log_density: Callable[[Array], Array], first: Any, gap: Any, q: int) -> None:
-        self.q, self.first, self.gap = q, jnp.asarray(first), jnp.asarray(gap)
+        self.q, self.first, self.gap = q, jnp.asarray(first, float), jnp.asarray(gap, float)
         self.of_values = log_density
         self.values = self.first + self.gap * jnp.arange(q)[:, None]
 
@@ -138,18 +138,30 @@ class _Numbered:
         return first_differences(self.of_values, self.first + self.gap * n, self.values)
 
 
+def _edges_of_program(at: _Numbered) -> np.ndarray:
+    """Pairs of labels that meet where the program multiplies, compares or looks up elements."""
+    pairs = np.asarray(jax.jit(lambda: meeting(at.of_values, at.first))())
+    pairs = np.sort(pairs[(pairs >= 0).all(axis=1) & (pairs < at.first.size).all(axis=1)].astype(np.int32), axis=1)
+    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+
+
 def _edges(at: _Numbered) -> np.ndarray:
     """Pairs of labels of which one changes the differences of the other."""
     dim = at.first.size
     base = jnp.zeros(dim)
-    bottom = jax.jit(at.differences)(base)
     size = max(1, min(dim, TOGETHER // (dim * at.q)))
-    look = jax.jit(jax.vmap(lambda j: jnp.abs(at.differences(base.at[j].set(1.0)) - bottom).max(axis=1)))
-    least = ROUNDING * jnp.finfo(bottom.dtype).eps * float(jnp.abs(bottom).max())
+
+    @jax.jit
+    def look(j: Array) -> Array:
+        """By how much labels change the differences of others."""
+        found = jax.vmap(at.differences)(jnp.concatenate([base[None], (jnp.arange(dim) == j[:, None]).astype(base.dtype)]))
+        least = ROUNDING * jnp.finfo(base.dtype).eps * jnp.abs(found[0]).max()
+        return jnp.abs(found[1:] - found[0]).max(axis=2) > least
+
     found = []
     for start in range(0, dim, size):
         j = np.minimum(np.arange(start, start + size), dim - 1)
-        rows, columns = np.nonzero(np.asarray(look(jnp.asarray(j))) > least)
+        rows, columns = np.nonzero(np.asarray(look(j)))
         found.append(np.stack([j[rows], columns], axis=1))
     pairs = np.concatenate(found)
     pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
@@ -173,34 +185,38 @@ def _colored(dim: int, edges: np.ndarray) -> np.ndarray:
 
 def _problem(at: _Numbered, graph: PairGraph, draw: np.random.Generator) -> str:
     """What shows that a density is not that of its couplings; nothing where it is, to rounding."""
-    dim = at.first.size
-    found = jax.jit(lambda: couplings(at.of_values, np.asarray(at.first), np.asarray(at.gap), graph))()
-    sizes = [np.abs(np.asarray(part)) for part in found]
-    if not all(np.isfinite(size).all() and size.max(initial=0.0) < FAR / 8 for size in sizes):
+    n = draw.integers(0, at.q, (STATES, at.first.size))
+    sizes, far, at_all, at_labels, scale = (float(number) for number in jax.jit(lambda n: _compared(at, graph, n))(n))
+    rounding = ROUNDING * float(jnp.finfo(jnp.zeros(()).dtype).eps)
+    if not far < FAR / 8:
         return "the density is zero or NaN for some values"
-    rounding = ROUNDING * float(jnp.finfo(found.fields.dtype).eps)
-    n = jnp.asarray(draw.integers(0, at.q, (STATES, dim)))
-    given = np.asarray(jax.lax.map(lambda n: at.log_density(n.astype(at.first.dtype)), n))
-    made = np.asarray(jax.vmap(lambda n: log_weight(graph, found, n))(n))
-    off = np.abs((given - given[0]) - (made - made[0])).max()
-    if not off <= rounding * (1.0 + sum(size.sum() for size in sizes)):
-        return f"by its couplings in pairs the log-density would change by {off:.2g} more or less between two states"
-    return _problem_at_labels(at, graph, found, n, rounding)
+    if not at_all <= rounding * (1.0 + sizes):
+        return f"by its couplings in pairs the log-density would change by {at_all:.2g} more or less between two states"
+    return "" if at_labels <= rounding * (1.0 + scale) else "what one label brings depends on two others together"
 
 
-def _problem_at_labels(at: _Numbered, graph: PairGraph, found: Couplings, n: Array, rounding: float) -> str:
-    """What shows the same at single labels, where a weak term is not drowned by the sum of all others."""
-    dim = at.first.size
+def _compared(at: _Numbered, graph: PairGraph, n: Int[Array, "states dim"]) -> tuple[Array, ...]:
+    """The sum of all couplings and fields and the largest; by how much the log-density is off, and at single labels.
 
-    def off(n: Array) -> Array:
-        """By how much differences are off, but for what a label does to itself."""
-        made = first_differences(
-            lambda x: log_weight(graph, found, jnp.round((x - at.first) / at.gap).astype(int)),
-            at.first + at.gap * n, at.values,
-        )  # fmt: skip
-        return at.differences(n.astype(at.first.dtype)) - made
+    There a weak term is not drowned by the sum of all others. What a label does to itself (a diagonal of the matrix of
+    couplings) is in the differences to first order, and says nothing: it is the same wherever the others are.
+    """
+    found, dim = couplings(at.of_values, at.first, at.gap, graph), at.first.size
+    sizes = jnp.concatenate([jnp.abs(found.pairs), jnp.abs(found.fields).ravel()])
+    given = jax.lax.map(lambda n: at.log_density(n.astype(at.first.dtype)), n)
+    made = jax.vmap(lambda n: log_weight(graph, found, n))(n)
+    at_all = jnp.abs((given - given[0]) - (made - made[0])).max()
+    levels = jnp.arange(at.q)[:, None] * jnp.ones(dim, int)
+    states = jnp.concatenate([levels, n])
+    differences = jax.lax.map(lambda n: at.differences(n.astype(at.first.dtype)), states)
+    off = differences - jax.vmap(lambda n: _differences(graph, found, n))(states)
+    own = off[: at.q][n, jnp.arange(dim)]
+    return sizes.sum(), sizes.max(), at_all, jnp.abs(off[at.q :] - own).max(), jnp.abs(differences).max()
 
-    own = jax.lax.map(off, jnp.arange(at.q)[:, None] * jnp.ones(dim, int))
-    worst = jnp.max(jnp.abs(jax.lax.map(lambda n: off(n) - own[n, jnp.arange(dim)], n)))
-    scale = 1.0 + max(float(jnp.abs(at.differences(one.astype(at.first.dtype))).max()) for one in n)
-    return "" if float(worst) <= rounding * scale else "a change of one label depends on two others together"
+
+def _differences(graph: PairGraph, found: Couplings, n: Int[Array, " dim"]) -> Float[Array, "dim q"]:
+    """The change of the log-density of a Potts model when one label takes another value."""
+    (a, b), is_at = graph.edges.T, n[:, None] == jnp.arange(graph.q)
+    near = found.pairs[:, None] * jnp.stack([is_at[b], is_at[a]])
+    weights = found.fields.at[a].add(near[0]).at[b].add(near[1])
+    return weights - jnp.take_along_axis(weights, n[:, None], axis=1)
