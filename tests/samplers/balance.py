@@ -63,5 +63,3 @@ def z_of(draws, truth):
     import arviz_stats
 
     return (draws.mean() - truth) / float(arviz_stats.mcse(draws, method="mean"))
-
-

@@ -75,7 +75,9 @@ def test_a_law_of_many_values():
     """A chain of five labels with a table of transitions: the differences of all values at once."""
     table = np.array([[1.0, -0.5, 0.2], [0.1, 0.8, -1.0], [-0.3, 0.4, 0.9]])
     model = gm.energy(
-        lambda k, table: -jnp.sum(table[k[:-1], k[1:]]) - 0.5 * (k[0] == 2), k=gm.Categorical(3, 5), table=gm.data(table)
+        lambda k, table: -jnp.sum(table[k[:-1], k[1:]]) - 0.5 * (k[0] == 2),
+        k=gm.Categorical(3, 5),
+        table=gm.data(table),
     )
     tree = gm.sample(model, gm.GibbsWithGradients(), chains=4, draws=6000, warmup=100, seed=5, progress=False)
     k = tree["posterior"]["k"].values

@@ -144,6 +144,8 @@ def test_what_it_is_not_meant_for_is_refused():
     with pytest.raises(gm.SpecError, match=r"An energy of pairs of labels is needed.*Use gm\.Gibbs"):
         gm.sample(three, gm.SwendsenWang(), progress=False)
     with pytest.raises(gm.SpecError, match="equally many values"):
-        gm.sample(gm.energy(lambda a, b: 0.1 * a * b, a=gm.Spin(), b=gm.Categorical(3)), gm.SwendsenWang(), progress=False)
+        gm.sample(
+            gm.energy(lambda a, b: 0.1 * a * b, a=gm.Spin(), b=gm.Categorical(3)), gm.SwendsenWang(), progress=False
+        )
     with pytest.raises(gm.SpecError, match=r"gm\.blocks"):
         gm.sample(gm.joint(x=dist.Normal(0, 1)), gm.SwendsenWang(), progress=False)

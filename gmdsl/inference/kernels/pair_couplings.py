@@ -96,9 +96,7 @@ def pair_graph(sampler: Any, density: Any) -> PairGraph:
     )
 
 
-def couplings(
-    log_density: Callable[[Array], Array], first: Any, gap: Any, graph: PairGraph
-) -> Couplings:
+def couplings(log_density: Callable[[Array], Array], first: Any, gap: Any, graph: PairGraph) -> Couplings:
     """The couplings and fields of a density over labels that meet as the graph says.
 
     Args:
@@ -154,7 +152,9 @@ def _edges(at: _Numbered) -> np.ndarray:
     @jax.jit
     def look(j: Array) -> Array:
         """By how much labels change the differences of others."""
-        found = jax.vmap(at.differences)(jnp.concatenate([base[None], (jnp.arange(dim) == j[:, None]).astype(base.dtype)]))
+        found = jax.vmap(at.differences)(
+            jnp.concatenate([base[None], (jnp.arange(dim) == j[:, None]).astype(base.dtype)])
+        )
         least = ROUNDING * jnp.finfo(base.dtype).eps * jnp.abs(found[0]).max()
         return jnp.abs(found[1:] - found[0]).max(axis=2) > least
 
