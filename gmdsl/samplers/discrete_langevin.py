@@ -3,9 +3,9 @@ r"""The discrete Langevin proposal: all elements are drawn at once, each by its 
 $$q(x' \mid x) = \prod_i \operatorname{softmax}_{v}\Big(\frac{d_{iv}(x)}{2} - \frac{|v - x_i|^2}{2 \alpha}\Big)
 \text{ at } v = x_i',$$
 
-accepted by Hastings' ratio. It is the Langevin proposal of step $\alpha$ restricted to the values there are. Values that
-are names have distance one from each other, numbers (`ordered`) that of their places in the row of values. Without the
-correction the law differs from the target by what the differences do not see: how changes of two elements interact.
+accepted by Hastings' ratio. It is the Langevin proposal of step $\alpha$ restricted to the values there are. Values
+that are names have distance one from each other, numbers (`ordered`) that of their places in the row of values. Without
+the correction the law differs from the target by what the differences do not see: how changes of two elements interact.
 
 Reference:
     Zhang, Liu and Liu, *A Langevin-like sampler for discrete distributions*, 2022, arXiv:2206.09914; Sun, Dai and
@@ -23,7 +23,14 @@ from jaxtyping import Array, Float
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.kernels.label_point import (
-    LabelPoint, changed, check_informed, is_at, label_point, log_density_ratio, taken, values_of,
+    LabelPoint,
+    changed,
+    check_informed,
+    is_at,
+    label_point,
+    log_density_ratio,
+    taken,
+    values_of,
 )  # fmt: skip
 from gmdsl.inference.kernels.metropolis import metropolis
 from gmdsl.inference.sampler import Sampler, check_step
@@ -72,7 +79,7 @@ class DiscreteLangevin(Sampler):
 
     def step(self, key: Array, target: Target, state: LabelPoint) -> tuple[LabelPoint, Stats]:
         key_move, key_accept = split(key)
-        x, (values, known) = state.position, values_of(target)
+        x, (values, _) = state.position, values_of(target)
         there = self._log_probabilities(target, state)
         number = jax.random.categorical(key_move, there, axis=1)
         moved = jnp.take_along_axis(values, number[:, None], axis=1)[:, 0].astype(x.dtype)

@@ -4,8 +4,8 @@ One of the elements $i$ and another value $v$ of it are proposed with probabilit
 
 $$q(i, v \mid x) \propto \exp(d_{iv}(x) / 2), \qquad d_{iv}(x) \approx \log p(x \mid x_i = v) - \log p(x),$$
 
-and accepted by Hastings' ratio. All $d_{iv}$ come from one gradient (`gmdsl.inference.kernels.label_point`). The root of
-the ratio of the densities balances the proposal: where $d$ is exact and one change alters the others little, all but
+and accepted by Hastings' ratio. All $d_{iv}$ come from one gradient (`gmdsl.inference.kernels.label_point`). The root
+of the ratio of the densities balances the proposal: where $d$ is exact and one change alters the others little, all but
 every proposal is accepted. With up to $m$ changes a step, as many as a draw from $1, \ldots, m$ says (always the same
 number of flips would keep a parity), the elements are drawn without replacement by these weights; the way back takes
 them in the same order.
@@ -26,7 +26,13 @@ from jaxtyping import Array, Bool, Float, Int
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.kernels.label_point import (
-    LabelPoint, changed, check_informed, is_at, label_point, log_density_ratio, values_of,
+    LabelPoint,
+    changed,
+    check_informed,
+    is_at,
+    label_point,
+    log_density_ratio,
+    values_of,
 )  # fmt: skip
 from gmdsl.inference.kernels.metropolis import metropolis
 from gmdsl.inference.sampler import Sampler

@@ -3,7 +3,7 @@ r"""Swendsen-Wang: whole clusters of labels change at once, in Ising and Potts m
 For $\log p(n) = \sum_{i < j} J_{ij} [n_i = n_j] + \sum_i H_i(n_i)$ (spins: $J_{ij}$ is twice the coupling of
 $s_i s_j$, temperature included) a step draws a bond between two labels with probability
 
-$$1 - e^{-|J_{ij}|} \quad \text{if } n_i = n_j \text{ and } J_{ij} > 0, \text{ or } n_i \ne n_j \text{ and } J_{ij} < 0.$$
+$$1 - e^{-|J_{ij}|} \quad \text{if } n_i = n_j,\ J_{ij} > 0, \text{ or } n_i \ne n_j,\ J_{ij} < 0.$$
 
 Given the bonds, the labels of each connected component may be shifted by one number, $n_i \to n_i + r \bmod q$, at no
 cost but that of the fields, so $r$ is drawn with weights $\exp \sum_i H_i(n_i + r \bmod q)$. Near the critical point
@@ -22,6 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from gmdsl.compiler.density import Density
+from gmdsl.core.errors import SpecError
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.kernels.label_point import changed, check_finite
 from gmdsl.inference.kernels.pair_couplings import Couplings, PairGraph, couplings, pair_graph
@@ -52,12 +54,15 @@ class SwendsenWang(Sampler):
 
     def bound(self, density: Any) -> Self:
         check_finite(self, density)
+        if not isinstance(getattr(density, "density", density), Density):
+            # a fit: couplings that are zero at its start are not later
+            raise SpecError("SwendsenWang(): couplings that are learned do not stay where they are. Use gm.Gibbs().")
         return type(self)(pair_graph(self, density))
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ClusterState:
         del key
         first, gap = _first_and_gap(target)
-        return ClusterState(x, couplings(target.log_density, first, gap, self.graph))
+        return ClusterState(x, couplings(target.log_density, first, gap, self._pairs))
 
     def position(self, state: ClusterState) -> Float[Array, " dim"]:
         return state.position
@@ -67,19 +72,26 @@ class SwendsenWang(Sampler):
         x, (pairs, fields) = state
         first, gap = _first_and_gap(target)
         n = jnp.round((x - first) / gap).astype(int)
-        a, b = self.graph.edges.T
+        q, edges = self._pairs.q, self._pairs.edges
+        a, b = edges.T
         draws = jax.random.uniform(key_bonds, pairs.shape, pairs.dtype)
         bonds = (draws < -jnp.expm1(-jnp.abs(pairs))) & ((n[a] == n[b]) == (pairs > 0))
-        cluster = components(self.graph.edges, bonds, x.size)
-        shifted = (n[:, None] + jnp.arange(self.graph.q)) % self.graph.q
+        cluster = components(edges, bonds, x.size)
+        shifted = (n[:, None] + jnp.arange(q)) % q
         weights = jnp.zeros(fields.shape, fields.dtype)
         weights = weights.at[cluster].add(jnp.take_along_axis(fields, shifted, axis=1))
         shift = jax.random.categorical(key_shift, weights, axis=1)[cluster]
         broken = ~(jnp.isfinite(pairs).all() & jnp.isfinite(fields).all())
-        new = jnp.where(broken, x, (first + gap * ((n + shift) % self.graph.q)).astype(x.dtype))
+        new = jnp.where(broken, x, (first + gap * ((n + shift) % q)).astype(x.dtype))
         count = jnp.sum(cluster == jnp.arange(x.size)).astype(x.dtype)
         stats = {"changed": changed(x, new), "clusters": count, "nan_evaluations": broken}
         return ClusterState(new, state.couplings), stats
+
+    @property
+    def _pairs(self) -> PairGraph:
+        if self.graph is None:
+            raise SpecError("SwendsenWang(): it is bound to no model. Call sampler.bound(gm.compile(model)) first.")
+        return self.graph
 
 
 def components(edges: Int[np.ndarray, "edges 2"], bonds: Bool[Array, " edges"], dim: int) -> Int[Array, " dim"]:

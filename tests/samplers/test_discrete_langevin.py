@@ -65,7 +65,7 @@ def test_without_correction_the_law_is_biased_and_says_so():
 
 
 def test_a_short_step_without_correction_is_nearly_right():
-    """Independent spins are drawn each by itself: at a short step the kernel is balanced, to first order in its moves."""
+    """Independent spins are drawn each by itself; at a short step each is balanced to first order in its moves."""
     h = np.array([0.5, -0.2, 0.8])
     model = gm.energy(lambda s, h: -s @ h, s=gm.Spin(3), h=gm.data(h))
     kernel = gm.DiscreteLangevin(step_size=0.25, corrected=False)

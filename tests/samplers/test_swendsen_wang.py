@@ -8,6 +8,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 import gmdsl as gm
+from gmdsl.learning.chains import bound
 from gmdsl.samplers.swendsen_wang import components
 from tests.cases.test_discrete import ISING, ising
 from tests.samplers.balance import z_of
@@ -143,6 +144,10 @@ def test_what_it_is_not_meant_for_is_refused():
     three = gm.energy(lambda s: -0.3 * s[0] * s[1] * s[2] - 0.1 * s[3], s=gm.Spin(4))
     with pytest.raises(gm.SpecError, match=r"An energy of pairs of labels is needed.*Use gm\.Gibbs"):
         gm.sample(three, gm.SwendsenWang(), progress=False)
+    with pytest.raises(gm.SpecError, match="couplings that are learned"):
+        bound(gm.SwendsenWang(), gm.compile(torus(3, 0.2)).target)
+    with pytest.raises(gm.SpecError, match="bound to no model"):
+        gm.SwendsenWang().init(jax.random.key(0), gm.compile(torus(3, 0.2)).target, jnp.ones(9))
     with pytest.raises(gm.SpecError, match="equally many values"):
         gm.sample(
             gm.energy(lambda a, b: 0.1 * a * b, a=gm.Spin(), b=gm.Categorical(3)), gm.SwendsenWang(), progress=False

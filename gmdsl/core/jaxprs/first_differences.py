@@ -9,8 +9,8 @@ $y_e(x)$,
 $$f(x \mid x_i = v) - f(x) \approx \sum_e \frac{\partial f}{\partial y_e} \big(y_e(x \mid x_i = v) - y_e(x)\big).$$
 
 This is exact where $f$ is a sum of local results, and where it is linear in those of each label. Whole numbers that are
-mixed before they become floats are taken as floats. Where labels are mixed otherwise (sorted, compared after a sum, read
-by a loop), the difference is lost.
+mixed before they become floats are taken as floats. Where labels are mixed otherwise (sorted, compared after a sum,
+read by a loop), the difference is lost.
 """
 
 import itertools
@@ -159,7 +159,7 @@ class _Run:
     def _lifted(self, step: Operation, operands: list[Any]) -> list[Any]:
         """An operation on whole numbers done with floats; one that means another thing for floats gets the numbers."""
         wanted = [variable.aval.dtype for variable in step.equation.outvars]
-        if step.name not in LIFTED or any(dtype == bool for dtype in wanted):
+        if step.name not in LIFTED or any(jnp.issubdtype(dtype, jnp.bool_) for dtype in wanted):
             numbers = zip(operands, step.equation.invars, strict=True)
             return bound(step.equation, [self._as_written(o, variable.aval.dtype) for o, variable in numbers])
         if step.name == "convert_element_type":

@@ -80,6 +80,8 @@ def check_finite(sampler: Any, density: Any) -> None:
 def check_informed(sampler: Any, density: Any) -> None:
     """Refuses variables that are not finite and discrete, and a density of which no differences can be taken.
 
+    In a block beside real variables the second is not seen: proposals then say nothing, and the law stays exact.
+
     Raises:
         SpecError: what is needed, and what to use else.
     """
@@ -88,8 +90,8 @@ def check_informed(sampler: Any, density: Any) -> None:
     rest = jnp.zeros(density.target.dim)
     if not has_differences(lambda x: density.target.log_density(rest.at[places].set(x)), len(places)):
         raise SpecError(
-            f"{type(sampler).__name__}(): the density reads {', '.join(density.free)} by steps that have no differences,"
-            " such as a comparison after a sum, a sort or a loop over labels. Use gm.Gibbs()."
+            f"{type(sampler).__name__}(): the density reads {', '.join(density.free)} by steps that have no"
+            " differences, such as a comparison after a sum, a sort or a loop over labels. Use gm.Gibbs()."
         )
 
 

@@ -6,9 +6,9 @@ values that is any energy of pairs, an Ising model),
 $$\log p(n) = c + \sum_{i < j} J_{ij} [n_i = n_j] + \sum_i H_i(n_i).$$
 
 Then the first differences $d_{iv}$ at "all 0" and at "all 0, but $n_j = 1$" differ by $2 J_{ij}$ at $v = 1$, and half
-of $d_{iv}$ at "all 0" less $d_{i0}$ at "all $v$" is $H_i(v) - H_i(0)$. Which labels meet is found once for a model: those that
-its program brings together element by element, and if that does not explain the density, by one $j$ after another. After
-that labels that have no neighbour in common share an evaluation (a colouring of the graph).
+of $d_{iv}$ at "all 0" less $d_{i0}$ at "all $v$" is $H_i(v) - H_i(0)$. Which labels meet is found once for
+a model: those that its program brings together element by element, and if that does not explain the density, by one $j$
+after another. After that labels that have no neighbour in common share an evaluation (a colouring of the graph).
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ from gmdsl.inference.kernels.label_point import places_of
 
 TOGETHER = 2**20  # numbers of an array of states that are looked at together
 STATES = 4  # random ones at which the couplings are compared with the density
-ROUNDING = 200  # in units of the rounding of a float: what is taken for zero, and for equal
+ROUNDING = 200  # in units of the rounding of a float: what is taken for equal
+NOISE = 8  # and what is taken for no coupling
 
 
 class Couplings(NamedTuple):
@@ -87,9 +88,9 @@ def pair_graph(sampler: Any, density: Any) -> PairGraph:
     at = _Numbered(lambda x: density.target.log_density(rest.at[places].set(x)), first, gap, counts.pop())
     for find in (_edges_of_program, _edges):
         graph = PairGraph.of(at.q, len(places), find(at))
-        problem = _problem(at, graph, draw)
+        problem, meets = _problem(at, graph, draw)
         if not problem:
-            return graph
+            return PairGraph.of(at.q, len(places), graph.edges[meets])
     raise SpecError(
         f"{kernel}(): {problem}. An energy of pairs of labels is needed, -sum J_ij s_i s_j - sum h_i s_i for two"
         f" values each, or with J_ij [k_i = k_j] for more; {names} has another. Use gm.Gibbs()."
@@ -155,7 +156,7 @@ def _edges(at: _Numbered) -> np.ndarray:
         found = jax.vmap(at.differences)(
             jnp.concatenate([base[None], (jnp.arange(dim) == j[:, None]).astype(base.dtype)])
         )
-        least = ROUNDING * jnp.finfo(base.dtype).eps * jnp.abs(found[0]).max()
+        least = NOISE * jnp.finfo(base.dtype).eps * jnp.abs(found[0]).max()
         return jnp.abs(found[1:] - found[0]).max(axis=2) > least
 
     found = []
@@ -183,11 +184,18 @@ def _colored(dim: int, edges: np.ndarray) -> np.ndarray:
     return np.array(colors, np.int32)
 
 
-def _problem(at: _Numbered, graph: PairGraph, draw: np.random.Generator) -> str:
-    """What shows that a density is not that of its couplings; nothing where it is, to rounding."""
+def _problem(at: _Numbered, graph: PairGraph, draw: np.random.Generator) -> tuple[str, np.ndarray]:
+    """What shows that a density is not that of its couplings; nothing where it is. And which of them are not zero."""
     n = draw.integers(0, at.q, (STATES, at.first.size))
-    sizes, far, at_all, at_labels, scale = (float(number) for number in jax.jit(lambda n: _compared(at, graph, n))(n))
-    rounding = ROUNDING * float(jnp.finfo(jnp.zeros(()).dtype).eps)
+    pairs, *found = jax.jit(lambda n: _compared(at, graph, n))(n)
+    sizes, far, at_all, at_labels, scale = (float(number) for number in found)
+    epsilon = float(jnp.finfo(jnp.zeros(()).dtype).eps)
+    meets = np.abs(np.asarray(pairs)) > NOISE * epsilon * scale
+    return _said(ROUNDING * epsilon, sizes, far, at_all, at_labels, scale), meets
+
+
+def _said(rounding: float, sizes: float, far: float, at_all: float, at_labels: float, scale: float) -> str:
+    """What the comparison shows, in words."""
     if not far < FAR / 8:
         return "the density is zero or NaN for some values"
     if not at_all <= rounding * (1.0 + sizes):
@@ -196,7 +204,7 @@ def _problem(at: _Numbered, graph: PairGraph, draw: np.random.Generator) -> str:
 
 
 def _compared(at: _Numbered, graph: PairGraph, n: Int[Array, "states dim"]) -> tuple[Array, ...]:
-    """The sum of all couplings and fields and the largest; by how much the log-density is off, and at single labels.
+    """Couplings, sum and largest of them and of fields; how far the log-density is off, also at single labels.
 
     There a weak term is not drowned by the sum of all others. What a label does to itself (a diagonal of the matrix of
     couplings) is in the differences to first order, and says nothing: it is the same wherever the others are.
@@ -211,7 +219,7 @@ def _compared(at: _Numbered, graph: PairGraph, n: Int[Array, "states dim"]) -> t
     differences = jax.lax.map(lambda n: at.differences(n.astype(at.first.dtype)), states)
     off = differences - jax.vmap(lambda n: _differences(graph, found, n))(states)
     own = off[: at.q][n, jnp.arange(dim)]
-    return sizes.sum(), sizes.max(), at_all, jnp.abs(off[at.q :] - own).max(), jnp.abs(differences).max()
+    return found.pairs, sizes.sum(), sizes.max(), at_all, jnp.abs(off[at.q :] - own).max(), jnp.abs(differences).max()
 
 
 def _differences(graph: PairGraph, found: Couplings, n: Int[Array, " dim"]) -> Float[Array, "dim q"]:

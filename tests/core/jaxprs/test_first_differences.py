@@ -29,18 +29,40 @@ def spins(x):
     return 2 * whole(x) - 1
 
 
-EXACT = {
-    "neighbours": (2, 9, lambda x: 0.3 * jnp.sum(spins(x).reshape(3, 3) * jnp.roll(spins(x).reshape(3, 3), 1, 0))),
+def grid(x):
+    return whole(x).reshape(3, 3)
+
+
+def tables(x):
+    k = whole(x)
+    return jnp.sum(jnp.asarray(TABLE)[k[1:], k[:-1]]) + jnp.sum(jnp.asarray(ROW)[k])
+
+
+def indicators(x):
+    z = jax.nn.one_hot(whole(x), 3)
+    return jnp.sum((z @ TABLE)[1:] * z[:-1])
+
+
+def put(x):
+    return jnp.sum(jnp.ones(5).at[jnp.array([0, 2, 4])].set(whole(x)) * jnp.arange(5.0))
+
+
+def joined(x):
+    return jnp.sum(jnp.pad(jnp.concatenate([whole(x), jnp.array([2])]), 1) ** 3 * jnp.arange(7))
+
+
+EXACT = {  # values of each label, labels, function
+    "neighbours": (2, 9, lambda x: 0.3 * jnp.sum((2 * grid(x) - 1) * jnp.roll(2 * grid(x) - 1, 1, 0))),
     "neighbours as floats": (2, 9, lambda x: jnp.sum(1.0 * spins(x)[1:] * spins(x)[:-1])),
     "a matrix without diagonal": (2, 6, lambda x: spins(x) @ jnp.triu(jnp.asarray(PAIRS), 1) @ spins(x)),
-    "equal neighbours": (3, 9, lambda x: 0.5 * jnp.sum(whole(x).reshape(3, 3) == jnp.roll(whole(x).reshape(3, 3), 1, 1))),
-    "tables": (3, 5, lambda x: jnp.sum(jnp.asarray(TABLE)[whole(x)[1:], whole(x)[:-1]]) + jnp.sum(jnp.asarray(ROW)[whole(x)])),
-    "indicators": (3, 5, lambda x: jnp.sum((jax.nn.one_hot(whole(x), 3) @ TABLE)[1:] * jax.nn.one_hot(whole(x)[:-1], 3))),
+    "equal neighbours": (3, 9, lambda x: 0.5 * jnp.sum(grid(x) == jnp.roll(grid(x), 1, 1))),
+    "tables": (3, 5, tables),
+    "indicators": (3, 5, indicators),
     "a curve of each": (4, 3, lambda x: jnp.sum(jnp.exp(0.3 * whole(x)) + jax.scipy.special.gammaln(whole(x) + 1.0))),
     "the same twice": (3, 4, lambda x: jnp.sum(whole(x) * (2 - whole(x)) + jax.scipy.special.xlogy(whole(x), 0.3))),
-    "a part put into a whole": (2, 3, lambda x: jnp.sum(jnp.ones(5).at[jnp.array([0, 2, 4])].set(whole(x)) * jnp.arange(5.0))),
-    "padded and joined": (3, 4, lambda x: jnp.sum(jnp.pad(jnp.concatenate([whole(x), jnp.array([2])]), 1) ** 3 * jnp.arange(7))),
-}  # fmt: skip
+    "a part put into a whole": (2, 3, put),
+    "padded and joined": (3, 4, joined),
+}
 
 
 @pytest.mark.usefixtures("x64")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import gmdsl as gm
-from gmdsl.inference.kernels.pair_couplings import PairGraph, couplings, log_weight, pair_graph
 from gmdsl.inference.kernels.label_point import values_of
+from gmdsl.inference.kernels.pair_couplings import PairGraph, couplings, log_weight, pair_graph
 
 RNG = np.random.default_rng(0)
 PAIRS, FIELD = RNG.normal(size=(6, 6)), RNG.normal(size=6)
