@@ -77,7 +77,7 @@ class GibbsWithGradients(Sampler):
         x, (values, _) = state.position, values_of(target)
         weights = self._weights(target, state)
         active = jnp.arange(self.changes) <= jax.random.randint(key_count, (), 0, self.changes)
-        noise = jax.random.gumbel(key_element, x.shape, x.dtype)
+        noise = jax.random.gumbel(key_element, x.shape, weights.dtype)
         _, elements = jax.lax.top_k(jax.nn.logsumexp(weights, axis=1) + noise, self.changes)
         numbers = jax.random.categorical(key_value, weights[elements], axis=1)
         old = jnp.argmax(is_at(x, target)[elements], axis=1)

@@ -130,3 +130,12 @@ def test_the_probability_of_a_draw_without_replacement_sums_to_one():
         weights, jnp.stack([i, j], axis=1), jnp.stack([a, b], axis=1), jnp.array([True, True])
     )
     assert float(jnp.exp(found).sum()) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("sampler", [gm.GibbsWithGradients(), gm.DiscreteLangevin()])
+def test_chains_of_a_fit(sampler):
+    """The fields of spins by contrastive divergence: at the optimum tanh(h) are the means of the data."""
+    data = np.where(np.random.default_rng(0).random((400, 4)) < np.array([0.2, 0.5, 0.7, 0.35]), 1, -1)
+    model = gm.energy(lambda s, h: -s @ h, s=gm.Spin(4), h=gm.param(np.zeros(4)))
+    fit = gm.fit(model, {"s": data}, gm.ContrastiveDivergence(sampler=sampler), steps=300, progress=False)
+    assert np.abs(np.tanh(fit.model.params["h"].value) - data.mean(0)).max() < 0.25

@@ -26,9 +26,10 @@ class LabelPoint(NamedTuple):
 
 
 def label_point(target: Target, x: Float[Array, " dim"]) -> LabelPoint:
-    """The state x of a target, evaluated."""
+    """The state x of a target, evaluated; a fit may hold it as whole numbers."""
     values, _ = values_of(target)
-    return LabelPoint(x, target.log_density(x), first_differences(target.log_density, x, values.T.astype(x.dtype)))
+    differences = first_differences(target.log_density, x.astype(values.dtype), values.T)
+    return LabelPoint(x, target.log_density(x), differences)
 
 
 def values_of(target: Target) -> tuple[Float[Array, "dim most"], Bool[Array, "dim most"]]:
@@ -103,4 +104,4 @@ def places_of(density: Any) -> np.ndarray:
 
 def changed(x: Float[Array, " dim"], new: Float[Array, " dim"]) -> Float[Array, ""]:
     """The share of elements that have another value."""
-    return jnp.mean((x != new).astype(x.dtype))
+    return jnp.mean((x != new).astype(float))
