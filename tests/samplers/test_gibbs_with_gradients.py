@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import optax
 import pytest
 
 import gmdsl as gm
@@ -137,5 +138,6 @@ def test_chains_of_a_fit(sampler):
     """The fields of spins by contrastive divergence: at the optimum tanh(h) are the means of the data."""
     data = np.where(np.random.default_rng(0).random((400, 4)) < np.array([0.2, 0.5, 0.7, 0.35]), 1, -1)
     model = gm.energy(lambda s, h: -s @ h, s=gm.Spin(4), h=gm.param(np.zeros(4)))
-    fit = gm.fit(model, {"s": data}, gm.ContrastiveDivergence(sampler=sampler), steps=300, progress=False)
+    objective, optimizer = gm.ContrastiveDivergence(sampler=sampler), optax.adam(0.02)
+    fit = gm.fit(model, {"s": data}, objective, optimizer=optimizer, steps=300, progress=False)
     assert np.abs(np.tanh(fit.model.params["h"].value) - data.mean(0)).max() < 0.25
