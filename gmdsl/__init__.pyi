@@ -99,7 +99,9 @@ from .samplers.barker import BarkerMH as BarkerMH
 from .samplers.blocks import Blocks as Blocks
 from .samplers.blocks import blocks as blocks
 from .samplers.chees_hmc import ChEESHMC as ChEESHMC
+from .samplers.discrete_langevin import DiscreteLangevin as DiscreteLangevin
 from .samplers.gibbs import Gibbs as Gibbs
+from .samplers.gibbs_with_gradients import GibbsWithGradients as GibbsWithGradients
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA
@@ -117,6 +119,7 @@ from .samplers.reverse.solvers.heun import Heun as Heun
 from .samplers.sghmc import SGHMC as SGHMC
 from .samplers.sgld import SGLD as SGLD
 from .samplers.slice import Slice as Slice
+from .samplers.swendsen_wang import SwendsenWang as SwendsenWang
 from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin
 from .spaces.discrete import Binary as Binary
 from .spaces.discrete import Categorical as Categorical
