@@ -32,7 +32,7 @@ def banana(dim: int = 2, bend: float = 0.03, scale: float = 10.0) -> KnownTarget
         SpecError: fewer than 2 dimensions, a bend that is no number, a scale not above zero.
 
     >>> import gmdsl as gm
-    >>> {name: float(round(value, 6)) for name, value in gm.energies.banana().variance.items()}
+    >>> {name: round(float(value), 6) for name, value in gm.energies.banana().variance.items()}
     {'x': 100.0, 'y': 19.0}
     """
     rest = check_whole("banana", "dim", dim, 2) - 2

@@ -93,8 +93,8 @@ def _count(points: Any, grid: int) -> np.ndarray:
     table = check_table("cox_process", "points", points, 2)
     if table.shape[1] != 2 or table.min() < 0 or table.max() > 1:
         raise SpecError(
-            f"cox_process(points=...): shape {table.shape} with values from {table.min():g} to {table.max():g}, but points"
-            " of the unit square are needed, (n, 2). Rescale them."
+            f"cox_process(points=...): shape {table.shape} with values from {table.min():g} to {table.max():g}, but"
+            " points of the unit square are needed, (n, 2). Rescale them."
         )
     cell = np.minimum((table * grid).astype(int), grid - 1)
     return np.bincount(cell[:, 0] * grid + cell[:, 1], minlength=grid**2).astype(float)

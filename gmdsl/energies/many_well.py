@@ -71,7 +71,7 @@ def many_well(dim: int = 32, *, tilt: float = -0.5, square: float = -6.0, quarti
 
     return KnownTarget(
         model=energy(many_wells, x=Real(dim)),
-        log_z=pairs * (log_z + 0.5 * np.log(2 * np.pi)),
+        log_z=float(pairs * (log_z + 0.5 * np.log(2 * np.pi))),
         mean={"x": np.tile([mean, 0.0], pairs)},
         variance={"x": np.tile([variance, 1.0], pairs)},
         draw=draw,

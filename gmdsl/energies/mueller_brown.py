@@ -51,7 +51,7 @@ def mueller_brown(temperature: float = 15.0) -> KnownTarget:
 
     >>> import gmdsl as gm
     >>> target = gm.energies.mueller_brown()
-    >>> float(round(gm.compile(target.model).log_density({"x": [-0.558, 1.442]}), 3))  # in the deepest valley
+    >>> round(float(gm.compile(target.model).log_density({"x": [-0.558, 1.442]})), 3)  # in the deepest valley
     9.78
     """
     temperature = check_number("mueller_brown", "temperature", temperature, above=0.0)

@@ -51,7 +51,7 @@ def phi4(*shape: int, mass_squared: float = -4.0, coupling: float = 6.975) -> Kn
     >>> import gmdsl as gm
     >>> target = gm.energies.phi4(8, mass_squared=1.0, coupling=0.0)
     >>> round(target.log_z, 6), round(float(target.variance["phi"][0]), 6)
-    (0.867643, 0.223602)
+    (0.729678, 0.22381)
     """
     if not shape:
         raise SpecError("phi4(): no size was given. Write gm.energies.phi4(8, 8) for a lattice of 8 by 8 sites.")
@@ -59,8 +59,8 @@ def phi4(*shape: int, mass_squared: float = -4.0, coupling: float = 6.975) -> Kn
     mass, quartic = check_number("phi4", "mass_squared", mass_squared), check_number("phi4", "coupling", coupling)
     if quartic < 0 or (quartic == 0 and mass <= 0):
         raise SpecError(
-            f"phi4(mass_squared={mass:g}, coupling={quartic:g}): the density has no integral. Take a coupling above 0, or"
-            " none and a mass_squared above 0."
+            f"phi4(mass_squared={mass:g}, coupling={quartic:g}): the density has no integral. Take a coupling above 0,"
+            " or none and a mass_squared above 0."
         )
     axes = range(len(sizes))
 

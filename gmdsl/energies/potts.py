@@ -2,9 +2,9 @@ r"""The Potts model on a rectangle: labels that like to be those of their neighb
 
 $$E(s) = -J \sum_{(ij)} [s_i = s_j], \qquad s_i \in \{0, \ldots, q - 1\}.$$
 
-With two labels it is the Ising model of coupling J / 2. On a torus that grows the transition is at $J = \log(1 +
-\sqrt q)$; for more than four labels it is of first order, so that phases coexist and chains stay in one of them. A
-transfer matrix has log Z where the states of the shorter side are at most 1,024.
+With two labels it is the Ising model of coupling J / 2. On a torus that grows the transition is at
+$J = \log(1 + \sqrt q)$; for more than four labels it is of first order, so that phases coexist and chains stay in one
+of them. A transfer matrix has log Z where the states of the shorter side are at most 1,024.
 
 Reference:
     Wu, *The Potts model*, Reviews of Modern Physics 54, 1982.

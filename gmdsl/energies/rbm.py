@@ -49,7 +49,7 @@ def rbm(weights: Any, visible_bias: Any = None, hidden_bias: Any = None, *, marg
     >>> import gmdsl as gm
     >>> target = gm.energies.rbm([[1.0, -0.5], [0.5, 2.0]], hidden_bias=[0.1, -0.2])
     >>> round(target.log_z, 6), target.model.free
-    (3.731516, ('v', 'h'))
+    (4.052006, ('v', 'h'))
     """
     W = check_table("rbm", "weights", weights, 2)
     b, c = _bias("visible_bias", visible_bias, len(W)), _bias("hidden_bias", hidden_bias, W.shape[1])

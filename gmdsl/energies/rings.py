@@ -79,7 +79,7 @@ def rings(radii: Any = (1.0, 3.0, 5.0), sharpness: float = 20.0, weights: Any = 
         SpecError: a radius, or a sharpness, that is not above zero; weights that are no probabilities.
 
     >>> import gmdsl as gm
-    >>> round(gm.energies.rings([1.0, 3.0]).variance["x"][0], 6)  # half of E r^2
+    >>> round(float(gm.energies.rings([1.0, 3.0]).variance["x"][0]), 6)  # half of E r^2
     3.5375
     """
     radii = check_table("rings", "radii", radii, 1)

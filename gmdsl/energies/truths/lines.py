@@ -36,14 +36,14 @@ def integrate_line(
         SpecError: the density is too narrow for the grid.
 
     >>> log_z, nodes, probabilities = integrate_line("normal", lambda x: -0.5 * x**2, -12.0, 12.0)
-    >>> round(log_z - 0.5 * np.log(2 * np.pi), 12), round(float(probabilities @ nodes**2), 12)
-    (0.0, 1.0)
+    >>> round(log_z, 6), round(float(probabilities @ nodes**2), 6)
+    (0.918939, 1.0)
     """
     log_half, _, _ = _integrate_panels(log_density, low, high, PANELS // 2)
     log_z, nodes, probabilities = _integrate_panels(log_density, low, high, PANELS)
     if not abs(log_z - log_half) < AGREEMENT:
         raise SpecError(
-            f"{operation}: its constant cannot be integrated, {log_half:.12g} with {PANELS // 2} panels and {log_z:.12g}"
+            f"{operation}: its constant does not settle, {log_half:.12g} with {PANELS // 2} panels and {log_z:.12g}"
             f" with {PANELS}. Take a target that is less narrow."
         )
     return log_z, nodes, probabilities

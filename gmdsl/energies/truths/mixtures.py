@@ -1,4 +1,4 @@
-r"""The moments of a mixture from those of its components: $m = \sum_k w_k m_k$, $v = \sum_k w_k (v_k + (m_k - m)^2)$."""
+r"""Moments of a mixture from those of its parts: $m = \sum_k w_k m_k$, $v = \sum_k w_k (v_k + (m_k - m)^2)$."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 r"""Transfer matrices: exact sums on a lattice that is narrow one way and as long as one likes the other.
 
-With $V$ the weight inside of a row and $W$ that between two neighbouring rows, $T(r, r') = V(r)^{1/2} W(r, r')
-V(r')^{1/2}$ and
+With $V$ the weight inside of a row and $W$ that between two neighbouring rows,
+$T(r, r') = V(r)^{1/2} W(r, r') V(r')^{1/2}$ and
 
 $$Z_{ring} = \operatorname{tr} T^L = \sum_i \lambda_i^L, \qquad Z_{free} = v^\top T^{L-1} v, \quad v = V^{1/2},$$
 
