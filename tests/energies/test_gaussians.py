@@ -44,9 +44,9 @@ def test_its_score_under_noise_is_exact():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (dict(centres=[1.0, 2.0]), r"gaussians\(centres=\.\.\.\): shape \(2,\)"),
-        (dict(centres=[[1.0], [2.0]], scale=[1.0, 0.0]), r"gaussians\(scale=.*one number above 0"),
-        (dict(centres=[[1.0], [2.0]], weights=[0.5, 0.6]), r"gaussians\(weights=.*add to 1"),
+        ({"centres": [1.0, 2.0]}, r"gaussians\(centres=\.\.\.\): shape \(2,\)"),
+        ({"centres": [[1.0], [2.0]], "scale": [1.0, 0.0]}, r"gaussians\(scale=.*one number above 0"),
+        ({"centres": [[1.0], [2.0]], "weights": [0.5, 0.6]}, r"gaussians\(weights=.*add to 1"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(arguments, words):

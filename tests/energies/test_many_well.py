@@ -31,7 +31,7 @@ def test_draws_have_the_moments_and_find_both_wells():
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("settings", [dict(tilt=2.0, square=-3.0, quartic=0.5), dict(square=1.0), dict(quartic=8.0)])
+@pytest.mark.parametrize("settings", [{"tilt": 2.0, "square": -3.0, "quartic": 0.5}, {"square": 1.0}, {"quartic": 8.0}])
 def test_other_wells_have_their_constant(settings):
     target = gm.energies.many_well(2, **settings)
     np.testing.assert_allclose(target.log_z, gm.log_normalizer(target.model).log_z, rtol=1e-10)

@@ -5,7 +5,7 @@ from gmdsl.energies.truths.enumeration import BLOCK, enumerate_states, states_of
 
 def test_independent_bits_have_their_means_in_several_blocks():
     logits = np.linspace(-2.0, 1.5, 16)
-    assert 2**16 > BLOCK
+    assert BLOCK < 2**16
     found = enumerate_states(lambda s: s @ logits, 16, (0, 1))
     np.testing.assert_allclose(found.log_z, np.logaddexp(0.0, logits).sum(), rtol=1e-13)
     np.testing.assert_allclose(found.mean_of(lambda s: s), 1 / (1 + np.exp(-logits)), rtol=1e-12)

