@@ -26,7 +26,7 @@ def test_moments_are_those_of_one_well_by_turns():
 def test_draws_have_the_moments_and_find_both_wells():
     target, share = gm.energies.many_well(6), load("logz", "many_well_32").meta["per_well"]["prob_d_negative"]
     assert_draws_agree(target)
-    d = target.draw(jax.random.key(1), 20_000)["x"][:, ::2].ravel()
+    d = target.draw(jax.random.key(1), 200_000)["x"][:, ::2].ravel()
     assert abs(np.mean(d < 0) - share) < 4 * np.sqrt(share * (1 - share) / d.size)
 
 
