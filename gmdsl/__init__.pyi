@@ -66,7 +66,10 @@ from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihoo
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
 from .paths.ais import AIS as AIS
 from .paths.importance import ImportanceSampling as ImportanceSampling
+from .paths.q_path import QPath as QPath
+from .paths.smc import SMC as SMC
 from .paths.temper import temper as temper
+from .paths.temper_data import temper_data as temper_data
 from .processes.brownian import Brownian as Brownian
 from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM
@@ -78,9 +81,9 @@ from .run.expectation import Expectation as Expectation
 from .run.expectation import MonteCarlo as MonteCarlo
 from .run.expectation import expectation as expectation
 from .run.fit import fit as fit
+from .run.log_marginal import log_marginal as log_marginal
+from .run.log_z import log_z as log_z
 from .run.parallel.mesh import mesh as mesh
-from .run.populations.log_marginal import log_marginal as log_marginal
-from .run.populations.log_z import log_z as log_z
 from .run.predictive.log_likelihood import log_likelihood as log_likelihood
 from .run.predictive.predict import predict as predict
 from .run.predictive.predict import sample_prior as sample_prior
@@ -97,12 +100,15 @@ from .samplers.barker import BarkerMH as BarkerMH
 from .samplers.blocks import Blocks as Blocks
 from .samplers.blocks import blocks as blocks
 from .samplers.chees_hmc import ChEESHMC as ChEESHMC
+from .samplers.discrete_langevin import DiscreteLangevin as DiscreteLangevin
 from .samplers.gibbs import Gibbs as Gibbs
+from .samplers.gibbs_with_gradients import GibbsWithGradients as GibbsWithGradients
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA
 from .samplers.mclmc import MCLMC as MCLMC
 from .samplers.nuts import NUTS as NUTS
+from .samplers.parallel_tempering import ParallelTempering as ParallelTempering
 from .samplers.random_walk import RandomWalk as RandomWalk
 from .samplers.reverse.ddpm import DDPM as DDPM
 from .samplers.reverse.learned_reverse_diffusion import LearnedReverseDiffusion as LearnedReverseDiffusion
@@ -114,6 +120,7 @@ from .samplers.reverse.solvers.heun import Heun as Heun
 from .samplers.sghmc import SGHMC as SGHMC
 from .samplers.sgld import SGLD as SGLD
 from .samplers.slice import Slice as Slice
+from .samplers.swendsen_wang import SwendsenWang as SwendsenWang
 from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin
 from .spaces.discrete import Binary as Binary
 from .spaces.discrete import Categorical as Categorical

@@ -5,4 +5,8 @@ from .low_rank import LowRankMetric as LowRankMetric
 from .metric import DenseMetric as DenseMetric
 from .metric import DiagonalMetric as DiagonalMetric
 from .step_size import StepSize as StepSize
+from .temperatures import EffectiveSize as EffectiveSize
+from .temperatures import EqualRejection as EqualRejection
+from .temperatures import Ladder as Ladder
+from .temperatures import Schedule as Schedule
 from .trajectory_length import TrajectoryLength as TrajectoryLength

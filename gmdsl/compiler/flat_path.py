@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.compiler.flat_target import FlatTarget
+from gmdsl.inference.interpolation import Geometric, Interpolation
 from gmdsl.inference.path import Path, PathTarget
-from gmdsl.inference.target import Target
+from gmdsl.inference.target import States, Target
 
 
 class FlatPath(PathTarget):
@@ -16,6 +17,11 @@ class FlatPath(PathTarget):
 
     target: FlatTarget
     reference: FlatTarget
+    between: Interpolation = Geometric()
+
+    @property
+    def interpolation(self) -> Interpolation:
+        return self.between
 
     @property
     def dim(self) -> int:
@@ -50,11 +56,17 @@ class TemperedTarget(Target):
     def dim(self) -> int:
         return self.path.dim
 
+    @property
+    def states(self) -> States:
+        return self.path.reference.states
+
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         values, flat, ratio = self.path._all(x)
-        return self.path.reference.program.far_out.mended(flat + self.beta * ratio, x, values)
+        return self.path.reference.program.far_out.mended(
+            flat + self.path.between.log_weight(ratio, self.beta), x, values
+        )
 
 
 def compile_path(path: Path) -> FlatPath:
     """The flat targets of a path."""
-    return FlatPath(FlatTarget.of(path.target), FlatTarget.of(path.reference))
+    return FlatPath(FlatTarget.of(path.target), FlatTarget.of(path.reference), path.interpolation)

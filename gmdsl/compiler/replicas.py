@@ -15,8 +15,9 @@ from jaxtyping import Array, Float
 
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import FlatPath, compile_path
+from gmdsl.inference.interpolation import Interpolation
 from gmdsl.inference.path import Path, ReplicaTarget
-from gmdsl.inference.target import Target
+from gmdsl.inference.target import States, Target
 
 
 class Replicas(ReplicaTarget):
@@ -38,8 +39,22 @@ class Replicas(ReplicaTarget):
     def dim(self) -> int:
         return self.betas.shape[0] * self.path.dim
 
+    @property
+    def states(self) -> States:
+        return self.path.reference.states * self.betas.shape[0]
+
     def rung(self, number: int | Array) -> Target:
         return self.path.at(self.betas[number])
+
+    def at(self, beta: Float[Array, ""]) -> Target:
+        return self.path.at(beta)
+
+    def draw(self, key: Array) -> Float[Array, " part"]:
+        return self.path.draw(key)
+
+    @property
+    def interpolation(self) -> Interpolation:
+        return self.path.between
 
     def copies(self, x: Float[Array, " dim"]) -> Float[Array, "rungs part"]:
         return x.reshape(self.betas.shape[0], self.path.dim)

@@ -1,30 +1,54 @@
 r"""Paths of densities from a reference that can be drawn from to a target that cannot.
 
 $\log\pi_\beta = (1 - \beta) \log q + \beta \log p$: at $\beta = 0$ the reference, at $\beta = 1$ the
-target. The power acts on the constrained densities, so the Jacobian enters once.
+target. The power acts on the constrained densities, so the Jacobian enters once. Other ways between the two are an
+`Interpolation`.
 """
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Array, Float
 
+from gmdsl.core.errors import SpecError
 from gmdsl.core.settings import Checked
+from gmdsl.inference.interpolation import Geometric, Interpolation
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.target import Target
 
 
 class Path(eqx.Module):
-    """A geometric path between two models. Made by `gm.temper`.
+    """A path between two models. Made by `gm.temper` or `gm.temper_data`.
 
     Attributes:
         target: the model at beta = 1.
         reference: the normalised, drawable model at beta = 0.
+        interpolation: the densities between them.
     """
 
     target: Any
     reference: Any
+    interpolation: Interpolation = Geometric()
+
+    def at(self, beta: float) -> Any:
+        r"""The model at one beta, $\propto q^{1-\beta} p^\beta$.
+
+        Args:
+            beta: from 0, the reference, to 1, the target.
+
+        Raises:
+            SpecError: another number.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> path = gm.temper(gm.energy(lambda x: x**4, x=gm.Real()), gm.joint(x=dist.Normal(0, 1)))
+        >>> round(float(gm.compile(path.at(0.5)).log_density({"x": 1.0})), 3)  # (-1 - 1.419) / 2
+        -1.209
+        """
+        if isinstance(beta, bool) or not isinstance(beta, int | float | np.number) or not 0.0 <= beta <= 1.0:
+            raise SpecError(f"path.at({beta!r}): a number from 0 (the reference) to 1 (the target) is needed.")
+        return self.interpolation.model(self.target, self.reference, float(beta))
 
 
 class PathTarget(eqx.Module):
@@ -35,13 +59,18 @@ class PathTarget(eqx.Module):
     def dim(self) -> int:
         """Length of the flat unconstrained vector."""
 
+    @property
+    @abc.abstractmethod
+    def interpolation(self) -> Interpolation:
+        """The densities between: the log-density at beta is that of the reference plus its `log_weight`."""
+
     @abc.abstractmethod
     def at(self, beta: Float[Array, ""]) -> Target:
         """The target at one beta."""
 
     @abc.abstractmethod
     def log_ratio(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        """Log p - log q at one point: the derivative of the path with respect to beta."""
+        """Log p - log q at one point; on the geometric path the derivative of the log-density in beta."""
 
     @abc.abstractmethod
     def draw(self, key: Array) -> Float[Array, " dim"]:
@@ -59,6 +88,19 @@ class ReplicaTarget(Target):
     @abc.abstractmethod
     def rung(self, number: int | Array) -> Target:
         """The target of one copy."""
+
+    @abc.abstractmethod
+    def at(self, beta: Float[Array, ""]) -> Target:
+        """The target of a copy at any beta, for a sampler that moves its rungs."""
+
+    @abc.abstractmethod
+    def draw(self, key: Array) -> Float[Array, " part"]:
+        """An exact draw of the reference, for the copy at beta = 0."""
+
+    @property
+    @abc.abstractmethod
+    def interpolation(self) -> Interpolation:
+        """The densities between reference and target."""
 
     @abc.abstractmethod
     def copies(self, x: Float[Array, " dim"]) -> Float[Array, "rungs part"]:
@@ -91,6 +133,7 @@ class Population(NamedTuple):
         betas: the inverse temperatures.
         curve: the estimate of log Z at each beta.
         acceptance: mean acceptance rate of the moves at each beta (NaN when they report none).
+        stages: how many steps from beta to beta there were; what is stored beyond them is padding.
     """
 
     position: Float[Array, "particles dim"]
@@ -98,11 +141,42 @@ class Population(NamedTuple):
     betas: Float[Array, " betas"]
     curve: Float[Array, " betas"]
     acceptance: Float[Array, " betas"]
+    stages: Any = None
 
 
 class PathSampler(Checked, eqx.Module):
     """Carries a weighted population along a path. Subclasses give `run`."""
 
+    @property
+    def groups(self) -> int:
+        """How many independent populations of one size the particles are made of; 0 where each is independent."""
+        return 0
+
+    def bound(self, density: Any) -> Self:
+        """The sampler with what it must know of the model at the end of the path (`Sampler.bound`).
+
+        By default nothing is added; one that moves particles binds its kernel, which refuses what it cannot move.
+
+        Raises:
+            SpecError: names the variable and the way out.
+        """
+        del density
+        return self
+
     @abc.abstractmethod
     def run(self, key: Array, path: PathTarget) -> Population:
         """The weighted population at the end of the path; traced by the driver."""
+
+
+def check_move(owner: str, move: Any) -> None:
+    """Refuses what cannot move particles or copies along a path.
+
+    Raises:
+        SpecError: a class, something that is no sampler, or a kernel with another law than its target's.
+    """
+    if isinstance(move, type):
+        raise SpecError(f"{owner}(move={move.__name__}): a class. Pass an instance, gm.{move.__name__}().")
+    if not isinstance(move, Sampler) or isinstance(move, ReplicaSampler):
+        raise SpecError(f"{owner}(move={type(move).__name__}): a Markov kernel is needed, such as gm.MALA().")
+    if move.bias:
+        raise SpecError(f"{owner}(move={type(move).__name__}()): {move.bias}. Take an exact kernel, gm.MALA().")

@@ -71,6 +71,44 @@ def systematic(weight: Any, offset: float, count: int) -> Any:
     return weight.cumsum().searchsorted((np.arange(count) + offset) / count).clip(0, len(weight) - 1)
 
 
+def multinomial(key: Array, weight: Float[Array, " n"], count: int) -> Int[Array, " count"]:
+    """Points drawn with their weights, independently, in increasing order."""
+    return _passed(weight, jnp.sort(jax.random.uniform(key, (count,), weight.dtype)))
+
+
+def stratified(key: Array, weight: Float[Array, " n"], count: int) -> Int[Array, " count"]:
+    """One point for each of as many equal parts of the unit interval."""
+    return _passed(weight, (jnp.arange(count) + jax.random.uniform(key, (count,), weight.dtype)) / count)
+
+
+def systematic_draw(key: Array, weight: Float[Array, " n"], count: int) -> Int[Array, " count"]:
+    """A comb of equal distances with a random beginning."""
+    return _passed(weight, (jnp.arange(count) + jax.random.uniform(key, (), weight.dtype)) / count)
+
+
+def residual(key: Array, weight: Float[Array, " n"], count: int) -> Int[Array, " count"]:
+    """As many copies of each point as its weight has whole parts, and the rest by what is left of the weights."""
+    scaled = weight / jnp.sum(weight) * count
+    whole = jnp.floor(scaled)
+    kept = jnp.sum(whole)
+    left = multinomial(key, jnp.where(kept < count, scaled - whole, weight), count)
+    there = jnp.searchsorted(jnp.cumsum(whole), jnp.arange(count), side="right")
+    return jnp.where(jnp.arange(count) < kept, jnp.minimum(there, weight.shape[0] - 1), left)
+
+
+def _passed(weight: Array, points: Array) -> Array:
+    edges = jnp.cumsum(weight)
+    return jnp.minimum(jnp.searchsorted(edges, points * edges[-1], side="right"), weight.shape[0] - 1)
+
+
+RESAMPLING = {
+    "systematic": systematic_draw,
+    "stratified": stratified,
+    "residual": residual,
+    "multinomial": multinomial,
+}
+
+
 def resampled(log_weight: Float[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:
     """Numbers of as many equally weighted draws: systematic resampling, then shuffled."""
     rng = np.random.default_rng([seed, 1])

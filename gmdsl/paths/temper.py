@@ -8,16 +8,18 @@ Reference:
 """
 
 from gmdsl.core.errors import SpecError
+from gmdsl.inference.interpolation import Geometric, Interpolation
 from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
 
 
-def temper(target: Model, reference: Model) -> Path:
+def temper(target: Model, reference: Model, interpolation: Interpolation = Geometric()) -> Path:  # noqa: B008
     """The path from a reference to a model.
 
     Args:
         target: the model at beta = 1, normalised or not.
         reference: the model at beta = 0: normalised, drawable, of the same free variables and spaces.
+        interpolation: the densities between, such as `gm.QPath(0.5)`; the geometric ones by default.
 
     Raises:
         SpecError: the reference cannot be drawn from, or the variables differ.
@@ -41,11 +43,14 @@ def temper(target: Model, reference: Model) -> Path:
         )
     for name in target.free:
         mine, other = target.spaces[name], reference.spaces[name]
-        if mine.discrete:
-            raise SpecError(f"temper(...): {name} is discrete; paths move real numbers only.")
         if mine != other:
             raise SpecError(
                 f"temper(...): {name} lives in {mine.title} in the target, in {other.title} in the reference."
                 " Give both one space."
             )
-    return Path(target, reference)
+    if not isinstance(interpolation, Interpolation):
+        raise SpecError(
+            f"temper(interpolation={type(interpolation).__name__}): densities between two models are needed, such as"
+            " gm.QPath(0.5)."
+        )
+    return Path(target, reference, interpolation)

@@ -34,6 +34,10 @@ class LogZ:
         particles: how many there were.
         log_weight: their log-weights, for `gm.check`.
         outgrown: where the target has heavier tails than the reference, in words; empty where it does not.
+        doubt: what else speaks against it, in words.
+        judged: what the estimate is worth, where that is not a matter of its weights.
+        lower: from below, where the target was walked to and back from (`gm.log_z(..., end=...)`).
+        upper: from above.
     """
 
     log_z: float
@@ -44,11 +48,15 @@ class LogZ:
     particles: int = 0
     log_weight: np.ndarray = field(repr=False, compare=False, default_factory=lambda: np.full(1, -np.inf))
     outgrown: str = field(repr=False, default="")
+    doubt: str = field(repr=False, default="")
+    judged: Verdict | None = field(repr=False, default=None)
+    lower: float | None = field(repr=False, default=None)
+    upper: float | None = field(repr=False, default=None)
 
     @property
     def verdict(self) -> Verdict:
         """What the weights are worth, in words; `gm.check` says the same."""
-        return judge(self.log_weight, self.outgrown)
+        return self.judged or judge(self.log_weight, self.outgrown, self.doubt)
 
     @property
     def status(self) -> str:
@@ -57,19 +65,38 @@ class LogZ:
 
 
 def estimate(
-    log_weight: np.ndarray, method: str, curve: dict[str, np.ndarray] | None = None, outgrown: str = ""
+    log_weight: np.ndarray,
+    method: str,
+    curve: dict[str, np.ndarray] | None = None,
+    outgrown: str = "",
+    groups: int = 0,
+    doubt: str = "",
 ) -> LogZ:
-    """Log of the mean weight, in the logarithm from the largest on."""
+    """Log of the mean weight, in the logarithm from the largest on.
+
+    Args:
+        log_weight: of the particles.
+        method: what made them.
+        curve: `betas` and the estimate at each.
+        outgrown: where the target has heavier tails than the reference, in words.
+        groups: independent populations of one size that the particles are made of, in this order; 0 where each
+            particle is independent of the others.
+        doubt: what else speaks against it, in words.
+    """
     n, top = len(log_weight), log_weight.max()
-    rest = (curve or {}, method, n, log_weight, outgrown)
+    rest = (curve or {}, method, n, log_weight, outgrown, doubt)
     if not np.isfinite(top):
         return LogZ(-np.inf, np.inf, 0.0, *rest)
     weight = np.exp(log_weight - top)
     if n < 2:
         return LogZ(float(top), np.inf, float(n), *rest)
     ess = weight.sum() ** 2 / (weight**2).sum()
-    sides = max(leave_out_error(weight), skewed_error(weight))
-    error = float(np.hypot(sides, unseen_share(log_weight)))
+    if groups:  # particles of one population depend on each other: its mean weight is one independent value
+        independent = weight.reshape(groups, -1).mean(axis=1)
+        error = max(leave_out_error(independent), skewed_error(independent))
+    else:
+        sides = max(leave_out_error(weight), skewed_error(weight))
+        error = float(np.hypot(sides, unseen_share(log_weight)))
     return LogZ(float(top + np.log(weight.mean())), error, float(ess), *rest)
 
 

@@ -37,6 +37,7 @@ from gmdsl.run.chains.setup import RunPlan, Setup, ahead, prepared
 from gmdsl.run.chains.starts import starts
 from gmdsl.run.parallel.mesh import check_mesh, local, spread
 from gmdsl.run.parallel.placement import ALONE, WHOLE, Place, Share, place
+from gmdsl.run.populations.replicas import with_exchange
 from gmdsl.run.storage import checkpoint, manifest
 from gmdsl.run.storage.digests import arrays_of, check_digests, read_digests
 from gmdsl.run.storage.layout import (
@@ -54,7 +55,7 @@ from gmdsl.run.storage.layout import (
 from gmdsl.run.storage.lock import locked
 from gmdsl.run.storage.manifest import identify
 from gmdsl.run.storage.store import Store
-from gmdsl.run.targets import chain_density, mismatch
+from gmdsl.run.targets import as_path, chain_density, mismatch
 from gmdsl.spaces.space import Real, dtype_of
 
 WAIT = 0.1  # seconds between two looks at what other processes have done
@@ -139,6 +140,7 @@ def resume(
     ((4, 80, 2), True)
     """
     store, model, sampler = _in_order(store, model, sampler)
+    model = as_path(model, sampler)
     if not isinstance(sampler, Sampler):
         raise mismatch("resume", model, sampler)
     began, path, here = time.perf_counter(), local_path("resume", store), place(mesh)
@@ -152,7 +154,8 @@ def resume(
     _same(path, state.facts, digests(model, sampler, setup.kernel.mesh))
     if here.count == 1:
         _lengthen_alone(path, plan.draws)
-    return _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
+    tree = _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
+    return with_exchange(model, sampler, tree) if isinstance(model, Path) else tree
 
 
 def _in_order(*given: Any) -> list[Any]:

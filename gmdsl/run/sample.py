@@ -15,6 +15,7 @@ from gmdsl.core.runtime.garbage import uncollected
 from gmdsl.core.runtime.interrupts import keeping
 from gmdsl.core.settings import checked_settings
 from gmdsl.inference.generator import Generator
+from gmdsl.inference.path import Path
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import RARE
 from gmdsl.models.model import Model
@@ -25,11 +26,12 @@ from gmdsl.run.chains.setup import RunPlan
 from gmdsl.run.in_memory import alone, run_together
 from gmdsl.run.parallel.mesh import check_mesh, spans
 from gmdsl.run.parallel.placement import Place, place
-from gmdsl.run.targets import chain_density
+from gmdsl.run.populations.replicas import with_exchange
+from gmdsl.run.targets import as_path, chain_density
 
 if TYPE_CHECKING:
     from gmdsl.diffusion.noised import Noised
-    from gmdsl.inference.path import Path, PathSampler
+    from gmdsl.inference.path import PathSampler
 
 
 @checked_settings
@@ -138,6 +140,7 @@ def _sampled(model: Any, sampler: Any, asked: Asked) -> Any:
     if sampler is None:
         sampler, reason = _choose(model, asked)
         return _note(_sampled(model, sampler, asked), "sampler_reason", reason)
+    model = as_path(model, sampler)
     if not isinstance(sampler, Sampler):
         return _without_chains(model, sampler, asked)
     _check_settings(asked)
@@ -151,6 +154,8 @@ def _sampled(model: Any, sampler: Any, asked: Asked) -> Any:
     mode = choose_mode(sampler, asked.chains, asked.chain_mode, apart, density.target, asked.mesh)
     plan = RunPlan(asked.chains, asked.draws, asked.warmup, asked.seed, asked.thin, mode)
     tree = _by_chains(density, sampler, plan, asked, here)
+    if isinstance(density.source, Path):
+        tree = with_exchange(density.source, sampler, tree)
     return _note(tree, "init", repr(asked.init)[:2000]) if isinstance(asked.init, Generator) else tree
 
 

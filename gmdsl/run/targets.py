@@ -23,6 +23,13 @@ from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
+from gmdsl.paths.temper_data import temper_data
+
+
+def as_path(model: Any, sampler: Any) -> Any:
+    """What a sampler is given: for one that walks a path and a conditioned joint density, its path from the prior."""
+    walks = isinstance(sampler, PathSampler | ReplicaSampler)
+    return temper_data(model) if walks and isinstance(model, Model) and model.observed else model
 
 
 def flat_target(operation: str, model: Any, sampler: Any, init: Any = None) -> Any:
@@ -41,7 +48,7 @@ def flat_target(operation: str, model: Any, sampler: Any, init: Any = None) -> A
         if not isinstance(model, Path):
             raise SpecError(
                 f"{operation}(..., {type(sampler).__name__}(...)): a path is needed first, not {type(model).__name__}."
-                " Make one by gm.temper(model, reference)."
+                " Make one by gm.temper(model, reference); a joint density conditioned on data has one."
             )
         return compile_path(model)
     if not isinstance(sampler, Generator):

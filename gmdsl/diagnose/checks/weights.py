@@ -8,12 +8,13 @@ from gmdsl.results.reliability import judge, pareto_k
 __all__ = ["pareto_k", "weights"]
 
 
-def weights(log_weight: np.ndarray, outgrown: str = "") -> Finding:
+def weights(log_weight: np.ndarray, outgrown: str = "", doubt: str = "") -> Finding:
     """The finding "weights" from log-weights; draws resampled from them are as good as they are.
 
     Args:
         log_weight: logarithms of the weights.
         outgrown: where the target has heavier tails than the reference, in words.
+        doubt: what else speaks against them, in words.
     """
-    verdict = judge(log_weight, outgrown)
+    verdict = judge(log_weight, outgrown, doubt)
     return Finding("weights", verdict.status, verdict.evidence, verdict.advice)

@@ -14,6 +14,7 @@ from gmdsl.core.random.keys import seed_key
 from gmdsl.inference.path import Path, PathSampler, Population
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
+from gmdsl.results.reliability import doubt_of_walk
 from gmdsl.results.weighted_tree import WeightedDraws, weighted_tree
 from gmdsl.run.populations.tails import outgrown
 from gmdsl.run.targets import flat_target
@@ -37,10 +38,15 @@ def sample_path(path: Path, sampler: PathSampler, *, seed: int = 0) -> Any:
 def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[Population, LogZ]:
     """Runs a path sampler, compiled once per structure; its particles, and the estimate of log Z that they give."""
     target = flat_target(operation, path, sampler)
-    population = _run_compiled(Constant(sampler), seed_key(operation, seed), target)
-    curve = {"betas": np.asarray(population.betas), "log_z": np.asarray(population.curve)}
+    bound = sampler.bound(Density(path.target))
+    population = _run_compiled(Constant(bound), seed_key(operation, seed), target)
+    stages = len(population.betas) - 1 if population.stages is None else int(population.stages)
+    curve = {"betas": population.betas, "log_z": population.curve}
+    curve = {name: np.asarray(values)[: stages + 1] for name, values in curve.items()}
     log_weight = np.asarray(population.log_weight, float)
-    return population, estimate(log_weight, repr(sampler), curve, outgrown(target, population))
+    doubt = doubt_of_walk(log_weight, sampler.groups, np.asarray(population.acceptance)[:stages])
+    tails = outgrown(target, population)
+    return population, estimate(log_weight, repr(sampler), curve, tails, sampler.groups, doubt)
 
 
 @functools.partial(jax.jit, static_argnums=0)

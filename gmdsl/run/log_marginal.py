@@ -22,8 +22,9 @@ from gmdsl.inference.path import Path, PathSampler
 from gmdsl.learning.guide import as_guide
 from gmdsl.models.model import Model
 from gmdsl.paths.importance import ImportanceSampling
+from gmdsl.paths.temper_data import prior_of
 from gmdsl.results.estimate import LogZ
-from gmdsl.run.populations.log_z import log_z
+from gmdsl.run.log_z import log_z
 
 
 @checked_settings
@@ -96,14 +97,8 @@ def _one(model: Model, datum: Mapping[str, Any], proposal: Model | None, method:
             f" of real numbers. Sum it out, .marginalize({discrete[0]!r}), or use gm.ImportanceSampling()."
         )
     refuse_without_density("log_marginal(...)", posterior)
-    joint = _find_unobserved(posterior)
-    offer = joint.capabilities()
-    if not offer.normalized:
-        raise SpecError(
-            f"log_marginal(...): {offer.reasons['normalized']}. Estimate both constants by gm.log_z and subtract."
-        )
     if proposal is None:
-        reference = joint.marginalize(*posterior.observed)
+        reference = prior_of("log_marginal", posterior)
     else:
         known = {**posterior.data, **posterior.observed}
         reference = proposal.condition({name: known[name] for name, _ in proposal.inputs})

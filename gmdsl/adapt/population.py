@@ -1,0 +1,132 @@
+r"""A sampler that moves a population of particles: one kernel for all, tuned by what all of them do.
+
+Where a sampler has an adapter of its step, the logarithm of the step follows the mean acceptance rate (see
+`gmdsl.adapt.inner_step`); where it has one of its metric, the inverse mass is the variance, or covariance, of the
+weighted particles. Other settings stay as they are.
+
+Reference:
+    Buchholz, Chopin, Jacob, *Adaptive tuning of Hamiltonian Monte Carlo within sequential Monte Carlo*, 2021,
+    arXiv:1808.07730.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gmdsl.adapt.inner_step import InnerStep
+from gmdsl.adapt.metric import Metric
+from gmdsl.core.pytrees.fields import replace
+from gmdsl.inference.adapter import adapters_of
+from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.target import Target
+
+LEAST = 1e-12  # of the variance of a coordinate in which all particles agree
+
+
+class Tuning(NamedTuple):
+    """What is tuned.
+
+    Attributes:
+        log_step: the logarithm of the step.
+        inverse_mass: variances, or a covariance; empty where the sampler has no metric.
+    """
+
+    log_step: Float[Array, ""]
+    inverse_mass: Float[Array, "..."]
+
+
+class Moved(NamedTuple):
+    """A population after some transitions.
+
+    Attributes:
+        x: where the particles are.
+        path: where they were after each transition.
+        tuning: as it was left.
+        acceptance: mean rate, NaN where none is reported.
+    """
+
+    x: Float[Array, "n dim"]
+    path: Float[Array, "steps n dim"]
+    tuning: Tuning
+    acceptance: Float[Array, ""]
+
+
+class PopulationKernel(eqx.Module):
+    """How a sampler moves particles.
+
+    Attributes:
+        sampler: as the user made it.
+    """
+
+    sampler: Sampler
+
+    @property
+    def metric(self) -> Metric | None:
+        """The adapter of its metric, when it has one."""
+        return next((rule for rule in adapters_of(self.sampler) if isinstance(rule, Metric)), None)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether there is anything to tune."""
+        return self.metric is not None or InnerStep(self.sampler).rule is not None
+
+    def start(self, dim: int, dtype: Any) -> Tuning:
+        """The sampler's own settings."""
+        rule = self.metric
+        mass = jnp.zeros(0, dtype) if rule is None else jnp.ones(dim, dtype)
+        mass = jnp.diag(mass) if rule is not None and rule.dense else mass
+        return Tuning(InnerStep(self.sampler).first().astype(dtype), mass)
+
+    def scaled(self, tuning: Tuning, x: Float[Array, "n dim"], log_weight: Float[Array, " n"]) -> Tuning:
+        """The metric of weighted particles; what is not finite changes nothing."""
+        rule = self.metric
+        if rule is None:
+            return tuning
+        weight = jax.nn.softmax(log_weight)
+        gap = x - weight @ x
+        mass = (weight[:, None] * gap).T @ gap if rule.dense else weight @ gap**2
+        floor = LEAST * jnp.eye(x.shape[1], dtype=x.dtype) if rule.dense else LEAST
+        return tuning._replace(inverse_mass=jnp.where(jnp.isfinite(mass).all(), mass + floor, tuning.inverse_mass))
+
+    def moved(
+        self, key: Array, target: Target, tuning: Tuning, x: Float[Array, "n dim"], steps: int, frozen: bool = False
+    ) -> Moved:
+        """Every particle after some transitions.
+
+        Args:
+            key: a random key of which nothing else is made.
+            target: the density.
+            tuning: the settings at the beginning.
+            x: where the particles are.
+            steps: transitions.
+            frozen: whether the settings stay; otherwise the step follows the acceptance rate after each transition.
+        """
+        inner = InnerStep(self.sampler)
+        start = self._at(tuning, target.dim)
+        state = jax.vmap(lambda key, x: start.init(key, target, x))(jax.random.split(key, len(x)), x)
+
+        def transition(at: Any, number: Array) -> Any:
+            state, tuning = at
+            sampler = self._at(tuning, target.dim)
+            keys = jax.random.split(jax.random.fold_in(key, number + 1), len(x))
+            state, stats = jax.vmap(lambda key, state: sampler.step(key, target, state))(keys, state)
+            accepted = jnp.mean(stats.get("acceptance_rate", jnp.full(len(x), jnp.nan)))
+            if not frozen:
+                log_step = inner.tuned(tuning.log_step, jnp.nan_to_num(accepted)).astype(tuning.log_step.dtype)
+                tuning = tuning._replace(log_step=log_step)
+            return (state, tuning), (jax.vmap(sampler.position)(state), accepted)
+
+        (state, tuning), (path, accepted) = jax.lax.scan(transition, (state, tuning), jnp.arange(steps))
+        return Moved(path[-1], path, tuning, jnp.mean(accepted))
+
+    def _at(self, tuning: Tuning, dim: int) -> Sampler:
+        """The sampler with what was tuned; other adapters begin, and fill in their fields."""
+        sampler = InnerStep(self.sampler).at(tuning.log_step)
+        if self.metric is not None:
+            sampler = replace(sampler, inverse_mass=tuning.inverse_mass)
+        for adapter in adapters_of(sampler):
+            _, sampler = adapter.start(sampler, dim)
+        return sampler

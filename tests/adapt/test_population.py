@@ -1,0 +1,40 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gmdsl as gm
+from gmdsl.adapt.population import PopulationKernel
+from gmdsl.compiler.flat_target import FlatTarget
+
+BOWL = gm.energy(lambda x: 0.5 * jnp.sum((x / jnp.array([0.1, 10.0])) ** 2), x=gm.Real(2))
+
+
+@pytest.mark.parametrize(("metric", "ndim"), [(gm.adapt.DiagonalMetric(), 1), (gm.adapt.DenseMetric(), 2)])
+def test_the_metric_is_the_covariance_of_the_weighted_particles(metric, ndim):
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(50, 2)), rng.normal(size=50)
+    kernel = PopulationKernel(gm.HMC(metric=metric))
+    found = kernel.scaled(kernel.start(2, jnp.float32), jnp.asarray(x), jnp.asarray(weight)).inverse_mass
+    exact = np.cov(x.T, aweights=np.exp(weight), ddof=0)
+    np.testing.assert_allclose(found, exact if ndim == 2 else np.diag(exact), rtol=1e-4)
+    broken = kernel.scaled(kernel.start(2, jnp.float32), jnp.full((50, 2), jnp.nan), jnp.zeros(50)).inverse_mass
+    np.testing.assert_array_equal(broken, np.eye(2) if ndim == 2 else np.ones(2))
+
+
+def test_the_step_comes_to_the_rate_of_the_sampler_and_stays_where_it_is_frozen():
+    kernel, target = PopulationKernel(gm.MALA(step_size=50.0)), FlatTarget.of(BOWL)
+    x = jax.random.normal(jax.random.key(1), (400, 2)) * jnp.array([0.1, 10.0])
+    moved = kernel.moved(jax.random.key(0), target, kernel.start(2, x.dtype), x, 60)
+    again = kernel.moved(jax.random.key(2), target, moved.tuning, moved.x, 5, frozen=True)
+    assert abs(float(again.acceptance) - 0.574) < 0.1
+    assert again.tuning.log_step == moved.tuning.log_step
+    np.testing.assert_allclose(again.x.std(axis=0), [0.1, 10.0], rtol=0.2)
+    np.testing.assert_array_equal(again.path[-1], again.x)
+
+
+def test_a_sampler_with_nothing_to_tune_is_left_alone():
+    kernel = PopulationKernel(gm.Gibbs())
+    assert not kernel.tuned
+    x = jnp.zeros((4, 2))
+    assert kernel.scaled(kernel.start(2, x.dtype), x, jnp.zeros(4)).inverse_mass.shape == (0,)

@@ -1,0 +1,38 @@
+import numpy as np
+
+from gmdsl.inference.interpolation import Geometric
+from gmdsl.results.exchange import exchange
+
+
+def stats_of(rng, betas, draws=4000, chains=4):
+    """From N(0, 1) to exp(-(x - 1)^2 / 2): ratios x - 1/2 + log sqrt(2 pi), and N(beta, 1) at beta."""
+    shift = -0.5 + 0.5 * np.log(2 * np.pi)
+    x = rng.normal(betas, 1.0, size=(chains, draws, len(betas)))
+    ratio = x + shift
+    chance = np.exp(np.minimum(np.diff(betas) * (ratio[:, :, :-1] - ratio[:, :, 1:]), 0.0))
+    return {"log_ratio": ratio, "swap_rate": chance, "round_trips": np.ones((chains, draws), int)}
+
+
+def test_bridges_along_the_ladder_give_log_z_its_error_and_the_barrier():
+    betas, exact = np.array([0.0, 0.3, 1.0]), 0.5 * np.log(2 * np.pi)
+    gaps, errors = [], []
+    for seed in range(60):
+        found = exchange(betas, stats_of(np.random.default_rng(seed), betas, 500), Geometric(), "test")
+        gaps.append(found.log_z.log_z - exact)
+        errors.append(found.log_z.standard_error)
+    assert 49 <= (np.abs(gaps) < 2 * np.array(errors)).sum() <= 60  # 48 of 60 at 0.95 has a chance below 1e-4
+    assert found.log_z.status == "ok"
+    np.testing.assert_allclose(found.barrier[:, -1], (1 - found.swap_rate).sum(axis=1))
+    middle = [c[1] for c in found.log_z.curve["log_z"]]
+    np.testing.assert_allclose(np.mean(middle), 0.3 * exact - 0.5 * 0.3 * (1 - 0.3), atol=0.02)
+
+
+def test_few_round_trips_or_refused_swaps_are_suspect():
+    betas = np.array([0.0, 1.0])
+    stats = stats_of(np.random.default_rng(0), betas)
+    assert (
+        exchange(betas, {**stats, "round_trips": 0 * stats["round_trips"]}, Geometric(), "").log_z.status == "suspect"
+    )
+    assert exchange(betas, {**stats, "swap_rate": 0.01 * stats["swap_rate"]}, Geometric(), "").log_z.status == "suspect"
+    lost = {**stats, "log_ratio": np.full_like(stats["log_ratio"], -np.inf)}
+    assert exchange(betas, lost, Geometric(), "").log_z.status == "failed"
