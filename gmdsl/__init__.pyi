@@ -1,4 +1,5 @@
 from . import adapt as adapt
+from . import energies as energies
 from . import nets as nets
 from .compiler.density import Density as Density
 from .compiler.density import compile as compile
