@@ -31,7 +31,7 @@ from gmdsl.diagnose.checks.learning import learning
 from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.reverse import reverse_checks
 from gmdsl.diagnose.checks.stein import stein
-from gmdsl.diagnose.checks.weights import weights
+from gmdsl.diagnose.checks.weights import weights_of
 from gmdsl.diagnose.examined import Examined, without_density
 from gmdsl.diagnose.labels import Labels, labels_of
 from gmdsl.diagnose.lint_rules.improper import improper
@@ -110,14 +110,7 @@ def check(
     if "approximation" in tree.children:
         found += approximation(tree)
     elif "particles" in tree.children:
-        found += [
-            weights(
-                tree["particles"]["log_weight"].values,
-                tree.attrs.get("weights_outgrown", ""),
-                tree.attrs.get("weights_doubt", ""),
-            ),
-            sampler_stats.bias(tree["posterior"]),
-        ]
+        found += [weights_of(tree), sampler_stats.bias(tree["posterior"])]
     else:
         found += [*_chains(run, broken=_is_broken(found)), exchange(tree)]
     found.append(_masked(tree))

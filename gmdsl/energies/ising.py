@@ -24,6 +24,7 @@ from gmdsl.energies.truths.known_target import KnownTarget
 from gmdsl.energies.truths.randomness import generator_of
 from gmdsl.energies.truths.transfer_matrix import MOST_ROWS, Strip, rows_of
 from gmdsl.models.declare.energy import energy
+from gmdsl.models.declare.uniform import uniform
 from gmdsl.spaces.discrete import Spin
 
 SPINS = np.array([-1, 1])
@@ -42,8 +43,8 @@ def ising(rows: int, columns: int, coupling: float = 0.4, field: float = 0.0, *,
     Returns:
         The target. log Z: on a torus with J > 0 (or sides of even length) and h = 0 always, otherwise up to 10 spins
         across.
-        Moments: wherever h = 0, and up to 10 spins across. Draws: up to 10 spins across, on a torus 8. No
-            distribution draws spins, so that there is no reference.
+        Moments: wherever h = 0, and up to 10 spins across. Draws: up to 10 spins across, on a torus 8. In the
+            reference all states are equally likely.
 
     Raises:
         SpecError: sizes that are no whole numbers, numbers that are not finite.
@@ -79,6 +80,7 @@ def ising(rows: int, columns: int, coupling: float = 0.4, field: float = 0.0, *,
         mean=None if mean is None else {"s": mean},
         variance=None if mean is None else {"s": 1.0 - mean**2},
         draw=draw,
+        reference=uniform(s=Spin(rows, columns)),
     )
 
 

@@ -21,6 +21,7 @@ from gmdsl.energies.truths.known_target import KnownTarget
 from gmdsl.energies.truths.randomness import generator_of
 from gmdsl.graph.nodes import data
 from gmdsl.models.declare.energy import energy
+from gmdsl.models.declare.uniform import uniform
 from gmdsl.spaces.discrete import Spin
 
 
@@ -32,7 +33,7 @@ def spin_glass(couplings: Any, field: Any = None) -> KnownTarget:
         field: h, (n,), in units of the temperature; zero when None.
 
     Returns:
-        The target; log Z, moments and draws up to 20 spins. No distribution draws spins, so that there is no reference.
+        The target; log Z, moments and draws up to 20 spins. In the reference all states are equally likely.
 
     Raises:
         SpecError: a matrix that is not symmetric, or has numbers on the diagonal; a field of another length.
@@ -67,7 +68,8 @@ def spin_glass(couplings: Any, field: Any = None) -> KnownTarget:
     def draw(key: Array, count: int) -> dict[str, Any]:
         return {"s": known.draw(generator_of(key), count)}
 
-    return KnownTarget(model, known.log_z, {"s": mean}, {"s": 1.0 - mean**2}, draw)
+    equal = uniform(s=Spin(size))
+    return KnownTarget(model, known.log_z, {"s": mean}, {"s": 1.0 - mean**2}, draw, equal)
 
 
 def sherrington_kirkpatrick(size: int, inverse_temperature: float = 1.0, *, seed: int = 0) -> KnownTarget:
@@ -94,6 +96,7 @@ def sherrington_kirkpatrick(size: int, inverse_temperature: float = 1.0, *, seed
 
 def _of_many(model: Any, size: int, in_field: bool) -> KnownTarget:
     """What is known without listing the states: without a field, that a spin is as often up as down."""
+    equal = uniform(s=Spin(size))
     if in_field:
-        return KnownTarget(model)
-    return KnownTarget(model, mean={"s": np.zeros(size)}, variance={"s": np.ones(size)})
+        return KnownTarget(model, reference=equal)
+    return KnownTarget(model, mean={"s": np.zeros(size)}, variance={"s": np.ones(size)}, reference=equal)
