@@ -1,11 +1,11 @@
 """Error of log Z and of moments against work: twelve methods on ten targets, twenty seeds.
 
-    uv run --group test python benchmarks/frontier.py                 # about an hour; writes docs/performance/frontier.*
+    uv run --group test python benchmarks/frontier.py          # about an hour; writes docs/performance/frontier.*
     uv run --group test python benchmarks/frontier.py --seeds 4 --targets ring,funnel --out /tmp/frontier
 
-Work is counted, not timed: evaluations of the density or of its gradient, of all particles, chains and copies together,
-warm-up included. Errors are root mean squares over seeds: of log Z in nats, of means in standard deviations. A run whose
-own verdict is not "ok" is marked by an empty symbol; it gives no confident number.
+Work is counted, not timed: evaluations of the density or of its gradient, of all particles, chains and copies
+together, warm-up included. Errors are root mean squares over seeds: of log Z in nats, of means in standard deviations.
+A run whose own verdict is not "ok" is marked by an empty symbol; it gives no confident number.
 """
 
 import argparse
