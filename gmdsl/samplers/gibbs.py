@@ -9,21 +9,25 @@ Reference:
 
 from typing import Any, Self
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.exact.conditionals.sweeps import swept
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 
 class Gibbs(Sampler):
-    """Draws every element of discrete variables from its full conditional, in a fixed order.
+    """Draws every element of discrete variables from its full conditional, a colour at a time.
 
-    A step evaluates the density once for each value of each element.
+    Attributes:
+        sweeps: how often each element is drawn in one step.
     """
+
+    sweeps: int = eqx.field(static=True, default=1)
 
     def bound(self, density: Any) -> Self:
         for name in density.free:
@@ -38,20 +42,7 @@ class Gibbs(Sampler):
         states = target.states
         if any(one is None for one in states):
             raise SpecError("Gibbs(): a variable is continuous. Give it to a block of its own: gm.blocks({...}).")
-        counts, first, gap = (jnp.asarray(column) for column in zip(*(one for one in states if one), strict=True))
-        most = max(one[0] for one in states if one)
-
-        def one(i: Array, at: Any) -> Any:
-            x, changed, broken = at
-            # Numbers past the last value of this element stand for it again, and have no weight.
-            number = jnp.arange(most)
-            values = first[i] + gap[i] * jnp.minimum(number, counts[i] - 1)
-            heights = jax.vmap(lambda value: target.log_density(x.at[i].set(value.astype(x.dtype))))(values)
-            nan = jnp.isnan(heights)
-            heights = jnp.where(nan | (number >= counts[i]), -jnp.inf, heights)
-            new = values[jax.random.categorical(jax.random.fold_in(key, i), heights)].astype(x.dtype)
-            return x.at[i].set(new), changed + (new != x[i]), broken | nan.any()
-
-        start = (state, jnp.zeros(()), jnp.zeros((), bool))
-        x, changed, broken = jax.lax.fori_loop(0, target.dim, one, start)
-        return x, {"changed": changed / target.dim, "nan_evaluations": broken}
+        values = tuple(one for one in states if one)
+        found = swept(key, target.log_density, values, state, self.sweeps)
+        changed = found.changed / jnp.asarray(target.dim * self.sweeps, state.dtype)
+        return found.x, {"changed": changed, "nan_evaluations": found.broken}

@@ -1,0 +1,83 @@
+r"""The couplings and fields of a density that is quadratic in variables of two values, by derivatives.
+
+$\log p(x) = \mathrm{const} + b^\top x + \tfrac12 x^\top J x$. The traced program says that this is so, and which $J_{ij}$
+may differ from zero; their values are second derivatives. Columns of J that share no row are found by one derivative of
+the gradient along their sum. The odds of the two values a and b of one variable are
+
+$$\log \frac{p(x_i = b \mid x_{-i})}{p(x_i = a \mid x_{-i})}
+  = (b - a) \Bigl( b_i + \sum_{j \neq i} J_{ij} x_j + J_{ii} \frac{a + b}{2} \Bigr).$$
+
+Reference:
+    Coleman and Moré, *Estimation of sparse Hessian matrices and graph coloring problems*, Mathematical Programming, 1984.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.sparse import csr_array
+
+from gmdsl.core.jaxprs.tape import Tape
+from gmdsl.exact.conditionals.as_floats import run_as_floats
+from gmdsl.exact.conditionals.colouring import colouring
+from gmdsl.exact.conditionals.dependence import TooManyError, product
+
+DENSE = 0.25  # share of directions, of all columns, from which on they are found one by one
+
+
+class Couplings(NamedTuple):
+    """Numbers of a quadratic density.
+
+    Attributes:
+        linear: its gradient at zero.
+        values: second derivatives of the pairs that may interact, in the order of `pairs`; both halves, and the diagonal.
+    """
+
+    linear: Float[Array, " dim"]
+    values: Float[Array, " pairs"]
+
+
+def is_quadratic(degree: np.ndarray) -> bool:
+    """Whether a result is a polynomial of at most the second degree."""
+    return bool(degree.max(initial=0) <= 2)
+
+
+def couplings(program: Tape, pairs: csr_array, dtype: Any) -> Couplings:
+    """The numbers of a quadratic program of one vector; arrays that it closes over may be traced.
+
+    >>> from gmdsl.core.jaxprs.tape import traced
+    >>> from gmdsl.exact.conditionals.interactions import interactions
+    >>> found = traced(lambda v: 3.0 * v["s"][0] * v["s"][1] + v["s"][1], {"s": jnp.zeros(2)})
+    >>> linear, values = couplings(found, interactions(found).pairs, jnp.float32)
+    >>> linear.tolist(), values.tolist()
+    ([0.0, 1.0], [3.0, 3.0])
+    """
+    (vector,), count = program.inputs.values(), pairs.shape[0]
+    steps = program.needed(program.output)
+
+    def value(x: Array) -> Array:
+        return run_as_floats(program, steps, {vector: x}, program.output, dtype)
+
+    zero, slope = jnp.zeros(count, dtype), jax.grad(value)
+    group = _directions(pairs)
+    seeds = jnp.asarray(group == np.arange(group.max(initial=0) + 1)[:, None], dtype)
+    found = jax.vmap(lambda seed: jax.jvp(slope, (zero,), (seed,))[1])(seeds)
+    rows = np.repeat(np.arange(count), np.diff(pairs.indptr))
+    return Couplings(slope(zero), found[group[pairs.indices], rows])
+
+
+def _directions(pairs: csr_array) -> np.ndarray:
+    """For each column the number of the direction that it is found by; columns of one direction share no row."""
+    count = pairs.shape[0]
+    if pairs.nnz > DENSE * count**2:
+        return np.arange(count)
+    try:
+        groups = colouring(product(pairs, pairs))
+    except TooManyError:
+        return np.arange(count)
+    found = np.zeros(count, int)
+    for number, group in enumerate(groups):
+        found[group] = number
+    return found
