@@ -79,7 +79,7 @@ def random_words(key: Array, number: Any, count: int) -> UInt32[Array, " count"]
     """Many words of 32 random bits, other ones for each number.
 
     Args:
-        key: a random key; of another generator than Threefry, `jax.random.bits` draws.
+        key: a random key, of any generator.
         number: a whole number below 2^32.
         count: how many.
 
@@ -87,11 +87,17 @@ def random_words(key: Array, number: Any, count: int) -> UInt32[Array, " count"]
     >>> len({*one.tolist(), *other.tolist()})
     10
     """
-    if not written_out(key):
-        return jax.random.bits(jax.random.fold_in(key, number), (count,))
     places = jnp.arange(-(-count // 2), dtype=jnp.uint32)
-    pair = _fence(list(threefry(_words(key), (places, jnp.asarray(number).astype(jnp.uint32)))))
+    pair = _fence(list(threefry(key_words(key), (places, jnp.asarray(number).astype(jnp.uint32)))))
     return jnp.concatenate(pair)[:count]
+
+
+def key_words(key: Array) -> tuple[Word, Word]:
+    """The two words of a key; of another generator than Threefry, two that it draws."""
+    if written_out(key):
+        return _words(key)
+    words = jax.random.bits(key, (2,), np.uint32)
+    return words[0], words[1]
 
 
 def unit(bits: Word) -> Float[Array, "..."]:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse import csr_array
 
-from gmdsl.core.jaxprs.tape import Tape
+from gmdsl.core.jaxprs.tape import Tape, is_known
 from gmdsl.exact.conditionals.as_floats import run_as_floats
 from gmdsl.exact.conditionals.colouring import colouring
 from gmdsl.exact.conditionals.dependence import TooManyError, product
@@ -62,10 +62,20 @@ def couplings(program: Tape, pairs: csr_array, dtype: Any) -> Couplings:
 
     zero, slope = jnp.zeros(count, dtype), jax.grad(value)
     group = _directions(pairs)
-    seeds = jnp.asarray(group == np.arange(group.max(initial=0) + 1)[:, None], dtype)
+    # Behind a barrier: XLA would multiply large matrices that it knows while it compiles, at a snail's pace.
+    seeds = jax.lax.optimization_barrier(jnp.asarray(group == np.arange(group.max(initial=0) + 1)[:, None], dtype))
     found = jax.vmap(lambda seed: jax.jvp(slope, (zero,), (seed,))[1])(seeds)
     rows = np.repeat(np.arange(count), np.diff(pairs.indptr))
     return Couplings(slope(zero), found[group[pairs.indices], rows])
+
+
+def known_couplings(program: Tape, pairs: csr_array, dtype: Any) -> Couplings | None:
+    """The same as numbers, where nothing that the program closes over is traced; else None."""
+    if not all(is_known(value) for value in program.values.values()):
+        return None
+    with jax.ensure_compile_time_eval():
+        found = jax.jit(lambda values: couplings(program._replace(values=values), pairs, dtype))(program.values)
+    return Couplings(*(np.asarray(numbers) for numbers in found))
 
 
 def _directions(pairs: csr_array) -> np.ndarray:

@@ -15,13 +15,15 @@ from jaxtyping import Array, Bool, Float
 
 from gmdsl.core.jaxprs.tape import traced
 from gmdsl.core.random.threefry import random_words
+from gmdsl.exact.conditionals.bits import ColourBits, bit_sweeps, colour_bits, packed, unpacked
 from gmdsl.exact.conditionals.choice import chosen, higher_chosen
 from gmdsl.exact.conditionals.colouring import colouring
-from gmdsl.exact.conditionals.couplings import couplings, is_quadratic
+from gmdsl.exact.conditionals.couplings import Couplings, couplings, is_quadratic, known_couplings
 from gmdsl.exact.conditionals.fields import field, neighbours, weights
 from gmdsl.exact.conditionals.interactions import interactions
 from gmdsl.exact.conditionals.local_terms import LocalTerms, local_terms
 
+MANY = 256  # variables from which on words of bits are worth it
 FEW = 16  # colours that are written out one after the other; more are a loop
 
 type Values = tuple[tuple[int, float, float], ...]  # how many, the first, the gap, of each variable
@@ -64,11 +66,16 @@ def swept(
 
 def _by_couplings(key: Array, program: Any, pairs: Any, values: Values, x: Array, sweeps: int) -> Swept:
     colours = colouring(pairs)
-    linear, numbers = couplings(program, pairs, x.dtype)
-    first, gap = (jnp.asarray(column, x.dtype) for column in list(zip(*values, strict=True))[1:])
-    rows = np.repeat(np.arange(len(values)), np.diff(pairs.indptr))
-    own = np.flatnonzero(rows == pairs.indices)
-    alone = linear.at[rows[own]].add(numbers[own] * (first + 0.5 * gap)[rows[own]])
+    first, gap = (np.array(column, x.dtype) for column in list(zip(*values, strict=True))[1:])
+    known = known_couplings(program, pairs, x.dtype)
+    if known is not None and len(values) >= MANY and len(colours) <= FEW:
+        with jax.ensure_compile_time_eval():
+            slopes = np.asarray(_alone(known, pairs, first, gap), float)
+        plan = colour_bits(pairs, colours, slopes, known.values.astype(float), first, gap)
+        if plan is not None:
+            return _by_bits(key, plan, colours, first, gap, x, sweeps)
+    found = couplings(program, pairs, x.dtype) if known is None else Couplings(*map(jnp.asarray, known))
+    alone, numbers, first, gap = _alone(found, pairs, first, gap), found.values, jnp.asarray(first), jnp.asarray(gap)
     if len(colours) > FEW:
         return _one_by_one(key, pairs, colours, (gap, first, alone, numbers), x, sweeps)
     near, order = neighbours(pairs, colours), np.concatenate(colours)
@@ -83,13 +90,33 @@ def _by_couplings(key: Array, program: Any, pairs: Any, values: Values, x: Array
             base, step, low = bounds[c]
             odds = step * (base + field(near[c], len(group), taken[c], parts))
             new = low + step * higher_chosen(odds, words[c])
-            changed, broken = changed + jnp.sum(new != parts[c]), broken | jnp.isnan(odds).any()
+            changed, broken = changed + jnp.sum(new != parts[c], dtype=jnp.int32), broken | jnp.isnan(odds).any()
             parts = (*parts[:c], new, *parts[c + 1 :])
         return parts, changed, broken
 
     start = (tuple(jnp.split(x[order], ends)), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
     parts, changed, broken = jax.lax.fori_loop(0, sweeps, sweep, start)
     return Swept(jnp.concatenate(parts)[np.argsort(order)], changed, broken)
+
+
+def _alone(found: Couplings, pairs: Any, first: np.ndarray, gap: np.ndarray) -> Array:
+    """The slope at each variable half-way between its values, where its neighbours are zero."""
+    rows = np.repeat(np.arange(len(first)), np.diff(pairs.indptr))
+    own = np.flatnonzero(rows == pairs.indices)
+    half = (first + 0.5 * gap)[rows[own]]
+    return jnp.asarray(found.linear).at[rows[own]].add(found.values[own] * half)
+
+
+def _by_bits(
+    key: Array, plan: list[ColourBits], colours: list[np.ndarray], first: np.ndarray, gap: np.ndarray, x: Array, sweeps: int
+) -> Swept:
+    """By bits of words, 32 variables at once."""
+    order, sizes = np.concatenate(colours), [len(group) for group in colours]
+    up = jnp.split((x > jnp.asarray(first + 0.5 * gap))[order], np.cumsum(sizes)[:-1])
+    words = len(plan[0].real)
+    parts, changed = bit_sweeps(key, plan, tuple(packed(part, words) for part in up), sweeps)
+    bits = jnp.concatenate([unpacked(part, size) for part, size in zip(parts, sizes, strict=True)])[np.argsort(order)]
+    return Swept(jnp.asarray(first) + jnp.asarray(gap) * bits, changed, jnp.zeros((), bool))
 
 
 def _one_by_one(key: Array, pairs: Any, colours: list[np.ndarray], numbers: Any, x: Array, sweeps: int) -> Swept:
@@ -111,7 +138,7 @@ def _one_by_one(key: Array, pairs: Any, colours: list[np.ndarray], numbers: Any,
             inside = jnp.minimum(group, count - 1)
             odds = gap[inside] * (alone[inside] + matrix[inside] @ x)
             new = first[inside] + gap[inside] * higher_chosen(odds, words[inside])
-            moved = jnp.sum((new != x[inside]) & (group < count))
+            moved = jnp.sum((new != x[inside]) & (group < count), dtype=jnp.int32)
             return x.at[group].set(new, mode="drop"), changed + moved, broken | jnp.isnan(odds).any()
 
         return jax.lax.fori_loop(0, len(colours), one, at)
@@ -136,7 +163,7 @@ def _by_terms(key: Array, terms: LocalTerms, values: Values, x: Array, sweeps: i
         nan = jnp.isnan(heights) & (group < count)
         new = chosen(jnp.where(numbers < counts[inside], heights, -jnp.inf), words[inside])
         value = first[inside] + gap[inside] * new
-        moved = jnp.sum((value != x[inside]) & (group < count))
+        moved = jnp.sum((value != x[inside]) & (group < count), dtype=jnp.int32)
         return x.at[group].set(value, mode="drop"), changed + moved, broken | nan.any()
 
     tables = _tables(terms, count)
