@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, UInt32
 from scipy.sparse import csr_array
 
 from gmdsl.core.random.threefry import key_words, threefry
@@ -65,7 +65,12 @@ class ColourBits(NamedTuple):
 
 
 def colour_bits(
-    pairs: csr_array, colours: list[np.ndarray], alone: np.ndarray, values: np.ndarray, first: np.ndarray, gap: np.ndarray
+    pairs: csr_array,
+    colours: list[np.ndarray],
+    alone: np.ndarray,
+    values: np.ndarray,
+    first: np.ndarray,
+    gap: np.ndarray,
 ) -> list[ColourBits] | None:
     """How all colours are drawn by bits; None where couplings are of several strengths or neighbours lie anywhere.
 

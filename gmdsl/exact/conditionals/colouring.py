@@ -18,11 +18,12 @@ TRIES = 9  # to colour anew
 WORK = 2**20  # numbers of neighbours that are looked at in them
 
 
-def colouring(pairs: csr_array) -> list[np.ndarray]:
+def colouring(pairs: csr_array, tries: int = TRIES) -> list[np.ndarray]:
     """The variables of each colour, in order.
 
     Args:
         pairs: truth values, (variable, variable): which interact; the diagonal plays no part.
+        tries: how often to colour anew, where there are more than two colours.
 
     >>> ring = np.roll(np.eye(4, dtype=bool), 1, 0) | np.roll(np.eye(4, dtype=bool), -1, 0)
     >>> [group.tolist() for group in colouring(csr_array(ring))]
@@ -30,7 +31,7 @@ def colouring(pairs: csr_array) -> list[np.ndarray]:
     """
     colours = _in_order(pairs, _breadth_first(pairs))
     rng = np.random.default_rng(0)
-    for attempt in range(TRIES if pairs.nnz else 0):
+    for attempt in range(tries if pairs.nnz else 0):
         count = colours.max() + 1
         if count <= 2 or (attempt + 1) * pairs.nnz > WORK:
             break
@@ -42,7 +43,7 @@ def colouring(pairs: csr_array) -> list[np.ndarray]:
 
 def _breadth_first(pairs: csr_array) -> np.ndarray:
     """The variables, each part that hangs together from its first one on."""
-    count, labels = connected_components(pairs, directed=False)
+    labels = connected_components(pairs, directed=False)[1]
     first = np.zeros(pairs.shape[0], bool)
     first[np.unique(labels, return_index=True)[1]] = True
     root = csr_array(np.append(first, False)[None, :])

@@ -60,11 +60,6 @@ def inputs(count: int, whole: bool) -> Dependence:
     return Dependence(csr_array(eye_array(count, dtype=bool)), np.ones(count, int), whole)
 
 
-def nothing(count: int, width: int, whole: bool) -> Dependence:
-    """Constants."""
-    return Dependence(csr_array((count, width), dtype=bool), np.zeros(count, int), whole)
-
-
 def united(parts: list[Dependence], degree: np.ndarray, whole: bool) -> Dependence:
     """What depends, element by element, on all of some arrays of one shape."""
     rows = parts[0].rows

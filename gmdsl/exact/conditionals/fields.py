@@ -18,7 +18,7 @@ FILLED = 0.15  # share of a matrix that is not zero from which on it is multipli
 
 
 class Part(NamedTuple):
-    """Pairs of variables of a colour with neighbours in one other colour; for offsets those the same number of places away.
+    """Pairs of variables of a colour with neighbours in another one; for offsets those the same number of places away.
 
     Attributes:
         colour: the other one.
@@ -83,7 +83,7 @@ def neighbours(pairs: csr_array, colours: list[np.ndarray]) -> list[Neighbours]:
 def _parts(
     rows: np.ndarray, columns: np.ndarray, colours: np.ndarray, numbers: np.ndarray, sizes: Any, size: int
 ) -> tuple[Part, ...]:
-    """The pairs by colour and, given the sizes of these, offset; between colours of one size places are counted around."""
+    """The pairs by colour and, given their sizes, by offset; between colours of one size places are counted around."""
     offsets = np.zeros_like(rows)
     if sizes is not None:
         offsets = columns - rows

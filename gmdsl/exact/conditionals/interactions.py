@@ -1,7 +1,7 @@
 r"""Which pairs of inputs of a function interact, and whether it is a polynomial, read off its traced program.
 
-Inputs i and j do not interact where $f(x) = a(x_{-i}) + b(x_{-j})$; then the law of $x_i$ given the rest does not
-depend on $x_j$. Sums and operations that move elements join nothing, a product joins what one factor depends on with
+Inputs i and j do not interact where $f(x) = a(x_{-i}) + b(x_{-j})$; then the law of $x_i$ given the rest does
+not depend on $x_j$. Sums and operations that move elements join nothing, a product joins what one factor depends on with
 what the other does, and any other function joins all that it touches. What is found may be too much, never too little.
 
 Reference:
@@ -27,7 +27,6 @@ from gmdsl.exact.conditionals.dependence import (
     joined,
     lines,
     moved,
-    nothing,
     product,
     stretched,
     united,
@@ -166,7 +165,9 @@ class _Pass:
             return Dependence(moving[0].rows, degree, whole and times >= 0)
         rows = united(moving, np.zeros(0), False).rows
         self.join(rows)
-        return Dependence(rows, np.where(np.diff(rows.indptr) > 0, NOT, 0), step.equation.outvars[0].aval.dtype.kind == "i")
+        return Dependence(
+            rows, np.where(np.diff(rows.indptr) > 0, NOT, 0), step.equation.outvars[0].aval.dtype.kind == "i"
+        )
 
     def selected(self, parts: list[Dependence | None], shape: tuple[int, ...]) -> Dependence:
         """A choice: what decides meets itself and the cases, which do not meet each other."""
@@ -200,7 +201,7 @@ class _Pass:
         self, step: Operation, parts: list[Dependence | None], values: list[Any], shape: tuple[int, ...]
     ) -> Dependence:
         """Products of matrices: sums over products of elements."""
-        left, right, count = _factors(step, math.prod(shape))
+        left, right = _factors(step, math.prod(shape))
         if len(left) > MOST_NUMBERS:
             raise TooManyError
         out = np.repeat(np.arange(math.prod(shape)), len(left) // max(math.prod(shape), 1))
@@ -220,7 +221,7 @@ class _Pass:
         return part.summed(out, places, math.prod(shape))._replace(whole=whole)
 
 
-def _factors(step: Operation, size: int) -> tuple[np.ndarray, np.ndarray, int]:
+def _factors(step: Operation, size: int) -> tuple[np.ndarray, np.ndarray]:
     """For each product of two elements in a product of matrices, result by result, the numbers of both elements."""
     contract, batch = step.equation.params["dimension_numbers"]
     shapes = [variable.aval.shape for variable in step.equation.invars]
@@ -236,7 +237,7 @@ def _factors(step: Operation, size: int) -> tuple[np.ndarray, np.ndarray, int]:
         sides.append(moved_to.reshape(together, -1, terms))
     left, right = sides[0][:, :, None, :], sides[1][:, None, :, :]
     shape = np.broadcast_shapes(left.shape, right.shape)
-    return np.broadcast_to(left, shape).ravel(), np.broadcast_to(right, shape).ravel(), terms
+    return np.broadcast_to(left, shape).ravel(), np.broadcast_to(right, shape).ravel()
 
 
 def _masked(part: Dependence, value: Any, shape: tuple[int, ...], whole: bool) -> Dependence:
@@ -264,5 +265,3 @@ def _is_number(step: Operation) -> bool:
 
 
 _REDUCTIONS = {"reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin"}
-
-__all__ = ["Interactions", "interactions", "nothing"]

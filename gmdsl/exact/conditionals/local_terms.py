@@ -49,7 +49,7 @@ class LocalTerms(NamedTuple):
     places: list[np.ndarray]
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many terms there are."""
         return sum(math.prod(self.program.avals[slot].shape) for slot in self.slots)
 

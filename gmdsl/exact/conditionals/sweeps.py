@@ -1,8 +1,8 @@
 r"""Sweeps of Gibbs sampling over discrete variables, a colour at a time, in the way that suits the traced density.
 
-A density that is quadratic in variables of two values is swept by its couplings and fields; any other by the terms that
-contain the variables of a colour. Both leave the law invariant: given the rest, variables of one colour are independent,
-so that to draw them at once is to draw them in turn.
+A density that is quadratic in variables of two values is swept by its couplings and fields; any other by the terms
+that contain the variables of a colour. Both leave the law invariant: given the rest, variables of one colour are
+independent, so that to draw them at once is to draw them in turn.
 """
 
 from collections.abc import Callable
@@ -43,9 +43,7 @@ class Swept(NamedTuple):
     broken: Bool[Array, ""]
 
 
-def swept(
-    key: Array, density: Callable[[Array], Array], values: Values, x: Float[Array, " dim"], sweeps: int
-) -> Swept:
+def swept(key: Array, density: Callable[[Array], Array], values: Values, x: Float[Array, " dim"], sweeps: int) -> Swept:
     """Some sweeps over all variables.
 
     Args:
@@ -71,10 +69,10 @@ def _by_couplings(key: Array, program: Any, pairs: Any, values: Values, x: Array
     if known is not None and len(values) >= MANY and len(colours) <= FEW:
         with jax.ensure_compile_time_eval():
             slopes = np.asarray(_alone(known, pairs, first, gap), float)
-        plan = colour_bits(pairs, colours, slopes, known.values.astype(float), first, gap)
+        plan = colour_bits(pairs, colours, slopes, np.asarray(known.values, float), first, gap)
         if plan is not None:
-            return _by_bits(key, plan, colours, first, gap, x, sweeps)
-    found = couplings(program, pairs, x.dtype) if known is None else Couplings(*map(jnp.asarray, known))
+            return _by_bits(key, plan, colours, (first, gap), x, sweeps)
+    found = couplings(program, pairs, x.dtype) if known is None else known
     alone, numbers, first, gap = _alone(found, pairs, first, gap), found.values, jnp.asarray(first), jnp.asarray(gap)
     if len(colours) > FEW:
         return _one_by_one(key, pairs, colours, (gap, first, alone, numbers), x, sweeps)
@@ -108,10 +106,10 @@ def _alone(found: Couplings, pairs: Any, first: np.ndarray, gap: np.ndarray) -> 
 
 
 def _by_bits(
-    key: Array, plan: list[ColourBits], colours: list[np.ndarray], first: np.ndarray, gap: np.ndarray, x: Array, sweeps: int
+    key: Array, plan: list[ColourBits], colours: list[np.ndarray], bounds: tuple[np.ndarray, ...], x: Array, sweeps: int
 ) -> Swept:
     """By bits of words, 32 variables at once."""
-    order, sizes = np.concatenate(colours), [len(group) for group in colours]
+    order, sizes, (first, gap) = np.concatenate(colours), [len(group) for group in colours], bounds
     up = jnp.split((x > jnp.asarray(first + 0.5 * gap))[order], np.cumsum(sizes)[:-1])
     words = len(plan[0].real)
     parts, changed = bit_sweeps(key, plan, tuple(packed(part, words) for part in up), sweeps)
@@ -195,5 +193,5 @@ def _tables(terms: LocalTerms, count: int) -> Any:
     for group, places in zip(terms.colours, terms.places, strict=True):
         groups.append(np.pad(group, (0, most[0] - len(group)), constant_values=count))
         filled = ((0, most[0] - len(group)), (0, most[1] - places.shape[1]))
-        where.append(np.pad(places, filled, constant_values=terms.count))
+        where.append(np.pad(places, filled, constant_values=terms.size))
     return jnp.asarray(colour), jnp.asarray(np.stack(groups)), jnp.asarray(np.stack(where))
