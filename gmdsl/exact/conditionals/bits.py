@@ -110,6 +110,8 @@ def colour_bits(
 
 
 def _planes(rows: np.ndarray, columns: np.ndarray, colours: np.ndarray, negative: np.ndarray, words: int) -> Any:
+    if not len(rows):
+        return ()
     size = BITS * words
     offsets = (columns - rows) % size
     keys, which = np.unique(np.stack([colours, offsets]), axis=1, return_inverse=True)
@@ -151,7 +153,7 @@ def packed(up: Array, words: int) -> UInt32[Array, " words"]:
     """The words of some truth values.
 
     >>> packed(jnp.arange(40) % 3 == 0, 2).tolist()
-    [299593, 149796]
+    [299593, 599186]
     """
     filled = jnp.pad(up.astype(jnp.uint32), (0, BITS * words - len(up))).reshape(BITS, words)
     return jnp.sum(filled << jnp.arange(BITS, dtype=jnp.uint32)[:, None], 0, dtype=jnp.uint32)

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-TRIES = 9  # to colour anew
-WORK = 2**20  # numbers of neighbours that are looked at in them
+TRIES = 60  # to colour anew
+WORK = 2**18  # variables, eight times each, and neighbours that are looked at in them: a quarter of a second
 
 
 def colouring(pairs: csr_array, tries: int = TRIES) -> list[np.ndarray]:
@@ -33,7 +33,7 @@ def colouring(pairs: csr_array, tries: int = TRIES) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     for attempt in range(tries if pairs.nnz else 0):
         count = colours.max() + 1
-        if count <= 2 or (attempt + 1) * pairs.nnz > WORK:
+        if count <= 2 or (attempt + 1) * (8 * pairs.shape[0] + pairs.nnz) > WORK:
             break
         sizes = np.bincount(colours)
         rank = (np.arange(count)[::-1], np.argsort(np.argsort(-sizes)), rng.permutation(count))[attempt % 3]

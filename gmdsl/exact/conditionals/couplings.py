@@ -1,8 +1,8 @@
 r"""The couplings and fields of a density that is quadratic in variables of two values, by derivatives.
 
 $\log p(x) = \mathrm{const} + b^\top x + \tfrac12 x^\top J x$. The traced program says that this is so, and which
-$J_{ij}$ may differ from zero; their values are second derivatives. Columns of J that share no row are found by one derivative of
-the gradient along their sum. The odds of the two values a and b of one variable are
+$J_{ij}$ may differ from zero; their values are second derivatives. Columns of J that share no row are found by one
+derivative of the gradient along their sum. The odds of the two values a and b of one variable are
 
 $$\log \frac{p(x_i = b \mid x_{-i})}{p(x_i = a \mid x_{-i})}
   = (b - a) \Bigl( b_i + \sum_{j \neq i} J_{ij} x_j + J_{ii} \frac{a + b}{2} \Bigr).$$
@@ -68,8 +68,7 @@ def known_couplings(program: Tape, pairs: csr_array, dtype: Any) -> Couplings | 
         return None
     with jax.ensure_compile_time_eval():  # what is no argument would be computed step by step
         group, points = _points(pairs, dtype)
-        found = jax.jit(functools.partial(_derivatives, program, pairs, group))(program.values, *points)
-    return found
+        return jax.jit(functools.partial(_derivatives, program, pairs, group))(program.values, *points)
 
 
 def _points(pairs: csr_array, dtype: Any) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:

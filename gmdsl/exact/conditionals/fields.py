@@ -84,6 +84,8 @@ def _parts(
     rows: np.ndarray, columns: np.ndarray, colours: np.ndarray, numbers: np.ndarray, sizes: Any, size: int
 ) -> tuple[Part, ...]:
     """The pairs by colour and, given their sizes, by offset; between colours of one size places are counted around."""
+    if not len(rows):
+        return ()
     offsets = np.zeros_like(rows)
     if sizes is not None:
         offsets = columns - rows

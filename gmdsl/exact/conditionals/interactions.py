@@ -1,11 +1,11 @@
 r"""Which pairs of inputs of a function interact, and whether it is a polynomial, read off its traced program.
 
-Inputs i and j do not interact where $f(x) = a(x_{-i}) + b(x_{-j})$; then the law of $x_i$ given the rest does
-not depend on $x_j$. Sums and operations that move elements join nothing, a product joins what one factor depends on with
-what the other does, and any other function joins all that it touches. What is found may be too much, never too little.
+Inputs i and j do not interact where $f(x) = a(x_{-i}) + b(x_{-j})$; then the law of $x_i$ given the rest does not
+depend on $x_j$. Sums and operations that move elements join nothing, a product joins what one factor depends on
+with what the other does, any other function joins all that it touches. What is found may be too much, never too little.
 
 Reference:
-    Walther, *Computing sparse Hessians with automatic differentiation*, ACM Transactions on Mathematical Software, 2008.
+    Walther, *Computing sparse Hessians with automatic differentiation*, ACM Trans. Math. Softw., 2008.
 """
 
 import functools
