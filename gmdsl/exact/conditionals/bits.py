@@ -38,13 +38,13 @@ class Plane(NamedTuple):
         colour: where they are.
         offset: how many places away, counted around.
         present: the bits of the variables that have such a neighbour.
-        negative: those for which it counts where it is down.
+        negative: those for which it counts where it is down; may be traced.
     """
 
     colour: int
     offset: int
     present: np.ndarray
-    negative: np.ndarray
+    negative: Any
 
 
 class ColourBits(NamedTuple):
@@ -54,13 +54,13 @@ class ColourBits(NamedTuple):
         planes: their neighbours.
         width: bits of the number of neighbours.
         kinds: triples of the bits of some variables, a number of neighbours, and their probability to be 1 in units of
-            2^-32.
+            2^-32, which may be traced.
         real: the bits that are variables; others fill up the last words.
     """
 
     planes: tuple[Plane, ...]
     width: int
-    kinds: tuple[tuple[np.ndarray, int, int], ...]
+    kinds: tuple[tuple[np.ndarray, int, Any], ...]
     real: np.ndarray
 
 
@@ -99,17 +99,26 @@ def colour_bits(
         base *= gap
         np.add.at(base, i[own], np.minimum(gain, 0))
         edges = place[i[own]], place[j[own]], colour[j[own]], gain < 0
-        planes = _planes(*edges, words)
+        planes = planes_of(*edges, words)
         degree = np.bincount(place[i[own]], minlength=len(group))
         kinds = _kinds(base[group], degree, float(np.abs(gain).mean()) if len(gain) else 0.0, words)
         if planes is None or kinds is None:
             return None
-        real = _packed_mask(np.arange(len(group)), words)
+        real = packed_mask(np.arange(len(group)), words)
         found.append(ColourBits(planes, int(degree.max(initial=0)).bit_length(), kinds, real))
     return found
 
 
-def _planes(rows: np.ndarray, columns: np.ndarray, colours: np.ndarray, negative: np.ndarray, words: int) -> Any:
+def planes_of(rows: np.ndarray, columns: np.ndarray, colours: np.ndarray, negative: np.ndarray, words: int) -> Any:
+    """The neighbours of a colour by other colour and offset; None where there are too many of these.
+
+    Args:
+        rows: of each pair the variable, by its place in its colour.
+        columns: the neighbour, by its place in its own.
+        colours: that of the neighbour.
+        negative: whether the coupling is.
+        words: of each colour.
+    """
     if not len(rows):
         return ()
     size = BITS * words
@@ -119,7 +128,7 @@ def _planes(rows: np.ndarray, columns: np.ndarray, colours: np.ndarray, negative
         return None
     masks = [which.ravel() == k for k in range(keys.shape[1])]
     return tuple(
-        Plane(int(c), int(d), _packed_mask(rows[mask], words), _packed_mask(rows[mask & negative], words))
+        Plane(int(c), int(d), packed_mask(rows[mask], words), packed_mask(rows[mask & negative], words))
         for (c, d), mask in zip(keys.T, masks, strict=True)
     )
 
@@ -137,11 +146,11 @@ def _kinds(base: np.ndarray, degree: np.ndarray, gain: float, words: int) -> Any
         for count in range(int(degree[mine].max()) + 1):
             chance = 1 / (1 + np.exp(-(base[mine].mean() + gain * count)))
             number = min(int(np.round(chance * 2.0**BITS)), int(FULL))
-            found.append((_packed_mask(np.flatnonzero(mine), words), count, number))
+            found.append((packed_mask(np.flatnonzero(mine), words), count, number))
     return tuple(found) if len(found) <= MOST_KINDS else None
 
 
-def _packed_mask(places: np.ndarray, words: int) -> np.ndarray:
+def packed_mask(places: np.ndarray, words: int) -> UInt32[np.ndarray, " words"]:
     """Words with the bits at some places set: place p is bit p // words of word p % words."""
     bits = np.zeros(BITS * words, np.uint64)
     bits[places] = 1
@@ -182,7 +191,7 @@ def bit_sweeps(
     return jax.lax.fori_loop(0, sweeps, sweep, (parts, jnp.zeros((), jnp.int32)))
 
 
-def _kinds_now(own: ColourBits, parts: tuple[Array, ...]) -> list[tuple[Array, int]]:
+def _kinds_now(own: ColourBits, parts: tuple[Array, ...]) -> list[tuple[Array, Any]]:
     """Which variables have which probability."""
     size = parts[0].shape[0]
     wide: dict[tuple[int, int], Array] = {}
@@ -209,19 +218,20 @@ def _turned(words: Array, by: int) -> Array:
     return words if by == 0 else (words >> np.uint32(by)) | (words << np.uint32(BITS - by))
 
 
-def _drawn(key: Any, number: Array, colour: int, own: ColourBits, kinds: list[tuple[Array, int]]) -> Array:
+def _drawn(key: Any, number: Array, colour: int, own: ColourBits, kinds: list[tuple[Array, Any]]) -> Array:
     """New bits: 1 where a random number lies below the probability."""
     size = len(own.real)
     places = jnp.arange(size, dtype=jnp.uint32)
-    chances = np.array([chance for _, chance in kinds], np.uint32)
+    known = all(isinstance(chance, int) for _, chance in kinds)
+    listed = [np.uint32(chance) if known else chance for _, chance in kinds]
 
     def two_bits(j: Any, below: Array, open_: Array) -> tuple[Array, Array]:
         place = places + (jnp.asarray(j, jnp.uint32) + np.uint32(colour * BITS // 2)) * np.uint32(size)
         for k, random in enumerate(threefry(key, (place, number))):
             level = jnp.asarray(BITS - 1 - k, jnp.uint32) - jnp.asarray(2, jnp.uint32) * jnp.asarray(j, jnp.uint32)
             wanted = jnp.zeros(size, jnp.uint32)
-            for (mask, chance), numbers in zip(kinds, chances, strict=True):
-                if isinstance(j, int):
+            for (mask, chance), numbers in zip(kinds, listed, strict=True):
+                if known and isinstance(j, int):
                     wanted = wanted | mask if chance >> (BITS - 1 - k - 2 * j) & 1 else wanted
                 else:
                     wanted = wanted | (mask & -((numbers >> level) & np.uint32(1)))

@@ -5,6 +5,7 @@ that contain the variables of a colour. Both leave the law invariant: given the 
 independent, so that to draw them at once is to draw them in turn.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from gmdsl.exact.conditionals.couplings import Couplings, couplings, is_quadrati
 from gmdsl.exact.conditionals.fields import field, neighbours, weights
 from gmdsl.exact.conditionals.interactions import interactions
 from gmdsl.exact.conditionals.local_terms import LocalTerms, local_terms
+from gmdsl.exact.conditionals.traced_bits import traced_colour_bits
 
 MANY = 256  # variables from which on words of bits are worth it
 FEW = 16  # colours that are written out one after the other; more are a loop
@@ -73,19 +75,34 @@ def _by_couplings(key: Array, program: Any, pairs: Any, values: Values, x: Array
         if plan is not None:
             return _by_bits(key, plan, colours, (first, gap), x, sweeps)
     found = couplings(program, pairs, x.dtype) if known is None else known
-    alone, numbers, first, gap = _alone(found, pairs, first, gap), found.values, jnp.asarray(first), jnp.asarray(gap)
+    alone, bounds = _alone(found, pairs, first, gap), (first, gap)
     if len(colours) > FEW:
-        return _one_by_one(key, pairs, colours, (gap, first, alone, numbers), x, sweeps)
+        return _one_by_one(key, pairs, colours, (*bounds, alone, found.values), x, sweeps)
+    by_fields = functools.partial(_by_fields, key, pairs, colours, bounds, sweeps)
+    if known is None and len(values) >= MANY:
+        traced_plan = traced_colour_bits(pairs, colours, alone, found.values, first, gap)
+        if traced_plan is not None:
+            plan, holds = traced_plan
+            by_bits = lambda alone, numbers, x: _by_bits(key, plan, colours, bounds, x, sweeps)  # noqa: E731
+            return jax.lax.cond(holds, by_bits, by_fields, alone, found.values, x)
+    return by_fields(alone, found.values, x)
+
+
+def _by_fields(
+    key: Array, pairs: Any, colours: list[np.ndarray], bounds: Any, sweeps: int, alone: Array, numbers: Array, x: Array
+) -> Swept:
+    """By the fields of one colour after the other."""
+    first, gap = (jnp.asarray(column) for column in bounds)
     near, order = neighbours(pairs, colours), np.concatenate(colours)
     sizes = [len(group) for group in colours]
     taken, ends = [weights(n, size, sizes, numbers) for n, size in zip(near, sizes, strict=True)], np.cumsum(sizes)[:-1]
-    bounds = [(alone[group], gap[group], first[group]) for group in colours]
+    own = [(alone[group], gap[group], first[group]) for group in colours]
 
     def sweep(number: Array, at: Any) -> Any:
         parts, changed, broken = at
-        words = jnp.split(random_words(key, number, len(values)), ends)
+        words = jnp.split(random_words(key, number, len(x)), ends)
         for c, group in enumerate(colours):
-            base, step, low = bounds[c]
+            base, step, low = own[c]
             odds = step * (base + field(near[c], len(group), taken[c], parts))
             new = low + step * higher_chosen(odds, words[c])
             changed, broken = changed + jnp.sum(new != parts[c], dtype=jnp.int32), broken | jnp.isnan(odds).any()
@@ -119,7 +136,7 @@ def _by_bits(
 
 def _one_by_one(key: Array, pairs: Any, colours: list[np.ndarray], numbers: Any, x: Array, sweeps: int) -> Swept:
     """Many colours in a loop, by rows of the matrix of couplings."""
-    gap, first, alone, values = numbers
+    first, gap, alone, values = (jnp.asarray(part) for part in numbers)
     count, most = len(x), max(len(group) for group in colours)
     rows = np.repeat(np.arange(count), np.diff(pairs.indptr))
     apart = np.flatnonzero(rows != pairs.indices)

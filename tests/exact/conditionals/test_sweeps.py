@@ -80,8 +80,10 @@ def test_a_forgotten_neighbour_gives_another_law(monkeypatch):
     assert worst_z(np.asarray(drawn(density, values).x), *law(density, values)) > 10.0
 
 
-def test_traced_couplings_may_differ_from_chain_to_chain():
-    """Each chain has its own strength; the mean energy of a ring of six by enumeration, two z-scores."""
+@pytest.mark.parametrize("many", [256, 1], ids=["fields", "bits"])
+def test_traced_couplings_may_differ_from_chain_to_chain(many, monkeypatch):
+    """Each chain has its own strength; a ring of six by enumeration, 21 z-scores each; false alarm 1e-4."""
+    monkeypatch.setattr(sweeps, "MANY", many)
     strengths = jnp.repeat(jnp.array([0.2, 0.6]), CHAINS // 2)
     values = (SPIN,) * 6
     ring = lambda s, strength: strength * jnp.sum(s * jnp.roll(s, 1))  # noqa: E731
