@@ -1,15 +1,16 @@
 r"""Gibbs sampling of discrete variables: each in turn is drawn from its law given all others.
 
-$p(x_i = k \mid x_{-i}) \propto p(x_{-i}, x_i = k)$ depends on the neighbours of $x_i$ alone, which are read off the traced
-density (`gmdsl.exact.conditionals`). Variables that are no neighbours of each other have one colour and are drawn at
-once, each from its own law: a checkerboard of an Ising model, one layer of a restricted Boltzmann machine. For finite
-discrete variables; in a model with continuous ones too, as one of several blocks (`gm.blocks`).
+$p(x_i = k \mid x_{-i}) \propto p(x_{-i}, x_i = k)$ depends on the neighbours of $x_i$ alone, which are read off the
+traced density (`gmdsl.exact.conditionals`). Variables that are no neighbours of each other have one colour and are
+drawn at once, each from its own law: a checkerboard of an Ising model, one layer of a restricted Boltzmann machine. For
+finite discrete variables; in a model with continuous ones too, as one of several blocks (`gm.blocks`).
 
 Reference:
-    Geman and Geman, *Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images*, 1984; Gonzalez
-    et al., *Parallel Gibbs sampling: from colored fields to thin junction trees*, AISTATS 2011.
+    Geman and Geman, *Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images*, 1984;
+    Gonzalez et al., *Parallel Gibbs sampling: from colored fields to thin junction trees*, AISTATS 2011.
 """
 
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmdsl.compiler.known_integers import KnownIntegers, known_integers
 from gmdsl.core.errors import SpecError
 from gmdsl.exact.conditionals.sweeps import swept
 from gmdsl.inference.sampler import Sampler
@@ -34,6 +36,7 @@ class Gibbs(Sampler):
 
     Attributes:
         sweeps: how often each element is drawn in one step; draws that are kept cost time and memory, sweeps do not.
+        integers: whole numbers among the data, such as edges of a graph; set when a model is sampled.
 
     >>> import gmdsl as gm, jax.numpy as jnp
     >>> ring = gm.energy(lambda s: -0.4 * jnp.sum(s * jnp.roll(s, 1)), s=gm.Spin(12))
@@ -43,6 +46,7 @@ class Gibbs(Sampler):
     """
 
     sweeps: int = eqx.field(static=True, default=1)
+    integers: KnownIntegers | None = eqx.field(static=True, default=None, repr=False)
 
     def __check_init__(self) -> None:
         if not isinstance(self.sweeps, Integral) or isinstance(self.sweeps, bool) or self.sweeps < 1:
@@ -55,13 +59,20 @@ class Gibbs(Sampler):
                 raise SpecError(f"Gibbs(): {name} is continuous. Give it to a block of its own: gm.blocks({{...}}).")
             if space.cardinality is None:
                 raise SpecError(f"Gibbs(): {name} has infinitely many values. Truncate it, or sum it out.")
-        return self
+        return replace(self, integers=known_integers(density.target)) if _is_moved_itself(density) else self
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
         states = target.states
         if any(one is None for one in states):
             raise SpecError("Gibbs(): a variable is continuous. Give it to a block of its own: gm.blocks({...}).")
         values = tuple(one for one in states if one)
-        found = swept(key, target.log_density, values, state, self.sweeps)
+        seen = target if self.integers is None else self.integers.within(target)
+        found = swept(key, seen.log_density, values, state, self.sweeps)
         changed = found.changed / jnp.asarray(target.dim * self.sweeps, state.dtype)
         return found.x, {"changed": changed, "nan_evaluations": found.broken}
+
+
+def _is_moved_itself(density: Any) -> bool:
+    """Whether chains move on the density of the model or of a block of it, and not on one made of it, as on a path."""
+    whole = getattr(density, "density", density)
+    return getattr(whole, "moved", None) is whole.target

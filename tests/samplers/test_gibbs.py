@@ -7,6 +7,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.compiler.flat_target import FlatTarget
+from gmdsl.exact.conditionals import sweeps
 from tests.cases.scoring import load
 
 ISING, GLASS, MACHINE = (load("discrete", name) for name in ("ising_4x4", "spin_glass_12", "rbm_10x8"))
@@ -127,10 +128,8 @@ def test_a_boltzmann_machine_has_its_exact_moments_layer_by_layer():
 def test_named_scalars_are_drawn_as_the_elements_of_one_array_are():
     """A ring of 24 named spins and one array of 24: the same draws of the same seed."""
     names = [f"s{i:02}" for i in range(24)]
-    named = gm.energy(
-        lambda **s: -0.4 * sum(s[a] * s[b] for a, b in zip(names, names[1:] + names[:1], strict=True)),
-        **dict.fromkeys(names, gm.Spin()),
-    )
+    bonds = " + ".join(f"{a} * {b}" for a, b in zip(names, names[1:] + names[:1], strict=True))
+    named = gm.energy(eval(f"lambda {', '.join(names)}: -0.4 * ({bonds})"), **dict.fromkeys(names, gm.Spin()))
     array = gm.energy(lambda s: -0.4 * jnp.sum(s * jnp.roll(s, -1)), s=gm.Spin(24))
     settings = {"chains": 2, "draws": 40, "warmup": 2, "seed": 4, "progress": False}
     one, other = (gm.sample(model, gm.Gibbs(), **settings)["posterior"] for model in (named, array))
@@ -155,6 +154,26 @@ def test_couplings_that_move_with_a_continuous_variable_are_those_of_the_moment(
     assert np.abs(scored(np.stack([b, b**2, found, b * found], -1), truth)).max() < 4.0
 
 
+def test_edges_given_as_data_are_read(monkeypatch):
+    """A graph of 40 spins whose edges are data has few colours, alone and as a block; other edges are read anew."""
+    counts, colouring = [], sweeps.colouring
+    monkeypatch.setattr(sweeps, "colouring", lambda pairs: counts.append(len(colouring(pairs))) or colouring(pairs))
+
+    def model(edges):
+        energy = lambda s, b, e: 0.5 * b**2 - 0.3 * jnp.sum(s[e[:, 0]] * s[e[:, 1]])  # noqa: E731
+        return gm.energy(energy, s=gm.Spin(40), b=gm.Real(), e=gm.data(edges))
+
+    path = np.stack([np.arange(39), np.arange(1, 40)], 1)
+    ring = np.stack([np.arange(39), np.arange(1, 40) % 39], 1)
+    settings = {"chains": 2, "draws": 5, "warmup": 5, "progress": False}
+    sampler = gm.blocks({"s": gm.Gibbs(), "b": gm.HMC()})
+    for edges, colours in ((path, 2), (ring, 3)):
+        counts.clear()
+        gm.sample(model(edges), sampler, **settings)
+        gm.sample(model(edges).condition(b=0.0), gm.Gibbs(), **settings)
+        assert set(counts) == {colours}
+
+
 def test_a_lattice_gas_keeps_its_particles_apart():
     """Hard squares of 3 x 3 with free ends, against all states; two z-scores, and no draw without density."""
 
@@ -177,6 +196,6 @@ def test_a_lattice_gas_keeps_its_particles_apart():
 
 
 def test_sweeps_are_whole_numbers():
-    for sweeps in (0, 1.5, True):
+    for number in (0, 1.5, True):
         with pytest.raises(gm.SpecError, match="a whole number of at least 1"):
-            gm.Gibbs(sweeps=sweeps)
+            gm.Gibbs(sweeps=number)
