@@ -154,6 +154,22 @@ def test_couplings_that_move_with_a_continuous_variable_are_those_of_the_moment(
     assert np.abs(scored(np.stack([b, b**2, found, b * found], -1), truth)).max() < 4.0
 
 
+def test_labels_of_a_block_do_not_interact_through_the_others(monkeypatch):
+    """Labels of a mixture whose means are drawn, too, share one colour."""
+    counts, old = [], sweeps._by_terms
+    monkeypatch.setattr(
+        sweeps, "_by_terms", lambda key, terms, *rest: counts.append(len(terms.colours)) or old(key, terms, *rest)
+    )
+    model = gm.joint(
+        mu=dist.Normal(0.0, 3.0).expand([2]),
+        z=dist.Bernoulli(0.4).expand([30]),
+        y=lambda mu, z: dist.Normal(mu[z], 1.0),
+    ).condition(y=np.linspace(-2.0, 2.0, 30))
+    sampler = gm.blocks({"z": gm.Gibbs(), "mu": gm.HMC()})
+    gm.sample(model, sampler, chains=2, draws=5, warmup=5, progress=False)
+    assert set(counts) == {1}
+
+
 def test_edges_given_as_data_are_read(monkeypatch):
     """A graph of 40 spins whose edges are data has few colours, alone and as a block; other edges are read anew."""
     counts, colouring = [], sweeps.colouring

@@ -32,7 +32,7 @@ def run_as_floats(
     for step in steps:
         operands = [have[read] if read in have else program.values[read] for read in step.reads]
         have.update(zip(step.writes, _done(step, operands, dtype), strict=True))
-    return jnp.asarray(have[slot], dtype)
+    return jnp.asarray(have[slot] if slot in have else program.values[slot], dtype)
 
 
 def _done(step: Operation, operands: list[Any], dtype: Any) -> list[Any]:

@@ -60,6 +60,11 @@ def inputs(count: int, whole: bool) -> Dependence:
     return Dependence(csr_array(eye_array(count, dtype=bool)), np.ones(count, int), whole)
 
 
+def nothing(count: int, width: int) -> Dependence:
+    """What depends on no input."""
+    return Dependence(csr_array((count, width), dtype=bool), np.zeros(count, int), False)
+
+
 def united(parts: list[Dependence], degree: np.ndarray, whole: bool) -> Dependence:
     """What depends, element by element, on all of some arrays of one shape."""
     rows = parts[0].rows

@@ -17,7 +17,7 @@ SMALL = 64  # variables of which a matrix is no burden
 FILLED = 0.15  # share of a matrix that is not zero from which on it is multiplied
 
 
-class Part(NamedTuple):
+class Link(NamedTuple):
     """Pairs of variables of a colour with neighbours in another one; for offsets those the same number of places away.
 
     Attributes:
@@ -47,7 +47,7 @@ class Neighbours(NamedTuple):
     """
 
     kind: str
-    parts: tuple[Part, ...]
+    parts: tuple[Link, ...]
     rows: np.ndarray
     columns: np.ndarray
     numbers: np.ndarray
@@ -82,7 +82,7 @@ def neighbours(pairs: csr_array, colours: list[np.ndarray]) -> list[Neighbours]:
 
 def _parts(
     rows: np.ndarray, columns: np.ndarray, colours: np.ndarray, numbers: np.ndarray, sizes: Any, size: int
-) -> tuple[Part, ...]:
+) -> tuple[Link, ...]:
     """The pairs by colour and, given their sizes, by offset; between colours of one size places are counted around."""
     if not len(rows):
         return ()
@@ -94,7 +94,7 @@ def _parts(
     order = np.argsort(which.ravel(), kind="stable")
     inside = np.split(order, np.cumsum(np.bincount(which.ravel(), minlength=keys.shape[1]))[:-1])
     pairs = zip(keys.T, inside, strict=True)
-    return tuple(Part(int(c), int(d), rows[k], columns[k], numbers[k]) for (c, d), k in pairs)
+    return tuple(Link(int(c), int(d), rows[k], columns[k], numbers[k]) for (c, d), k in pairs)
 
 
 def weights(near: Neighbours, size: int, sizes: list[int], values: Float[Array, " pairs"]) -> Any:

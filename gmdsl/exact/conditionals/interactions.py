@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from gmdsl.core.jaxprs.linear import is_linear, moved_positions
 from gmdsl.core.jaxprs.primitives import ELEMENTWISE, MOVED
-from gmdsl.core.jaxprs.tape import Operation, Tape, is_known
+from gmdsl.core.jaxprs.tape import Operation, Tape, bound, is_known
 from gmdsl.exact.conditionals.dependence import (
     MOST_NUMBERS,
     NOT,
@@ -27,6 +27,7 @@ from gmdsl.exact.conditionals.dependence import (
     joined,
     lines,
     moved,
+    nothing,
     product,
     stretched,
     united,
@@ -65,12 +66,43 @@ def interactions(program: Tape, whole: bool = True) -> Interactions | None:
     known = {slot: inputs(count, whole)}
     try:
         for step in program.steps:
-            parts = [known.get(read) for read in step.reads]
+            parts = [part if (part := known.get(read)) and part.rows.nnz else None for read in step.reads]
             values = [program.values.get(read) for read in step.reads]
-            known.update(zip(step.writes, look.through(step, parts, values), strict=True))
+            if any(part is not None for part in parts):
+                results = look.through(step, parts, values)
+            else:  # of what lies beside the inputs in one array, as the other variables of a block do
+                results = [nothing(math.prod(out.aval.shape), count) for out in step.equation.outvars]
+            known.update(zip(step.writes, results, strict=True))
     except TooManyError:
         return None
+    known.setdefault(program.output, nothing(1, count))
     return Interactions(known, csr_array(look.pairs + look.pairs.T))
+
+
+def without_constants(program: Tape, found: Interactions, x: Any) -> Tape:
+    """The program with every step done that depends on no input, though it reads an array in which inputs lie.
+
+    Args:
+        program: of one vector.
+        found: on what its arrays depend.
+        x: the vector.
+    """
+    values, steps = dict(program.values), []
+    (vector,) = program.inputs.values()
+    have = {**values, vector: x}
+    constant = {slot for slot, part in found.dependences.items() if not part.rows.nnz}
+    wanted = set(constant)
+    for step in reversed(program.steps):
+        if wanted & set(step.writes):
+            wanted |= set(step.reads)
+    for step in program.steps:
+        if wanted & set(step.writes):
+            have.update(zip(step.writes, bound(step.equation, [have[read] for read in step.reads]), strict=True))
+        if set(step.writes) <= constant:
+            values.update((slot, have[slot]) for slot in step.writes)
+        else:
+            steps.append(step)
+    return program._replace(steps=tuple(steps), values=values)
 
 
 class _Pass:

@@ -21,7 +21,7 @@ from gmdsl.exact.conditionals.choice import chosen, higher_chosen
 from gmdsl.exact.conditionals.colouring import colouring
 from gmdsl.exact.conditionals.couplings import Couplings, couplings, is_quadratic, known_couplings
 from gmdsl.exact.conditionals.fields import field, neighbours, weights
-from gmdsl.exact.conditionals.interactions import interactions
+from gmdsl.exact.conditionals.interactions import interactions, without_constants
 from gmdsl.exact.conditionals.local_terms import LocalTerms, local_terms
 from gmdsl.exact.conditionals.traced_bits import traced_colour_bits
 
@@ -58,6 +58,8 @@ def swept(key: Array, density: Callable[[Array], Array], values: Values, x: Floa
     program = traced(lambda v: density(v["x"]), {"x": x}, opaque=False)
     whole = all(float(first).is_integer() and float(gap).is_integer() for _, first, gap in values)
     found = interactions(program, whole)
+    if found is not None:
+        program = without_constants(program, found, x)
     degree = None if found is None else found.dependences[program.output].degree
     if found is not None and degree is not None and is_quadratic(degree) and {n for n, _, _ in values} == {2}:
         return _by_couplings(key, program, found.pairs, values, x, sweeps)

@@ -6,7 +6,7 @@ import pytest
 from gmdsl.core.jaxprs.tape import traced
 from gmdsl.exact.conditionals import dependence
 from gmdsl.exact.conditionals.dependence import NOT
-from gmdsl.exact.conditionals.interactions import interactions
+from gmdsl.exact.conditionals.interactions import interactions, without_constants
 from tests.exact.conditionals.enumeration import SPIN, interacting
 
 RNG = np.random.default_rng(0)
@@ -77,6 +77,32 @@ def test_traced_numbers_count_as_anything():
     counts = []
     jax.jit(lambda mask: counts.append(pairs(mask)) or mask)(jnp.zeros((3, 3)))
     assert (counts, pairs(np.zeros((3, 3)))) == ([9], 0)
+
+
+def test_what_lies_beside_the_inputs_in_one_array_is_constant():
+    """As the other variables of a block do: a lookup in them joins nothing, and is done once."""
+    others = jnp.array([0.0, 0.0, 2.0, 5.0])
+
+    def density(x):
+        rounded = jnp.round(others.at[np.array([0, 1])].set(x))
+        return jnp.sum(jnp.exp(rounded[2:])[rounded[:2].astype(int)] * jnp.array([1.0, 3.0]))
+
+    x = jnp.array([1.0, 0.0])
+    program = traced(lambda v: density(v["x"]), {"x": x})
+    found = interactions(program)
+    assert found.pairs.toarray().astype(int).tolist() == [[1, 0], [0, 1]]
+    rest = without_constants(program, found, x)
+    assert "exp" not in [step.name for step in rest.steps]
+    for other in (x, x[::-1]):
+        given = {rest.inputs["x"]: other}
+        assert float(rest.run(rest.steps, given, rest.output)) == pytest.approx(float(density(other)))
+
+
+def test_a_flat_density_has_no_pairs():
+    for density in (lambda s: 0.0 * (s[0] * s[1]), lambda s: jnp.asarray(1.0)):
+        program = traced(lambda v, density=density: density(v["x"]), {"x": jnp.ones(2)})
+        found = interactions(program)
+        assert found.dependences[program.output].degree.tolist() == [0]
 
 
 def test_too_many_pairs_are_not_looked_at(monkeypatch):

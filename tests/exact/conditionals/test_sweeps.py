@@ -94,6 +94,13 @@ def test_traced_couplings_may_differ_from_chain_to_chain(many, monkeypatch):
         assert worst_z(half, *law(lambda s, strength=strength: ring(s, strength), values)) < 4.8
 
 
+def test_a_flat_density_leaves_every_value_as_probable():
+    found = drawn(lambda s: 0.0 * s.sum(), (SPIN, LABEL, SPIN), 3)
+    assert worst_z(np.asarray(found.x), *law(lambda s: 0.0 * s.sum(), (SPIN, LABEL, SPIN))) < 4.5
+    one = drawn(lambda s: 0.0 * s.sum(), (SPIN,) * 3, 3)
+    assert worst_z(np.asarray(one.x), *law(lambda s: 0.0 * s.sum(), (SPIN,) * 3)) < 4.5
+
+
 def test_changes_are_counted_and_nan_is_told():
     values = (BIT,) * 3
     nothing = swept(jax.random.key(0), lambda s: 100.0 * s.sum(), values, jnp.ones(3), 4)
