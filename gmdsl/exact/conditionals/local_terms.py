@@ -82,8 +82,8 @@ def local_terms(program: Tape, found: Interactions | None) -> LocalTerms:
     """
     (vector,) = program.inputs.values()
     count = program.avals[vector].shape[0]
-    if found is not None:
-        slots, tail = _summands(program)
+    slots, tail = _summands(program)
+    if found is not None and slots:
         rows = csr_array(vstack([found.dependences[slot].rows for slot in slots]))
         try:
             colours = colouring(csr_array(product(csr_array(rows.T), rows)))
