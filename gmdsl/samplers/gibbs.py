@@ -67,9 +67,10 @@ class Gibbs(Sampler):
             raise SpecError("Gibbs(): a variable is continuous. Give it to a block of its own: gm.blocks({...}).")
         values = tuple(one for one in states if one)
         seen = target if self.integers is None else self.integers.within(target)
-        found = swept(key, seen.log_density, values, state, self.sweeps)
-        changed = found.changed / jnp.asarray(target.dim * self.sweeps, state.dtype)
-        return found.x, {"changed": changed, "nan_evaluations": found.broken}
+        x = state.astype(jnp.result_type(state.dtype, 1.0))  # positions of discrete variables may be integers
+        found = swept(key, seen.log_density, values, x, self.sweeps)
+        changed = found.changed / jnp.asarray(target.dim * self.sweeps, x.dtype)
+        return found.x.astype(state.dtype), {"changed": changed, "nan_evaluations": found.broken}
 
 
 def _is_moved_itself(density: Any) -> bool:
