@@ -27,11 +27,17 @@ class FlatPath(PathTarget):
     def dim(self) -> int:
         return self.reference.dim
 
+    @property
+    def labels(self) -> bool:
+        """Whether all variables are discrete: densities are then left as sums, whose terms say who depends on whom."""
+        return all(states is not None for states in self.reference.states)
+
     def at(self, beta: Float[Array, ""]) -> Target:
         return TemperedTarget(self, beta)
 
     def log_ratio(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        return self._all(x)[2]
+        ratio = self._all(x)[2]
+        return jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
 
     def draw(self, key: Array) -> Float[Array, " dim"]:
         values = self.reference.model.sample(key)
@@ -41,8 +47,9 @@ class FlatPath(PathTarget):
         """The values, the flat log-density of the reference, and log p - log q (a NaN counts as no density)."""
         have, flat = self.reference.decode(x)
         values = {name: have[name] for name in self.reference.free}
-        start, end = self.reference.log_density_at(values), self.target.log_density_at(values)
-        ratio = end - start
+        if self.labels:  # nothing was stretched: no Jacobian
+            return values, flat, self.target.log_density_at(values) - flat
+        ratio = self.target.log_density_at(values) - self.reference.log_density_at(values)
         return values, flat, jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
 
 
@@ -62,9 +69,8 @@ class TemperedTarget(Target):
 
     def log_density(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         values, flat, ratio = self.path._all(x)
-        return self.path.reference.program.far_out.mended(
-            flat + self.path.between.log_weight(ratio, self.beta), x, values
-        )
+        density = flat + self.path.between.log_weight(ratio, self.beta)
+        return density if self.path.labels else self.path.reference.program.far_out.mended(density, x, values)
 
 
 def compile_path(path: Path) -> FlatPath:

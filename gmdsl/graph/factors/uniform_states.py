@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.graph.factor import Values
 from gmdsl.graph.factors.declared import Declared
+from gmdsl.spaces.bijections import decoded
 from gmdsl.spaces.layout import Layout
 from gmdsl.spaces.space import Space
 
@@ -38,6 +39,13 @@ class UniformStates(Declared):
         numbers = (jnp.asarray(values[self.child]) - self.space.first) / self.space.gap
         there = (numbers >= 0) & (numbers < self._states) & (numbers == jnp.round(numbers))
         return jnp.sum(jnp.where(there, -math.log(self._states), -jnp.inf))
+
+    def decode(self, values: Values, free: Values) -> tuple[dict[str, Any], Float[Array, ""]]:
+        """A free variable lies in its space: its density is a number, and joins no elements."""
+        if self.child not in free:
+            return super().decode(values, free)
+        found, _ = decoded(self.space, free[self.child])
+        return {self.child: found}, jnp.asarray(-math.log(self._states) * math.prod(self.space.shape))
 
     def draw(self, key: Array, values: Values, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         del values
