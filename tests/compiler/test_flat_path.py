@@ -29,3 +29,20 @@ def test_draws_of_the_reference_are_in_unconstrained_coordinates():
 def test_nan_counts_as_no_density(x64):
     path = compile_path(gm.temper(gm.energy(lambda x: jnp.log(x), x=gm.Real()), gm.joint(x=dist.Normal(0.0, 1.0))))
     assert path.log_ratio(jnp.array([-1.0])) == -jnp.inf
+
+
+def test_a_path_of_labels_keeps_the_neighbours_and_couplings_of_its_target():
+    """Whatever joined all spins would make `gm.Gibbs` evaluate the whole density at each value of each spin."""
+    from gmdsl.core.jaxprs.tape import traced
+    from gmdsl.exact.conditionals.couplings import is_quadratic
+    from gmdsl.exact.conditionals.interactions import interactions
+
+    lattice = gm.energies.ising(4, 4, 0.3)
+    target = compile_path(gm.temper(lattice.model)).at(jnp.asarray(0.7))
+    program = traced(lambda v: target.log_density(v["s"]), {"s": jnp.ones(16)}, opaque=False)
+    found = interactions(program)
+    pairs = found.pairs.toarray() & ~np.eye(16, dtype=bool)
+    assert pairs.sum(axis=1).tolist() == [4] * 16
+    assert is_quadratic(found.dependences[program.output].degree)
+    exact = 0.7 * 0.3 * 32 + 0.3 * -16 * np.log(2)
+    np.testing.assert_allclose(target.log_density(jnp.ones(16)), exact, rtol=1e-5)
