@@ -120,6 +120,7 @@ from .samplers.sghmc import SGHMC as SGHMC
 from .samplers.sgld import SGLD as SGLD
 from .samplers.slice import Slice as Slice
 from .samplers.swendsen_wang import SwendsenWang as SwendsenWang
+from .samplers.tempered_transitions import TemperedTransitions as TemperedTransitions
 from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin
 from .spaces.discrete import Binary as Binary
 from .spaces.discrete import Categorical as Categorical
