@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gmdsl.adapt.each_rung import EachRung, of_rungs, stacked
+from gmdsl.adapt.each_rung import EachRung, of_rungs
 from gmdsl.adapt.temperatures import as_schedule, kept_static
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
