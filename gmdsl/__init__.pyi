@@ -69,6 +69,7 @@ from .paths.q_path import QPath as QPath
 from .paths.smc import SMC as SMC
 from .paths.temper import temper as temper
 from .paths.temper_data import temper_data as temper_data
+from .paths.thermodynamic_integration import ThermodynamicIntegration as ThermodynamicIntegration
 from .processes.brownian import Brownian as Brownian
 from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM

@@ -25,11 +25,12 @@ from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
 from gmdsl.paths.temper_data import temper_data
+from gmdsl.paths.thermodynamic_integration import ThermodynamicIntegration
 
 
 def as_path(model: Any, sampler: Any) -> Any:
     """What a sampler is given: for one that walks a path and a conditioned joint density, its path from the prior."""
-    walks = isinstance(sampler, PathSampler | ReplicaSampler)
+    walks = isinstance(sampler, PathSampler | ReplicaSampler | ThermodynamicIntegration)
     return temper_data(model) if walks and isinstance(model, Model) and model.observed else model
 
 
