@@ -111,6 +111,7 @@ from .samplers.mclmc import MCLMC as MCLMC
 from .samplers.nuts import NUTS as NUTS
 from .samplers.parallel_tempering import ParallelTempering as ParallelTempering
 from .samplers.random_walk import RandomWalk as RandomWalk
+from .samplers.reverse.annealed_langevin import AnnealedLangevin as AnnealedLangevin
 from .samplers.reverse.ddpm import DDPM as DDPM
 from .samplers.reverse.learned_reverse_diffusion import LearnedReverseDiffusion as LearnedReverseDiffusion
 from .samplers.reverse.reverse_ode import ReverseODE as ReverseODE
