@@ -97,6 +97,7 @@ from .samplers.approximations.map import MAP as MAP
 from .samplers.approximations.mean_field import MeanField as MeanField
 from .samplers.approximations.pathfinder import Pathfinder as Pathfinder
 from .samplers.approximations.simulated_annealing import SimulatedAnnealing as SimulatedAnnealing
+from .samplers.approximations.svgd import SVGD as SVGD
 from .samplers.barker import BarkerMH as BarkerMH
 from .samplers.blocks import Blocks as Blocks
 from .samplers.blocks import blocks as blocks

@@ -86,6 +86,8 @@ def generate(generator: Generator, target: Any, *, draws: int, seed: int, progre
     with Progress(type(generator).__name__, 0, draws, 1, show=progress) as bar:
         ready = generator.prepare(key_prepare, target, bar.note)
         draws = draws if ready.most is None else min(draws, ready.most)
+        if ready.points is not None:
+            return Made(ready, np.asarray(ready.points)[:draws], {}, False)
         blocks = -(-draws // BLOCK)
         size = -(-draws // blocks)
         skeleton, arrays = strip((ready.generator, target))

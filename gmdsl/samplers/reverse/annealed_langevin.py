@@ -1,9 +1,10 @@
 r"""Annealed Langevin dynamics: unadjusted Langevin steps down a ladder of noise levels.
 
-From one level $\tilde\sigma = \sigma(t) / \alpha(t)$ to the next smaller one, in clean units $y = x / \alpha(t)$, with the
-score $s_i$ of the data under the noise $\tilde\sigma_i$,
+At each level $\tilde\sigma_i = \sigma(t_i) / \alpha(t_i)$, from the largest to the smallest, in clean units
+$y = x / \alpha(t)$ and with the score $s_i$ of the data under that noise,
 
-$$y \leftarrow y + \tfrac{a_i}{2}\, s_i(y) + \sqrt{a_i}\, z, \qquad a_i = \epsilon\, \tilde\sigma_i^2 / \tilde\sigma_L^2.$$
+$$y \leftarrow y + \tfrac{a_i}{2}\, s_i(y) + \sqrt{a_i}\, z, \qquad
+a_i = \epsilon\, \tilde\sigma_i^2 / \tilde\sigma_L^2.$$
 
 Much noise joins the modes, and what is found there is carried down as the noise shrinks. Levels are geometric: all
 neighbours overlap alike. Steps are as long as the noise, so the share of the noise that a step replaces is the same at
