@@ -1,4 +1,5 @@
 from . import adapt as adapt
+from . import energies as energies
 from . import nets as nets
 from .compiler.density import Density as Density
 from .compiler.density import compile as compile
@@ -55,6 +56,7 @@ from .models.declare.histogram import histogram as histogram
 from .models.declare.joint import joint as joint
 from .models.declare.mixture import mixture as mixture
 from .models.declare.scan import scan as scan
+from .models.declare.uniform import uniform as uniform
 from .models.model import Model as Model
 from .models.operators.reparametrize import NonCentred as NonCentred
 from .models.render import render as render

@@ -39,8 +39,8 @@ def test_no_two_public_classes_share_a_name():
 
 
 def public_names():
-    """Pairs (module, name) of the stubs: of `gm`, `gm.adapt` and `gm.nets`."""
-    for stub in ("", "adapt/", "nets/"):
+    """Pairs (module, name) of the stubs: of `gm`, `gm.adapt`, `gm.energies` and `gm.nets`."""
+    for stub in ("", "adapt/", "energies/", "nets/"):
         for node in ast.parse((ROOT / "gmdsl" / stub / "__init__.pyi").read_text()).body:
             if node.module:
                 yield (

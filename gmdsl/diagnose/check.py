@@ -24,13 +24,14 @@ from gmdsl.diagnose.checks.by_arviz import by_arviz
 from gmdsl.diagnose.checks.contrast import contrast
 from gmdsl.diagnose.checks.descent import slope
 from gmdsl.diagnose.checks.drift import drift
+from gmdsl.diagnose.checks.exchange import exchange
 from gmdsl.diagnose.checks.gradient import gradient
 from gmdsl.diagnose.checks.guide import guide
 from gmdsl.diagnose.checks.learning import learning
 from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.reverse import reverse_checks
 from gmdsl.diagnose.checks.stein import stein
-from gmdsl.diagnose.checks.weights import weights
+from gmdsl.diagnose.checks.weights import weights_of
 from gmdsl.diagnose.examined import Examined, without_density
 from gmdsl.diagnose.labels import Labels, labels_of
 from gmdsl.diagnose.lint_rules.improper import improper
@@ -109,12 +110,9 @@ def check(
     if "approximation" in tree.children:
         found += approximation(tree)
     elif "particles" in tree.children:
-        found += [
-            weights(tree["particles"]["log_weight"].values, tree.attrs.get("weights_outgrown", "")),
-            sampler_stats.bias(tree["posterior"]),
-        ]
+        found += [weights_of(tree), sampler_stats.bias(tree["posterior"])]
     else:
-        found += _chains(run, broken=_is_broken(found))
+        found += [*_chains(run, broken=_is_broken(found)), exchange(tree)]
     found.append(_masked(tree))
     found += [*_with_model(tree, moving, model, reference, labels, broken=_is_broken(found))]
     found = list(sampler_stats.without_lone_divergences(found))
@@ -218,5 +216,6 @@ def _is_broken(found: list[Finding | None]) -> bool:
 
 
 def _constant_of(result: Any) -> Finding:
-    """The weights behind an estimate of a log normalising constant."""
-    return weights(result.log_weight, result.outgrown)
+    """What an estimate of a log normalising constant is worth."""
+    verdict = result.verdict
+    return Finding("weights" if result.judged is None else "log Z", verdict.status, verdict.evidence, verdict.advice)

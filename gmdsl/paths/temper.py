@@ -10,15 +10,17 @@ Reference:
 from gmdsl.core.errors import SpecError
 from gmdsl.inference.interpolation import Geometric, Interpolation
 from gmdsl.inference.path import Path
+from gmdsl.models.declare.uniform import uniform
 from gmdsl.models.model import Model
 
 
-def temper(target: Model, reference: Model, interpolation: Interpolation = Geometric()) -> Path:  # noqa: B008
+def temper(target: Model, reference: Model | None = None, interpolation: Interpolation = Geometric()) -> Path:  # noqa: B008
     """The path from a reference to a model.
 
     Args:
         target: the model at beta = 1, normalised or not.
-        reference: the model at beta = 0: normalised, drawable, of the same free variables and spaces.
+        reference: the model at beta = 0: normalised, drawable, of the same free variables and spaces. Discrete
+            variables need none: all states are equally likely then (`gm.uniform`).
         interpolation: the densities between, such as `gm.QPath(0.5)`; the geometric ones by default.
 
     Raises:
@@ -29,6 +31,8 @@ def temper(target: Model, reference: Model, interpolation: Interpolation = Geome
     >>> path.target.free
     ('x',)
     """
+    if reference is None:
+        reference = _equally_likely(target)
     for name, model in (("target", target), ("reference", reference)):
         if not isinstance(model, Model):
             raise SpecError(f"temper({name}=...): a model is needed, not {type(model).__name__}. Make one by gm.joint.")
@@ -54,3 +58,18 @@ def temper(target: Model, reference: Model, interpolation: Interpolation = Geome
             " gm.QPath(0.5)."
         )
     return Path(target, reference, interpolation)
+
+
+def _equally_likely(target: Model) -> Model:
+    """The reference of a model of finitely many states."""
+    if not isinstance(target, Model):
+        raise SpecError(f"temper(target=...): a model is needed, not {type(target).__name__}. Make one by gm.joint.")
+    spaces = {name: target.spaces[name] for name in target.free}
+    endless = [name for name, space in spaces.items() if not space.discrete or space.cardinality is None]
+    if endless or not spaces:
+        raise SpecError(
+            f"temper(target): a reference is needed for {endless[0] if endless else 'a model without free variables'}."
+            " Give a normalised model of the same variables, gm.temper(target, reference); a conditioned joint density"
+            " has its prior, gm.temper_data(posterior)."
+        )
+    return uniform(**spaces)

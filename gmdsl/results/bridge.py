@@ -24,7 +24,7 @@ REACH = 50.0  # nats beyond the differences seen between which the ratio is look
 OVERLAP = 0.01  # share of draws of one density that could be of the other, below which there is no bridge
 
 
-class Bridge(NamedTuple):
+class BridgeEstimate(NamedTuple):
     """A ratio of normalising constants.
 
     Attributes:
@@ -41,7 +41,7 @@ class Bridge(NamedTuple):
     overlap: float
 
 
-def bridge(below: Float[np.ndarray, "..."], above: Float[np.ndarray, "..."], effective: float = 1.0) -> Bridge:
+def bridge(below: Float[np.ndarray, "..."], above: Float[np.ndarray, "..."], effective: float = 1.0) -> BridgeEstimate:
     """The ratio of two normalising constants.
 
     Args:
@@ -64,7 +64,7 @@ def bridge(below: Float[np.ndarray, "..."], above: Float[np.ndarray, "..."], eff
         return float(np.mean(expit(first - c + shift)) - weight * np.mean(expit(c - shift - second)))
 
     finite = np.concatenate([first[np.isfinite(first)], second[np.isfinite(second)]])
-    nothing = Bridge(np.nan, np.zeros_like(first), np.zeros_like(second), 0.0)
+    nothing = BridgeEstimate(np.nan, np.zeros_like(first), np.zeros_like(second), 0.0)
     if not finite.size or not np.isfinite(second).any():
         return nothing
     low, high = finite.min() - REACH, finite.max() + REACH
@@ -76,7 +76,7 @@ def bridge(below: Float[np.ndarray, "..."], above: Float[np.ndarray, "..."], eff
     if slope <= 0:
         return nothing
     overlap = float(min(forth.mean(), back.mean()))
-    return Bridge(c, (forth - forth.mean()) / slope, -(back - back.mean()) / slope, overlap)
+    return BridgeEstimate(c, (forth - forth.mean()) / slope, -(back - back.mean()) / slope, overlap)
 
 
 def error_of_chains(values: Float[np.ndarray, "chains draws"]) -> tuple[float, float]:

@@ -34,6 +34,7 @@ class LogZ:
         particles: how many there were.
         log_weight: their log-weights, for `gm.check`.
         outgrown: where the target has heavier tails than the reference, in words; empty where it does not.
+        doubt: what else speaks against it, in words.
         judged: what the estimate is worth, where that is not a matter of its weights.
         lower: from below, where the target was walked to and back from (`gm.log_z(..., end=...)`).
         upper: from above.
@@ -47,6 +48,7 @@ class LogZ:
     particles: int = 0
     log_weight: np.ndarray = field(repr=False, compare=False, default_factory=lambda: np.full(1, -np.inf))
     outgrown: str = field(repr=False, default="")
+    doubt: str = field(repr=False, default="")
     judged: Verdict | None = field(repr=False, default=None)
     lower: float | None = field(repr=False, default=None)
     upper: float | None = field(repr=False, default=None)
@@ -54,7 +56,7 @@ class LogZ:
     @property
     def verdict(self) -> Verdict:
         """What the weights are worth, in words; `gm.check` says the same."""
-        return self.judged or judge(self.log_weight, self.outgrown)
+        return self.judged or judge(self.log_weight, self.outgrown, self.doubt)
 
     @property
     def status(self) -> str:
@@ -68,6 +70,7 @@ def estimate(
     curve: dict[str, np.ndarray] | None = None,
     outgrown: str = "",
     groups: int = 0,
+    doubt: str = "",
 ) -> LogZ:
     """Log of the mean weight, in the logarithm from the largest on.
 
@@ -78,9 +81,10 @@ def estimate(
         outgrown: where the target has heavier tails than the reference, in words.
         groups: independent populations of one size that the particles are made of, in this order; 0 where each
             particle is independent of the others.
+        doubt: what else speaks against it, in words.
     """
     n, top = len(log_weight), log_weight.max()
-    rest = (curve or {}, method, n, log_weight, outgrown)
+    rest = (curve or {}, method, n, log_weight, outgrown, doubt)
     if not np.isfinite(top):
         return LogZ(-np.inf, np.inf, 0.0, *rest)
     weight = np.exp(log_weight - top)

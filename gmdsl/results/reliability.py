@@ -21,6 +21,9 @@ PSIS = 0.7  # the limit in the literature, named where k is above it, too
 CELL = 0.25  # nats between neighbouring values of log-weights on a grid, at most
 FEW = 25  # draws that a tail is fitted to, at least
 
+MOVING = 0.02  # acceptance rate below which particles stay where they are
+TOGETHER = 0.5  # effective share of the populations below which they disagree
+
 ADVICE = "Take more temperatures, longer moves, or a closer reference."
 WIDER = "Take a wider reference: one whose tails are at least as heavy as those of the target."
 
@@ -40,12 +43,13 @@ class Verdict:
     advice: str = ""
 
 
-def judge(log_weight: np.ndarray, outgrown: str = "") -> Verdict:
+def judge(log_weight: np.ndarray, outgrown: str = "", doubt: str = "") -> Verdict:
     """The verdict on weighted draws.
 
     Args:
         log_weight: logarithms of the weights, in any shape; NaN counts as no weight.
         outgrown: where the target has heavier tails than the reference, in words.
+        doubt: what else speaks against them, in words.
 
     >>> import numpy as np
     >>> judge(np.zeros(1000)).evidence
@@ -65,9 +69,39 @@ def judge(log_weight: np.ndarray, outgrown: str = "") -> Verdict:
     if outgrown:
         evidence += f"; the target has heavier tails than the reference along {outgrown}: the error does not cover"
         return Verdict("suspect", evidence, WIDER)
+    if doubt:
+        return Verdict("suspect", f"{evidence}; {doubt}", ADVICE)
     if size < max(LEAST_SHARE * total, min(LEAST, total / 2)) or k > limit:
         return Verdict("suspect", evidence, ADVICE)
     return Verdict("ok", evidence)
+
+
+def doubt_of_walk(log_weight: np.ndarray, groups: int, acceptance: np.ndarray) -> str:
+    """What speaks against a population that was resampled and moved on its way, in words; empty where nothing does.
+
+    Resampling makes weights equal that say nothing of what was lost. Populations that were walked apart do: their
+    estimates lie within a nat or so where all went well. Moves that are hardly ever accepted leave copies as they are.
+
+    Args:
+        log_weight: of the particles, population by population.
+        groups: populations of one size; 0 where each particle is on its own.
+        acceptance: mean rate of the moves at each temperature; NaN where none is reported.
+
+    >>> doubt_of_walk(np.repeat([0.0, 0.1, 0.0, 5.0], 10), 4, np.array([0.6, 0.5]))
+    'one population of 4 has most of the weight'
+    """
+    rates = acceptance[np.isfinite(acceptance)]
+    if rates.size and rates.min() < MOVING:
+        return f"moves were accepted at {rates.min():.2g} at one temperature"
+    if groups:
+        mean = np.exp(log_weight - log_weight.max()).reshape(groups, -1).mean(axis=1)
+        if mean.sum() ** 2 / (mean**2).sum() < TOGETHER * groups:
+            return (
+                f"one population of {groups} has most of the weight"
+                if mean.max() > 0.5 * mean.sum()
+                else (f"the {groups} populations disagree")
+            )
+    return ""
 
 
 def pareto_k(log_weight: np.ndarray) -> float:

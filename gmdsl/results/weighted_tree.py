@@ -58,6 +58,7 @@ def weighted_tree(model: Any, drawn: WeightedDraws, seed: int) -> Any:
             )
         attrs |= {"log_z": z.log_z, "log_z_standard_error": z.standard_error, "weight_ess": z.ess}
         attrs |= {"weights_outgrown": z.outgrown} if z.outgrown else {}
+        attrs |= {"weights_doubt": z.doubt} if z.doubt else {}
         dtype = next(iter(drawn.values.values())).dtype
         groups["particles"] = {
             **drawn.values,

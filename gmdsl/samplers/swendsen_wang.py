@@ -26,7 +26,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.kernels.label_point import changed, check_finite
-from gmdsl.inference.kernels.pair_couplings import Couplings, PairGraph, couplings, pair_graph
+from gmdsl.inference.kernels.pair_couplings import PairCouplings, PairGraph, couplings, pair_graph
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
@@ -36,13 +36,13 @@ class ClusterState(NamedTuple):
     """Labels, and the couplings by which they meet."""
 
     position: Float[Array, " dim"]
-    couplings: Couplings
+    couplings: PairCouplings
 
 
 class SwendsenWang(Sampler):
     """Cluster updates of labels that meet in pairs: spins, bits, or labels that like to be equal.
 
-    Couplings and fields are read off the density; one that is none of pairs is refused. Couplings of either sign and
+    PairCouplings and fields are read off the density; one that is none of pairs is refused. PairCouplings of either sign and
     any fields are sampled exactly. Where neighbours cannot all be satisfied (a spin glass), or fields are strong,
     clusters gain nothing: use `gm.Gibbs`.
 

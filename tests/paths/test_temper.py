@@ -14,7 +14,7 @@ def real():
         (lambda: real(), lambda: gm.energy(lambda x: x**2, x=gm.Real()), "must be normalised and drawable"),
         (lambda: gm.energy(lambda y: y**2, y=gm.Real()), real, "the target has y, the reference x"),
         (lambda: gm.energy(lambda x: x, x=gm.Positive()), real, r"Positive\(\) in the target, in Real\(\)"),
-        (lambda: gm.joint(k=dist.Bernoulli(0.5)), lambda: gm.joint(k=dist.Bernoulli(0.1)), "k is discrete"),
+        (lambda: gm.energy(lambda x: x, x=gm.Spin()), lambda: gm.uniform(x=gm.Binary()), r"Spin\(\) in the target"),
         (lambda: 3, real, "a model is needed, not int"),
     ],
 )

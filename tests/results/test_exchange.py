@@ -5,7 +5,7 @@ from gmdsl.results.exchange import exchange
 
 
 def stats_of(rng, betas, draws=4000, chains=4):
-    """Ratios of a path from N(0, 1) to e^-0.5 (x - 1)^2: log p - log q = x - 1/2 + log sqrt(2 pi), N(beta, 1) at beta."""
+    """From N(0, 1) to exp(-(x - 1)^2 / 2): ratios x - 1/2 + log sqrt(2 pi), and N(beta, 1) at beta."""
     shift = -0.5 + 0.5 * np.log(2 * np.pi)
     x = rng.normal(betas, 1.0, size=(chains, draws, len(betas)))
     ratio = x + shift

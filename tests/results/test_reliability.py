@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gmdsl.results.estimate import estimate
-from gmdsl.results.reliability import judge, pareto_k, unseen_share
+from gmdsl.results.reliability import doubt_of_walk, judge, pareto_k, unseen_share
 
 
 def test_one_rule_for_an_estimate_and_for_its_check():
@@ -64,3 +64,14 @@ def test_the_pareto_shape_of_weights_is_estimated(shape):
     rng = np.random.default_rng(4)
     found = np.mean([pareto_k(shape * rng.exponential(size=5000)) for _ in range(10)])
     assert abs(found - shape) < 0.1
+
+
+def test_populations_that_disagree_and_moves_that_are_refused_are_doubted():
+    together, apart = np.repeat([0.0, 0.2, -0.1, 0.1], 25), np.repeat([0.0, 0.2, -0.1, 4.0], 25)
+    rates = np.array([0.6, 0.3])
+    assert doubt_of_walk(together, 4, rates) == ""
+    assert "one population of 4" in doubt_of_walk(apart, 4, rates)
+    assert "the 8 populations disagree" in doubt_of_walk(np.repeat([0, 0, 0, 0, 0, 0, 3.0, 3.1], 10), 8, rates)
+    assert "accepted at 0.01" in doubt_of_walk(together, 4, np.array([0.6, 0.01, np.nan]))
+    assert doubt_of_walk(apart, 0, np.array([np.nan])) == ""
+    assert judge(together, doubt="moves stood still").status == "suspect"

@@ -74,6 +74,7 @@ def traced(
     fold: bool = True,
     keep: bool = False,
     most: float = math.inf,
+    opaque: bool = True,
 ) -> Tape:
     """The steps of a function; what does not depend on its argument is computed at once.
 
@@ -84,6 +85,8 @@ def traced(
             is being traced.
         keep: whether what is known is not computed at all: every operation is a step.
         most: how many numbers one array may have.
+        opaque: whether functions with a derivative of their own stay one step; else they are written out like others,
+            for those who take no derivatives.
 
     Raises:
         TooLargeError: an array has more.
@@ -97,7 +100,7 @@ def traced(
     closed = jax.make_jaxpr(lambda *arrays: function(dict(zip(names, arrays, strict=True))))(*point.values())
     if (largest := _largest(closed)) > most:
         raise TooLargeError(f"the terms have an array of {largest} numbers, more than {most}")
-    builder = _Builder(fold, keep)
+    builder = _Builder(fold, keep, OPAQUE if opaque else set())
     slots = [builder.slot(variable.aval) for variable in closed.jaxpr.invars]
     builder.moving.update(slots)
     (output,) = builder.inline(closed, slots)
@@ -134,8 +137,9 @@ def is_known(value: Any) -> bool:
 class _Builder:
     """Slots are numbered as they appear."""
 
-    def __init__(self, fold: bool, keep: bool) -> None:
+    def __init__(self, fold: bool, keep: bool, opaque: set[str]) -> None:
         self.fold = fold
+        self.opaque = opaque
         self.keep = keep
         self.steps: list[Operation] = []
         self.values: dict[int, Any] = {}
@@ -167,7 +171,7 @@ class _Builder:
 
         for equation in jaxpr.eqns:
             operands = [read(atom) for atom in equation.invars]
-            inner = None if equation.primitive.name in OPAQUE else called(equation)
+            inner = None if equation.primitive.name in self.opaque else called(equation)
             results = self.step(equation, operands) if inner is None else self.inline(inner, operands)
             if inner is not None:
                 self.calls.append((equation.params.get("name", ""), tuple(operands), tuple(results)))

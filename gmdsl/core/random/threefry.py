@@ -75,6 +75,31 @@ def uniforms(key: Array, count: int, dtype: Any) -> tuple[Float[Array, ""], ...]
     return tuple(unit(word) for word in _fence([x ^ y for x, y in pairs]))
 
 
+def random_words(key: Array, number: Any, count: int) -> UInt32[Array, " count"]:
+    """Many words of 32 random bits, other ones for each number.
+
+    Args:
+        key: a random key, of any generator.
+        number: a whole number below 2^32.
+        count: how many.
+
+    >>> one, other = random_words(jax.random.key(0), 7, 5), random_words(jax.random.key(0), 8, 5)
+    >>> len({*one.tolist(), *other.tolist()})
+    10
+    """
+    places = jnp.arange(-(-count // 2), dtype=jnp.uint32)
+    pair = _fence(list(threefry(key_words(key), (places, jnp.asarray(number).astype(jnp.uint32)))))
+    return jnp.concatenate(pair)[:count]
+
+
+def key_words(key: Array) -> tuple[Word, Word]:
+    """The two words of a key; of another generator than Threefry, two that it draws."""
+    if written_out(key):
+        return _words(key)
+    words = jax.random.bits(key, (2,), np.uint32)
+    return words[0], words[1]
+
+
 def unit(bits: Word) -> Float[Array, "..."]:
     """A number in [0, 1) in single precision from 32 random bits."""
     return jax.lax.bitcast_convert_type((bits >> 9) | ONE, jnp.float32) - np.float32(1.0)

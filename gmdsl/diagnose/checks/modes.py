@@ -15,6 +15,7 @@ Reference:
     Wald-Wolfowitz and Smirnov two-sample tests*, 1979 (nearest neighbours).
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -53,6 +54,8 @@ def modes(model: Model, reference: Model | None, found: Positions, seed: int = 0
     """The finding "mode audit"."""
     if reference is None:
         advice = "Pass reference=, a normalised model of the same variables that covers the target widely."
+        if model.observed and dataclasses.replace(model, observed={}).capabilities().normalized:
+            advice = "Pass the path from its prior: gm.check(tree, gm.temper_data(model))."
         return Finding("mode audit", "note", "not examined: no reference was given", advice)
     try:
         path = temper(model, reference)

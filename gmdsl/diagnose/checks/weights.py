@@ -1,19 +1,28 @@
 """Weighted draws: how many count, whether the weights have a variance; by `gmdsl.results.reliability`."""
 
+from typing import Any
+
 import numpy as np
 
 from gmdsl.diagnose.report import Finding
 from gmdsl.results.reliability import judge, pareto_k
 
-__all__ = ["pareto_k", "weights"]
+__all__ = ["pareto_k", "weights", "weights_of"]
 
 
-def weights(log_weight: np.ndarray, outgrown: str = "") -> Finding:
+def weights(log_weight: np.ndarray, outgrown: str = "", doubt: str = "") -> Finding:
     """The finding "weights" from log-weights; draws resampled from them are as good as they are.
 
     Args:
         log_weight: logarithms of the weights.
         outgrown: where the target has heavier tails than the reference, in words.
+        doubt: what else speaks against them, in words.
     """
-    verdict = judge(log_weight, outgrown)
+    verdict = judge(log_weight, outgrown, doubt)
     return Finding("weights", verdict.status, verdict.evidence, verdict.advice)
+
+
+def weights_of(tree: Any) -> Finding:
+    """The finding of a tree with the group `particles`."""
+    log_weight, attrs = tree["particles"]["log_weight"].values, tree.attrs
+    return weights(log_weight, attrs.get("weights_outgrown", ""), attrs.get("weights_doubt", ""))

@@ -1,4 +1,4 @@
-r"""Couplings and fields of a model whose labels meet in pairs, read off its density.
+r"""PairCouplings and fields of a model whose labels meet in pairs, read off its density.
 
 With $q$ values for each label, numbered $n_i = 0, \ldots, q - 1$, the density must be that of a Potts model (for two
 values that is any energy of pairs, an Ising model),
@@ -29,7 +29,7 @@ ROUNDING = 200  # in units of the rounding of a float: what is taken for equal
 NOISE = 8  # and what is taken for no coupling
 
 
-class Couplings(NamedTuple):
+class PairCouplings(NamedTuple):
     """A Potts model: couplings of its edges, and the weight of each value of each label, zero for the first."""
 
     pairs: Float[Array, " edges"]
@@ -97,7 +97,7 @@ def pair_graph(sampler: Any, density: Any) -> PairGraph:
     )
 
 
-def couplings(log_density: Callable[[Array], Array], first: Any, gap: Any, graph: PairGraph) -> Couplings:
+def couplings(log_density: Callable[[Array], Array], first: Any, gap: Any, graph: PairGraph) -> PairCouplings:
     """The couplings and fields of a density over labels that meet as the graph says.
 
     Args:
@@ -113,10 +113,12 @@ def couplings(log_density: Callable[[Array], Array], first: Any, gap: Any, graph
     bottom, back, moved = found[0], found[1 : graph.q, :, 0], found[graph.q :, :, 1] - found[0, :, 1]
     # each coupling is read at both of its ends
     pairs = 0.25 * (moved[colors[edges[:, 1]], edges[:, 0]] + moved[colors[edges[:, 0]], edges[:, 1]])
-    return Couplings(pairs, jnp.concatenate([jnp.zeros_like(bottom[:, :1]), 0.5 * (bottom[:, 1:] - back.T)], axis=1))
+    return PairCouplings(
+        pairs, jnp.concatenate([jnp.zeros_like(bottom[:, :1]), 0.5 * (bottom[:, 1:] - back.T)], axis=1)
+    )
 
 
-def log_weight(graph: PairGraph, found: Couplings, n: Int[Array, " dim"]) -> Float[Array, ""]:
+def log_weight(graph: PairGraph, found: PairCouplings, n: Int[Array, " dim"]) -> Float[Array, ""]:
     """The log-density of a Potts model, up to a constant."""
     a, b = graph.edges.T
     return jnp.sum(jnp.where(n[a] == n[b], found.pairs, 0.0)) + jnp.sum(found.fields[jnp.arange(len(n)), n])
@@ -204,7 +206,7 @@ def _said(rounding: float, sizes: float, far: float, at_all: float, at_labels: f
 
 
 def _compared(at: _Numbered, graph: PairGraph, n: Int[Array, "states dim"]) -> tuple[Array, ...]:
-    """Couplings, sum and largest of them and of fields; how far the log-density is off, also at single labels.
+    """PairCouplings, sum and largest of them and of fields; how far the log-density is off, also at single labels.
 
     There a weak term is not drowned by the sum of all others. What a label does to itself (a diagonal of the matrix of
     couplings) is in the differences to first order, and says nothing: it is the same wherever the others are.
@@ -222,7 +224,7 @@ def _compared(at: _Numbered, graph: PairGraph, n: Int[Array, "states dim"]) -> t
     return found.pairs, sizes.sum(), sizes.max(), at_all, jnp.abs(off[at.q :] - own).max(), jnp.abs(differences).max()
 
 
-def _differences(graph: PairGraph, found: Couplings, n: Int[Array, " dim"]) -> Float[Array, "dim q"]:
+def _differences(graph: PairGraph, found: PairCouplings, n: Int[Array, " dim"]) -> Float[Array, "dim q"]:
     """The change of the log-density of a Potts model when one label takes another value."""
     (a, b), is_at = graph.edges.T, n[:, None] == jnp.arange(graph.q)
     near = found.pairs[:, None] * jnp.stack([is_at[b], is_at[a]])

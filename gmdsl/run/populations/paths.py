@@ -14,6 +14,7 @@ from gmdsl.core.random.keys import seed_key
 from gmdsl.inference.path import Path, PathSampler, Population
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
+from gmdsl.results.reliability import doubt_of_walk
 from gmdsl.results.weighted_tree import WeightedDraws, weighted_tree
 from gmdsl.run.populations.tails import outgrown
 from gmdsl.run.targets import flat_target
@@ -43,7 +44,9 @@ def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[
     curve = {"betas": population.betas, "log_z": population.curve}
     curve = {name: np.asarray(values)[: stages + 1] for name, values in curve.items()}
     log_weight = np.asarray(population.log_weight, float)
-    return population, estimate(log_weight, repr(sampler), curve, outgrown(target, population), sampler.groups)
+    doubt = doubt_of_walk(log_weight, sampler.groups, np.asarray(population.acceptance)[:stages])
+    tails = outgrown(target, population)
+    return population, estimate(log_weight, repr(sampler), curve, tails, sampler.groups, doubt)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -84,3 +84,15 @@ def test_the_share_beyond_is_one_in_a_hundred_for_two_sets_of_one_law():
         alarms += share - 0.01 > max(0.02, 4.0 * error)
     assert abs(np.mean(shares) - 0.01) < 0.003
     assert alarms == 0
+
+
+def test_the_path_of_a_posterior_finds_the_mode_that_no_chain_has_seen():
+    """x^2 was measured: both signs have half of the mass, and all chains begin at one of them."""
+    model = gm.joint(x=dist.Normal(0.0, 2.0), y=lambda x: dist.Normal(x**2, 0.3)).condition(y=4.0)
+    tree = gm.sample(model, gm.HMC(step_size=0.05), init={"x": 2.0}, draws=600, progress=False)
+    assert (tree["posterior"]["x"] > 0).all()
+    plain = [finding for finding in gm.check(tree, model).findings if finding.name == "mode audit"]
+    assert "gm.temper_data(model)" in plain[0].advice
+    found = [finding for finding in gm.check(tree, gm.temper_data(model)).findings if finding.name == "mode audit"]
+    assert found[0].status == "suspect"
+    assert "x -2" in found[0].evidence or "x -1.9" in found[0].evidence

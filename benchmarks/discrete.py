@@ -1,0 +1,120 @@
+"""How many variables `gm.Gibbs` draws per second, and how many one at a time by the density at each value.
+
+Runs are whole calls of `gm.sample` on all cores, the second of their kind, so that nothing is compiled; the median of
+some rounds, in which both take turns. The last columns say how fast Gibbs is in units of the other, and the most memory
+that the process has taken so far.
+
+    uv run --group test python benchmarks/discrete.py                    # the table, some minutes
+    uv run --group test python benchmarks/discrete.py --only "Ising"     # the cases with that word
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gmdsl as gm
+
+SIDE = 64
+RNG = np.random.default_rng(0)
+
+
+class OneAtATime(gm.Sampler):
+    """Each element in turn, by the density at all of its values."""
+
+    def bound(self, density: Any) -> "OneAtATime":
+        return self
+
+    def step(self, key: Any, target: Any, state: Any) -> Any:
+        counts, first, gap = (jnp.asarray(column) for column in zip(*target.states, strict=True))
+        most = max(one[0] for one in target.states)
+
+        def one(i: Any, x: Any) -> Any:
+            values = first[i] + gap[i] * jnp.minimum(jnp.arange(most), counts[i] - 1)
+            heights = jax.vmap(lambda value: target.log_density(x.at[i].set(value)))(values)
+            heights = jnp.where(jnp.arange(most) < counts[i], heights, -jnp.inf)
+            return x.at[i].set(values[jax.random.categorical(jax.random.fold_in(key, i), heights)])
+
+        return jax.lax.fori_loop(0, target.dim, one, state), {}
+
+
+def torus(s):
+    return s * (jnp.roll(s, 1, 0) + jnp.roll(s, 1, 1))
+
+
+def chain(count):
+    """A ring of named spins."""
+    names = [f"s{i:04}" for i in range(count)]
+    bonds = " + ".join(f"{a} * {b}" for a, b in zip(names, names[1:] + names[:1], strict=True))
+    return gm.energy(eval(f"lambda {', '.join(names)}: -0.4 * ({bonds})"), **dict.fromkeys(names, gm.Spin()))
+
+
+def graph(count, edges):
+    pairs = RNG.integers(0, count, (edges, 2))
+    pairs = gm.data(pairs[pairs[:, 0] != pairs[:, 1]])
+    return gm.energy(lambda s, e: -0.3 * jnp.sum(s[e[:, 0]] * s[e[:, 1]]), s=gm.Spin(count), e=pairs)
+
+
+def cases():
+    """Triples: the model, chains, sweeps of one draw."""
+    ising = gm.energy(lambda s: -0.4 * torus(s).sum(), s=gm.Spin(SIDE, SIDE))
+    data = gm.energy(lambda s, b: -b * torus(s).sum(), s=gm.Spin(SIDE, SIDE), b=gm.data(0.4))
+    normal = RNG.normal(size=(2, SIDE, SIDE))
+    glass = gm.energy(
+        lambda s, J: jnp.sum(J[0] * s * jnp.roll(s, 1, 0) + J[1] * s * jnp.roll(s, 1, 1)),
+        s=gm.Spin(SIDE, SIDE), J=gm.data(normal),
+    )  # fmt: skip
+    machine = gm.energy(
+        lambda v, h, W: -(v @ W @ h), v=gm.Binary(784), h=gm.Binary(500), W=gm.data(0.05 * RNG.normal(size=(784, 500)))
+    )
+    dense = gm.energy(lambda s, J: -(s @ J @ s), s=gm.Spin(500), J=gm.data(0.03 * RNG.normal(size=(500, 500))))
+    equal = lambda s: jnp.sum(s == jnp.roll(s, 1, 0)) + jnp.sum(s == jnp.roll(s, 1, 1))  # noqa: E731
+    potts = gm.energy(lambda s: -0.7 * equal(s), s=gm.Categorical(3, SIDE, SIDE))
+    return {
+        "Ising 64 x 64, 128 chains": (ising, 128, 200),
+        "Ising 64 x 64, 1024 chains": (ising, 1024, 100),
+        "Ising 64 x 64, 16 chains": (ising, 16, 200),
+        "Ising 64 x 64, 16 chains, a sweep a draw": (ising, 16, 1),
+        "Ising 64 x 64, strength as data, 128 chains": (data, 128, 100),
+        "1,024 named spins in a ring, 128 chains": (chain(1024), 128, 200),
+        "glass 64 x 64, normal couplings, 128 chains": (glass, 128, 20),
+        "graph of 4,096 spins, 8,192 edges, 128 chains": (graph(4096, 8192), 128, 10),
+        "Boltzmann machine 784 + 500, 128 chains": (machine, 128, 10),
+        "dense glass of 500 spins, 128 chains": (dense, 128, 10),
+        "Potts 64 x 64, 3 states, 128 chains": (potts, 128, 2),
+    }
+
+
+def rate(model, sampler, chains, draws, sweeps):
+    """Updates per second of one run."""
+    began = time.perf_counter()
+    gm.sample(model, sampler, chains=chains, draws=draws, warmup=0, progress=False)
+    return chains * draws * sweeps * gm.compile(model).dim / (time.perf_counter() - began)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    print(f"| case | Gibbs, updates/s | one at a time | ratio | memory, MB |\n|{'---|' * 5}")
+    for name, (model, chains, sweeps) in cases().items():
+        if asked.only not in name:
+            continue
+        gibbs = (model, gm.Gibbs(sweeps=sweeps), chains, 20, sweeps)
+        other = (model, OneAtATime(), min(chains, 4), 1, 1)
+        rate(*gibbs), rate(*other)
+        pairs = [(rate(*gibbs), rate(*other)) for _ in range(asked.rounds)]
+        fast, slow = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(a / b for a, b in pairs)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"| {name} | {fast:.2g} | {slow:.2g} | {ratio:.0f} | {memory:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

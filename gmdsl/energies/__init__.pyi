@@ -1,0 +1,17 @@
+from .banana import banana as banana
+from .cox_process import cox_process as cox_process
+from .funnel import funnel as funnel
+from .gaussians import gaussians as gaussians
+from .gaussians import gmm40 as gmm40
+from .ising import ising as ising
+from .many_well import many_well as many_well
+from .mueller_brown import mueller_brown as mueller_brown
+from .phi4 import phi4 as phi4
+from .potts import potts as potts
+from .rbm import rbm as rbm
+from .rings import ring as ring
+from .rings import rings as rings
+from .spin_glass import sherrington_kirkpatrick as sherrington_kirkpatrick
+from .spin_glass import spin_glass as spin_glass
+from .students import students as students
+from .truths.known_target import KnownTarget as KnownTarget

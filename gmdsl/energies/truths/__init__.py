@@ -1,0 +1,1 @@
+"""Where the truths come from: quadrature, enumeration, transfer matrices, closed forms."""
