@@ -88,7 +88,8 @@ class SimulatedAnnealing(Generator):
         del report
         if self.fitted is not None:
             return Prepared(self, self._found(target), most=1)
-        bound = replace(self, move=self.move.bound(Density(target.model.model)))
+        moved = Density(target.model.model, target.at(jnp.ones(())))  # chains move on powers, not on the model itself
+        bound = replace(self, move=self.move.bound(moved))
         x, heights = _annealed(*strip((bound, target)), key)
         best = jnp.argmax(heights)
         if not bool(jnp.isfinite(heights[best])):

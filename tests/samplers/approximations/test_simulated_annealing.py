@@ -96,6 +96,20 @@ def test_labels_and_real_numbers_are_annealed_together():
     assert values["x"].values[0, 0] == pytest.approx(3.0, abs=0.01)
 
 
+@pytest.mark.parametrize("move", [gm.Gibbs(), gm.GibbsWithGradients()], ids=lambda m: type(m).__name__)
+def test_samplers_of_labels_anneal_a_graph_of_known_edges(move):
+    """Two triangles that share a corner, against a weak field: all spins down, by 6 + 1.5."""
+    edges = np.array([[0, 1], [1, 2], [2, 0], [2, 3], [3, 4], [4, 2]])
+    model = gm.energy(
+        lambda s, edges: -jnp.sum(s[edges[:, 0]] * s[edges[:, 1]]) + 0.3 * jnp.sum(s),
+        s=gm.Spin(5),
+        edges=gm.data(edges),
+    )
+    tree = drawn(model, gm.SimulatedAnnealing(move, temperatures=40))
+    np.testing.assert_array_equal(tree["posterior"]["s"].values[0, 0], -np.ones(5))
+    assert tree["sample_stats"]["lp"].values[0, 0] == pytest.approx(7.5, rel=1e-6)
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(gm.SpecError, match="inverse temperatures grow"):
         gm.SimulatedAnnealing(gm.MALA(), beta_min=2.0, beta_max=1.0)
