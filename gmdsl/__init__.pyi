@@ -71,6 +71,7 @@ from .paths.q_path import QPath as QPath
 from .paths.smc import SMC as SMC
 from .paths.temper import temper as temper
 from .paths.temper_data import temper_data as temper_data
+from .paths.thermodynamic_integration import ThermodynamicIntegration as ThermodynamicIntegration
 from .processes.brownian import Brownian as Brownian
 from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM
@@ -97,6 +98,8 @@ from .samplers.approximations.laplace import Laplace as Laplace
 from .samplers.approximations.map import MAP as MAP
 from .samplers.approximations.mean_field import MeanField as MeanField
 from .samplers.approximations.pathfinder import Pathfinder as Pathfinder
+from .samplers.approximations.simulated_annealing import SimulatedAnnealing as SimulatedAnnealing
+from .samplers.approximations.svgd import SVGD as SVGD
 from .samplers.barker import BarkerMH as BarkerMH
 from .samplers.blocks import Blocks as Blocks
 from .samplers.blocks import blocks as blocks
@@ -111,6 +114,7 @@ from .samplers.mclmc import MCLMC as MCLMC
 from .samplers.nuts import NUTS as NUTS
 from .samplers.parallel_tempering import ParallelTempering as ParallelTempering
 from .samplers.random_walk import RandomWalk as RandomWalk
+from .samplers.reverse.annealed_langevin import AnnealedLangevin as AnnealedLangevin
 from .samplers.reverse.ddpm import DDPM as DDPM
 from .samplers.reverse.learned_reverse_diffusion import LearnedReverseDiffusion as LearnedReverseDiffusion
 from .samplers.reverse.reverse_ode import ReverseODE as ReverseODE
@@ -122,6 +126,7 @@ from .samplers.sghmc import SGHMC as SGHMC
 from .samplers.sgld import SGLD as SGLD
 from .samplers.slice import Slice as Slice
 from .samplers.swendsen_wang import SwendsenWang as SwendsenWang
+from .samplers.tempered_transitions import TemperedTransitions as TemperedTransitions
 from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin
 from .spaces.discrete import Binary as Binary
 from .spaces.discrete import Categorical as Categorical

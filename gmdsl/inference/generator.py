@@ -22,11 +22,14 @@ class Prepared[G](NamedTuple):
         generator: the generator with what it has learned.
         found: what it found, arrays by name, for the group `approximation` of the tree.
         most: how many draws there are at most; None for any number.
+        points: all flat draws that there are, (most, dim), where they are a set that is taken as it is, without
+            `draw`; None where each is made anew.
     """
 
     generator: G
     found: dict[str, Any] = {}  # noqa: RUF012
     most: int | None = None
+    points: Any = None
 
 
 class Generator(Checked, eqx.Module):

@@ -21,7 +21,7 @@ from gmdsl.inference.target import Target
 class Sampler(Checked, eqx.Module):
     """A Markov kernel with settings. Subclasses give `step`; the rest has defaults.
 
-    `adapts`, `bias` and `lockstep` are class attributes, or properties where they depend on settings.
+    `adapts`, `bias`, `lockstep` and `reversible` are class attributes, or properties where they depend on settings.
     """
 
     @property
@@ -38,6 +38,14 @@ class Sampler(Checked, eqx.Module):
     def lockstep(self) -> bool:
         """False when the work of a step differs much between chains (trees); they then run one after the other."""
         return True
+
+    @property
+    def reversible(self) -> bool:
+        r"""Whether $\pi(x) T(x, x') = \pi(x') T(x', x)$ for a step from a fresh state at x to the position x'.
+
+        What relies on it refuses other kernels. A fixed order of updates, or a velocity that is kept, breaks it.
+        """
+        return False
 
     @abc.abstractmethod
     def step(self, key: Array, target: Target, state: Any) -> tuple[Any, Stats]:

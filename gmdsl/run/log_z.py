@@ -10,16 +10,17 @@ from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
+from gmdsl.paths.thermodynamic_integration import ThermodynamicIntegration
 from gmdsl.results.agreement import Agreement, repeated
 from gmdsl.results.estimate import LogZ
 from gmdsl.run.bridge import bridge_of_run, is_run
 from gmdsl.run.populations.generators import generate
 from gmdsl.run.populations.paths import run_population
-from gmdsl.run.populations.replicas import exchange_of
+from gmdsl.run.populations.replicas import exchange_of, integral_of
 from gmdsl.run.sample import sample
 from gmdsl.run.targets import as_path, flat_target
 
-type Method = PathSampler | ReplicaSampler | Generator
+type Method = PathSampler | ReplicaSampler | ThermodynamicIntegration | Generator
 
 
 @overload
@@ -35,9 +36,10 @@ def log_z(
     Args:
         path: made by `gm.temper`, its reference normalised; a conditioned joint density, whose path leads from prior to
             posterior; a model for a generator of weighted draws; a finished run of `gm.sample`.
-        sampler: `gm.SMC(gm.HMC())`, `gm.AIS(gm.MALA())`, `gm.ParallelTempering(gm.MALA())`, or a list of them to
-            compare; for a model `gm.LearnedReverseDiffusion(...)`; for a run the model that was sampled, whose constant
-            is found by a bridge to a Gaussian.
+        sampler: `gm.SMC(gm.HMC())`, `gm.AIS(gm.MALA())`, `gm.ParallelTempering(gm.MALA())`,
+            `gm.ThermodynamicIntegration(gm.MALA())`, or a list of them to compare; for a model
+            `gm.LearnedReverseDiffusion(...)`; for a run the model that was sampled, whose constant is found by a bridge
+            to a Gaussian.
         seed: the same seed gives the same estimate.
         draws: weighted draws of a generator, or draws of each of four chains of copies; path samplers have their own
             `particles`.
@@ -83,6 +85,8 @@ def _one(path: Any, sampler: Any, seed: int, draws: int, end: Any) -> LogZ:
         if "log_weight" not in made.stats:
             raise SpecError(f"log_z(..., {type(sampler).__name__}()): its draws carry no weights; Z stays unknown.")
         return made.log_z(type(sampler).__name__)
+    if isinstance(sampler, ThermodynamicIntegration):
+        return _by_integration(path, sampler, seed, draws)
     if isinstance(sampler, Sampler) and isinstance(path, Path):
         return _by_copies(path, sampler, seed, draws)
     return run_population("log_z", path, sampler, seed)[1]
@@ -98,3 +102,17 @@ def _by_copies(path: Path, sampler: Sampler, seed: int, draws: int) -> LogZ:
             " which log Z is found. Take gm.ParallelTempering, or report them."
         )
     return found.log_z
+
+
+def _by_integration(path: Any, sampler: ThermodynamicIntegration, seed: int, draws: int) -> LogZ:
+    """An integral over the rungs of a run of four chains of copies that trade places."""
+    from gmdsl.samplers.parallel_tempering import ParallelTempering
+
+    if not isinstance(path, Path):
+        raise SpecError(
+            f"log_z(..., ThermodynamicIntegration(...)): a path is needed first, not {type(path).__name__}. Make one by"
+            " gm.temper(model, reference)."
+        )
+    copies = ParallelTempering(sampler.move, sampler.betas, sampler.steps, adapt_ladder=False)
+    tree = sample(path, copies, draws=draws, seed=seed, progress=False)
+    return integral_of(path, copies, tree, repr(sampler))

@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from gmdsl.compiler.annealing import Annealing, annealing_of
 from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.replicas import on_rungs
@@ -24,11 +25,12 @@ from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
 from gmdsl.models.model import Model
 from gmdsl.paths.temper_data import temper_data
+from gmdsl.paths.thermodynamic_integration import ThermodynamicIntegration
 
 
 def as_path(model: Any, sampler: Any) -> Any:
     """What a sampler is given: for one that walks a path and a conditioned joint density, its path from the prior."""
-    walks = isinstance(sampler, PathSampler | ReplicaSampler)
+    walks = isinstance(sampler, PathSampler | ReplicaSampler | ThermodynamicIntegration)
     return temper_data(model) if walks and isinstance(model, Model) and model.observed else model
 
 
@@ -55,6 +57,8 @@ def flat_target(operation: str, model: Any, sampler: Any, init: Any = None) -> A
         raise mismatch(operation, model, sampler)
     if issubclass(sampler.takes, FlatFamily):
         return _family(operation, model, sampler, init)
+    if issubclass(sampler.takes, Annealing):
+        return _annealing(operation, model, sampler, init)
     return _density(operation, model, sampler, init)
 
 
@@ -157,6 +161,22 @@ def _family(operation: str, model: Any, generator: Generator, init: Any) -> Flat
             " family.at(family.process.t_max)."
         )
     return FlatFamily(flat.process, flat.denoiser, flat.layout, init)
+
+
+def _annealing(operation: str, model: Any, generator: Generator, init: Any) -> Annealing:
+    """The densities of a model or a path, and their powers."""
+    name = type(generator).__name__
+    if not isinstance(model, Model | Path):
+        raise SpecError(f"{operation}({type(model).__name__}, {name}(...)): a model or a path is needed first.")
+    if init is not None:
+        raise SpecError(
+            f"sample(..., {name}(...), init=...): {name} chooses its own starts. To choose them, give a path whose"
+            " reference they are drawn from, gm.temper(model, reference)."
+        )
+    target = model.target if isinstance(model, Path) else model
+    if not Density(target).free:
+        raise SpecError(f"{operation}(..., {name}(...)): every variable is observed; there is nothing to move.")
+    return annealing_of(model)
 
 
 def _density(operation: str, model: Any, generator: Generator, init: Any) -> Any:

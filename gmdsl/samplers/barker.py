@@ -8,7 +8,7 @@ Reference:
     Livingstone and Zanella, *The Barker proposal: combining robustness and efficiency in gradient-based MCMC*, 2022.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,8 @@ class BarkerMH(GradientSampler):
     target_accept: float = 0.4
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
+
+    reversible: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         check_step(self)

@@ -63,6 +63,10 @@ class DiscreteLangevin(Sampler):
         return (StepSize(self.target_accept),) if self.corrected else ()
 
     @property
+    def reversible(self) -> bool:
+        return self.corrected
+
+    @property
     def bias(self) -> str | None:
         return None if self.corrected else "uncorrected: changes of several elements at once are not balanced"
 

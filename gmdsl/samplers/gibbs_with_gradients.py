@@ -16,7 +16,7 @@ Reference:
 """
 
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -52,6 +52,8 @@ class GibbsWithGradients(Sampler):
     """
 
     changes: int = eqx.field(static=True, default=1)
+
+    reversible: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         if not isinstance(self.changes, Integral) or isinstance(self.changes, bool) or self.changes < 1:

@@ -8,7 +8,7 @@ Reference:
 """
 
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,8 @@ class HMC(GradientSampler):
     target_accept: float = 0.95
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
+
+    reversible: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         check_step(self)

@@ -8,7 +8,7 @@ Reference:
     Langevin diffusions*, 1998 (acceptance 0.574).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -41,6 +41,8 @@ class MALA(GradientSampler):
     target_accept: float = 0.574
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
+
+    reversible: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         check_step(self)

@@ -46,6 +46,8 @@ class NUTS(GradientSampler):
 
     lockstep: ClassVar[bool] = False
 
+    reversible: ClassVar[bool] = True
+
     def __check_init__(self) -> None:
         check_step(self)
         if self.max_tree_depth < 1:

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gmdsl.adapt.each_rung import EachRung, of_rungs, stacked
 from gmdsl.adapt.temperatures import as_schedule, equal_rejection, kept_static
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace
@@ -32,8 +33,6 @@ from gmdsl.inference.adapter import Adapter, adapters_of
 from gmdsl.inference.path import ReplicaSampler, ReplicaTarget, check_move
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import Stats
-
-OF_RUNG = "_rung_"  # before the name of a stat of every rung, which adapters read
 
 
 class ParallelTempering(ReplicaSampler):
@@ -75,7 +74,7 @@ class ParallelTempering(ReplicaSampler):
 
     @property
     def adapts(self) -> Any:
-        return (Rungs(adapters_of(self.move), self.betas, self.adapt_ladder),)
+        return (Rungs(EachRung(adapters_of(self.move), len(self.betas)), self.betas, self.adapt_ladder),)
 
     @property
     def lockstep(self) -> bool:
@@ -106,7 +105,7 @@ class ParallelTempering(ReplicaSampler):
         )  # fmt: skip
         climbed, trips = _count_trips(state.climbed[order])
         stats = {name: value[-1] for name, value in told.items()}
-        stats |= {f"{OF_RUNG}{name}": value for name, value in told.items()}
+        stats |= of_rungs(told)
         stats |= {"swap_rate": chances, "log_ratio": ratios[order], "round_trips": trips}
         return Copies(refreshed, state.turn + 1, climbed), stats
 
@@ -144,7 +143,7 @@ class ParallelTempering(ReplicaSampler):
     def _moves(self) -> Any:
         if self.moves is not None:
             return self.moves
-        return _stacked(self.move, len(self.betas))
+        return stacked(self.move, len(self.betas))
 
 
 class Copies(NamedTuple):
@@ -159,53 +158,38 @@ class Rungs(Adapter):
     """The adapters of the kernel at every rung, and the ladder of equal rejection.
 
     Attributes:
-        rules: adapters of the kernel.
+        kernels: the adapters of the kernel.
         betas: the first ladder.
         moves_ladder: whether the ladder is tuned.
     """
 
-    rules: tuple[Adapter, ...]
+    kernels: EachRung
     betas: tuple[float, ...]
     moves_ladder: bool
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return tuple(f"{OF_RUNG}{name}" for rule in self.rules for name in rule.needs)
+        return self.kernels.needs
 
     def start(self, sampler: Any, dim: int) -> tuple[Any, Any]:
-        rungs = len(self.betas)
-        moves, states = _stacked(sampler.move, rungs), []
-        for rule in self.rules:
-            state, moves = eqx.filter_vmap(lambda move, rule=rule: rule.start(move, dim // rungs))(moves)
-            states.append(state)
+        states, moves = self.kernels.start(sampler.move, dim // len(self.betas))
         ladder = jnp.asarray(self.betas, jnp.result_type(float))
-        refused = jnp.zeros(rungs, ladder.dtype)
-        return (tuple(states), refused), replace(sampler, moves=moves, ladder=ladder)
+        return (states, jnp.zeros_like(ladder)), replace(sampler, moves=moves, ladder=ladder)
 
     def update(self, state: Any, sampler: Any, position: Any, score: Any, stats: Stats) -> tuple[Any, Any]:
         del score
-        rungs = len(self.betas)
-        own = {name.removeprefix(OF_RUNG): value for name, value in stats.items() if name.startswith(OF_RUNG)}
-        flags = {name: value for name, value in stats.items() if name.startswith("warmup_")}
-        states, moves = [], sampler.moves
-        for rule, before in zip(self.rules, state[0], strict=True):
-            after, moves = eqx.filter_vmap(
-                lambda before, move, x, own, rule=rule: rule.update(before, move, x, None, {**own, **flags})
-            )(before, moves, position.reshape(rungs, -1), own)
-            states.append(after)
+        copies = position.reshape(len(self.betas), -1)
+        states, moves = self.kernels.update(state[0], sampler.moves, copies, stats)
         refused = state[1] + jnp.append(1.0 - stats["swap_rate"], 1.0).astype(state[1].dtype)  # the last one counts
         ladder = sampler.ladder
         if self.moves_ladder:
-            end = jnp.asarray(flags.get("warmup_window_end", False))
+            end = jnp.asarray(stats.get("warmup_window_end", False))
             ladder = jnp.where(end, equal_rejection(ladder, refused[:-1] / refused[-1]), ladder)
             refused = jnp.where(end, 0.0, refused)
-        return (tuple(states), refused), replace(sampler, moves=moves, ladder=ladder)
+        return (states, refused), replace(sampler, moves=moves, ladder=ladder)
 
     def finish(self, state: Any, sampler: Any) -> Any:
-        moves = sampler.moves
-        for rule, before in zip(self.rules, state[0], strict=True):
-            moves = eqx.filter_vmap(lambda before, move, rule=rule: rule.finish(before, move))(before, moves)
-        return replace(sampler, moves=moves)
+        return replace(sampler, moves=self.kernels.finish(state[0], sampler.moves))
 
 
 def swap_chances(between: Any, betas: Float[Array, " rungs"], ratios: Float[Array, " rungs"]) -> Array:
@@ -235,14 +219,3 @@ def _count_trips(climbed: Bool[Array, " rungs"]) -> tuple[Array, Array]:
 def _each(what: Callable[..., Any], sampler: ParallelTempering, keys: Array, *rest: Any) -> Any:
     """Something done with the kernel, a key and the beta of every rung."""
     return eqx.filter_vmap(what)(sampler._moves(), keys, sampler._betas(), *rest)
-
-
-def _stacked(move: Sampler, rungs: int) -> Any:
-    """The kernel once for each rung: its arrays and floats with a leading axis of rungs."""
-
-    def spread(leaf: Any) -> Any:
-        if not isinstance(leaf, float) and not eqx.is_array(leaf):
-            return leaf
-        return jnp.broadcast_to(jnp.asarray(leaf), (rungs, *jnp.shape(leaf)))
-
-    return jax.tree.map(spread, move)

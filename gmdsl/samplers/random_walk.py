@@ -5,7 +5,7 @@ Reference:
     algorithms*, 1997 (acceptance 0.234).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -43,6 +43,8 @@ class RandomWalk(Sampler):
     target_accept: float = 0.234
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
+
+    reversible: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         check_step(self)

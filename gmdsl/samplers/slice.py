@@ -9,7 +9,7 @@ Reference:
 """
 
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,8 @@ class Slice(Sampler):
     max_steps_out: int = 20
     inverse_mass: Any = None
     metric: Adapter = DiagonalMetric()
+
+    reversible: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         check_positive(self, "width")

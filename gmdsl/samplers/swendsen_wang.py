@@ -14,7 +14,7 @@ Reference:
     *Generalization of the Fortuin-Kasteleyn-Swendsen-Wang representation and Monte Carlo algorithm*, 1988.
 """
 
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -51,6 +51,8 @@ class SwendsenWang(Sampler):
     """
 
     graph: PairGraph | None = eqx.field(static=True, default=None)
+
+    reversible: ClassVar[bool] = True
 
     def bound(self, density: Any) -> Self:
         check_finite(self, density)

@@ -20,6 +20,7 @@ from gmdsl.core.random.keys import seed_key
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.noisy_end import far_end
 from gmdsl.inference.generator import Generator, Prepared
+from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
@@ -55,7 +56,7 @@ def sample_generator(model: Any, generator: Generator, *, draws: int, seed: int,
     stats = {name: values[None] for name, values in made.stats.items()}
     log_z = made.log_z(type(generator).__name__) if "log_weight" in stats else None
     drawn = WeightedDraws(_name_values(model, made.x[None]), stats, log_z, generator.resamples, made.ready.found, attrs)
-    return weighted_tree(model, drawn, seed)
+    return weighted_tree(model.target if isinstance(model, Path) else model, drawn, seed)
 
 
 class Made(NamedTuple):
@@ -85,6 +86,8 @@ def generate(generator: Generator, target: Any, *, draws: int, seed: int, progre
     with Progress(type(generator).__name__, 0, draws, 1, show=progress) as bar:
         ready = generator.prepare(key_prepare, target, bar.note)
         draws = draws if ready.most is None else min(draws, ready.most)
+        if ready.points is not None:
+            return Made(ready, np.asarray(ready.points)[:draws], {}, False)
         blocks = -(-draws // BLOCK)
         size = -(-draws // blocks)
         skeleton, arrays = strip((ready.generator, target))
@@ -120,4 +123,4 @@ def generated_starts(model: Any, generator: Generator, chains: int, seed: int) -
 def _name_values(model: Any, position: np.ndarray) -> dict[str, np.ndarray]:
     if isinstance(model, Noised):
         return {name: np.asarray(value) for name, value in unflatten(model.declared, jnp.asarray(position)).items()}
-    return constrained(Density(model), position)
+    return constrained(Density(model.reference if isinstance(model, Path) else model), position)

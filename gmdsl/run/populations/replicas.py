@@ -4,8 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from gmdsl.core.errors import SpecError
 from gmdsl.inference.path import Path
+from gmdsl.results.estimate import LogZ
 from gmdsl.results.exchange import Exchange, exchange
+from gmdsl.results.thermodynamic import thermodynamic
 
 LEAST = 4  # draws that say something of errors
 NEEDED = ("log_ratio", "swap_rate", "round_trips")
@@ -19,6 +22,19 @@ def exchange_of(path: Path, sampler: Any, tree: Any) -> Exchange | None:
     tuned = tree["tuned"] if "tuned" in tree.children else {}
     betas = tuned["ladder"].values if "ladder" in tuned else np.asarray(sampler.betas)
     return exchange(betas, {name: stats[name].values for name in NEEDED}, path.interpolation, repr(sampler))
+
+
+def integral_of(path: Path, sampler: Any, tree: Any, method: str) -> LogZ:
+    """Log Z by thermodynamic integration over the rungs of a run.
+
+    Raises:
+        SpecError: there are too few draws.
+    """
+    travelled = exchange_of(path, sampler, tree)
+    if travelled is None:
+        raise SpecError(f"log_z(..., draws=...): thermodynamic integration needs at least {LEAST} draws of each chain.")
+    ratio = tree["sample_stats"]["log_ratio"].values
+    return thermodynamic(sampler.betas, ratio, path.interpolation, method, travelled.log_z.verdict)
 
 
 def with_exchange(path: Path, sampler: Any, tree: Any) -> Any:
