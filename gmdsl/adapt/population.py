@@ -23,6 +23,7 @@ from gmdsl.inference.adapter import adapters_of
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.target import Target
 
+TRIES = 3  # transitions from one place that tell whether a particle can leave it
 LEAST = 1e-12  # of the variance of a coordinate in which all particles agree
 
 
@@ -121,6 +122,21 @@ class PopulationKernel(eqx.Module):
 
         (state, tuning), (path, accepted) = jax.lax.scan(transition, (state, tuning), jnp.arange(steps))
         return Moved(path[-1], path, tuning, jnp.mean(accepted))
+
+    def stuck(self, key: Array, target: Target, tuning: Tuning, x: Float[Array, "n dim"]) -> Float[Array, " n"]:
+        """Mean acceptance rate of a few transitions that all begin at each particle; NaN where none is reported.
+
+        A step that fits most of the particles may fit some of them nowhere: in the neck of a funnel every proposal is
+        refused, though the mean rate is as wanted.
+        """
+        sampler = self._at(tuning, target.dim)
+
+        def tries(key: Array, x: Array) -> Array:
+            state = sampler.init(key, target, x)
+            once = lambda key: jnp.asarray(sampler.step(key, target, state)[1].get("acceptance_rate", jnp.nan))  # noqa: E731
+            return jnp.mean(jax.lax.map(once, jax.random.split(key, TRIES)))
+
+        return jax.vmap(tries)(jax.random.split(key, len(x)), x)
 
     def _at(self, tuning: Tuning, dim: int) -> Sampler:
         """The sampler with what was tuned; other adapters begin, and fill in their fields."""

@@ -133,6 +133,7 @@ class Population(NamedTuple):
         betas: the inverse temperatures.
         curve: the estimate of log Z at each beta.
         acceptance: mean acceptance rate of the moves at each beta (NaN when they report none).
+        rates: acceptance rate of each particle at the end, over a few transitions; None where it was not looked at.
         stages: how many steps from beta to beta there were; what is stored beyond them is padding.
     """
 
@@ -142,6 +143,7 @@ class Population(NamedTuple):
     curve: Float[Array, " betas"]
     acceptance: Float[Array, " betas"]
     stages: Any = None
+    rates: Any = None
 
 
 class PathSampler(Checked, eqx.Module):

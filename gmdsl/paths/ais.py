@@ -103,7 +103,9 @@ class AIS(PathSampler):
         zeros = jnp.zeros(len(plan.betas))
         start = (x, jnp.zeros(len(x), zeros.dtype), zeros, zeros[:-1])
         x, log_weight, curve, acceptance = jax.lax.fori_loop(0, plan.stages, stage, start)
-        return Population(x, log_weight, plan.betas, curve, acceptance, plan.stages)
+        last = jax.tree.map(lambda leaf: leaf[plan.stages - 1], plan.tuning)
+        rates = None if back else kernel.stuck(jax.random.fold_in(key, plan.stages), path.at(plan.betas[-1]), last, x)
+        return Population(x, log_weight, plan.betas, curve, acceptance, plan.stages, rates)
 
     def _plan(self, key: Array, path: PathTarget) -> "_Plan":
         """Temperatures and tuned kernels, from a pilot population."""

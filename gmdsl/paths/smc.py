@@ -97,7 +97,8 @@ class SMC(PathSampler):
 
         end = jax.lax.while_loop(lambda at: (at.beta < 1.0) & (at.index < schedule.most), stage, start)
         betas, curve, acceptance = end.log
-        return Population(end.x, end.log_weight, betas, curve, acceptance[1:], end.index)
+        rates = kernel.stuck(jax.random.fold_in(key_walk, -1 % 2**32), path.at(end.beta), end.tuning, end.x)
+        return Population(end.x, end.log_weight, betas, curve, acceptance[1:], end.index, rates)
 
     def _stage(
         self, key: Array, path: PathTarget, schedule: Schedule, kernel: PopulationKernel, at: "_Walk"

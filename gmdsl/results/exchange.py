@@ -15,8 +15,9 @@ from jaxtyping import Float
 
 from gmdsl.results.bridge import OVERLAP, bridge, error_of_chains
 from gmdsl.results.estimate import LogZ
-from gmdsl.results.reliability import LEAST, Verdict
+from gmdsl.results.reliability import HELD, LEAST, Verdict, held_share
 
+STRETCH = 4  # draws at the target whose mean acceptance is looked at
 REFUSED = 0.95  # share of refused swaps between neighbours at which copies hardly pass
 TRIPS = 10  # round trips below which copies have not mixed
 
@@ -79,7 +80,7 @@ def exchange(betas: Any, stats: Any, between: Any, method: str) -> Exchange:
     ends = curve[:, -1]
     within, size = error_of_chains(series)
     among = ends.std(ddof=1) / np.sqrt(len(ends)) if len(ends) > 1 else 0.0
-    verdict = _judge(swap_rate, trips, overlap, size, ends)
+    verdict = _judge(swap_rate, trips, overlap, size, ends, _held(stats.get("acceptance_rate")))
     estimate = LogZ(
         float(ends.mean()), float(max(within, among)), size, {"betas": betas, "log_z": curve}, method,
         ratio.shape[0] * ratio.shape[1], judged=verdict,
@@ -87,7 +88,15 @@ def exchange(betas: Any, stats: Any, between: Any, method: str) -> Exchange:
     return Exchange(betas, swap_rate, trips, estimate)
 
 
-def _judge(swap_rate: Any, trips: Any, overlap: float, size: float, ends: Any) -> Verdict:
+def _held(rates: Any) -> float:
+    """The share of stretches of a few draws at the target in which next to no move was accepted."""
+    if rates is None or np.shape(rates)[1] < STRETCH:
+        return 0.0
+    mean = np.lib.stride_tricks.sliding_window_view(np.asarray(rates, float), STRETCH, axis=1).mean(axis=-1)
+    return held_share(mean.ravel(), np.full(mean.size, 1.0 / mean.size))
+
+
+def _judge(swap_rate: Any, trips: Any, overlap: float, size: float, ends: Any, held: float) -> Verdict:
     evidence = (
         f"{int(trips.sum())} round trips, swaps accepted at {swap_rate.min():.2g} or more, {size:.0f} draws count"
     )
@@ -97,4 +106,7 @@ def _judge(swap_rate: Any, trips: Any, overlap: float, size: float, ends: Any) -
         return Verdict("suspect", evidence, "Copies hardly pass between two rungs. Take more temperatures.")
     if trips.sum() < TRIPS or size < LEAST:
         return Verdict("suspect", evidence, "Few copies came from the reference to the target. Take more draws.")
+    if held > HELD:
+        told = f"{evidence}; {held:.0%} of the time the copy at the target could not leave its place"
+        return Verdict("suspect", told, "Its step fits the rest: write the model non-centred, or take gm.Slice().")
     return Verdict("ok", evidence)

@@ -10,8 +10,11 @@ Reference:
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from gmdsl.inference.weights import normalized_weights
 
 LEAST_SHARE = 0.05
 LEAST = 100
@@ -21,6 +24,8 @@ PSIS = 0.7  # the limit in the literature, named where k is above it, too
 CELL = 0.25  # nats between neighbouring values of log-weights on a grid, at most
 FEW = 25  # draws that a tail is fitted to, at least
 
+HOLDING = 0.05  # mean acceptance rate of a few moves below which a particle stays where it is
+HELD = 0.01  # share of such particles; below 0.005 on targets of one scale, 0.02 to 0.2 on a funnel
 MOVING = 0.02  # acceptance rate below which particles stay where they are
 TOGETHER = 0.5  # effective share of the populations below which they disagree
 
@@ -76,7 +81,7 @@ def judge(log_weight: np.ndarray, outgrown: str = "", doubt: str = "") -> Verdic
     return Verdict("ok", evidence)
 
 
-def doubt_of_walk(log_weight: np.ndarray, groups: int, acceptance: np.ndarray) -> str:
+def doubt_of_walk(log_weight: np.ndarray, groups: int, acceptance: np.ndarray, rates: Any = None) -> str:
     """What speaks against a population that was resampled and moved on its way, in words; empty where nothing does.
 
     Resampling makes weights equal that say nothing of what was lost. Populations that were walked apart do: their
@@ -86,13 +91,16 @@ def doubt_of_walk(log_weight: np.ndarray, groups: int, acceptance: np.ndarray) -
         log_weight: of the particles, population by population.
         groups: populations of one size; 0 where each particle is on its own.
         acceptance: mean rate of the moves at each temperature; NaN where none is reported.
+        rates: acceptance rate of each particle at the end, over a few moves from where it is.
 
     >>> doubt_of_walk(np.repeat([0.0, 0.1, 0.0, 5.0], 10), 4, np.array([0.6, 0.5]))
     'one population of 4 has most of the weight'
     """
-    rates = acceptance[np.isfinite(acceptance)]
-    if rates.size and rates.min() < MOVING:
-        return f"moves were accepted at {rates.min():.2g} at one temperature"
+    reported = acceptance[np.isfinite(acceptance)]
+    if reported.size and reported.min() < MOVING:
+        return f"moves were accepted at {reported.min():.2g} at one temperature"
+    if rates is not None and (share := held_share(np.asarray(rates), normalized_weights(log_weight))) > HELD:
+        return f"{share:.0%} of the particles cannot leave their place: the step fits the others"
     if groups:
         mean = np.exp(log_weight - log_weight.max()).reshape(groups, -1).mean(axis=1)
         if mean.sum() ** 2 / (mean**2).sum() < TOGETHER * groups:
@@ -102,6 +110,15 @@ def doubt_of_walk(log_weight: np.ndarray, groups: int, acceptance: np.ndarray) -
                 else (f"the {groups} populations disagree")
             )
     return ""
+
+
+def held_share(rates: np.ndarray, weight: np.ndarray) -> float:
+    """The weighted share of points from which next to no move is accepted.
+
+    >>> held_share(np.array([0.0, 0.9, np.nan, 0.8]), np.full(4, 0.25))
+    0.25
+    """
+    return float(np.sum(weight * (np.nan_to_num(rates, nan=1.0) < HOLDING)))
 
 
 def pareto_k(log_weight: np.ndarray) -> float:

@@ -42,7 +42,7 @@ class ClusterState(NamedTuple):
 class SwendsenWang(Sampler):
     """Cluster updates of labels that meet in pairs: spins, bits, or labels that like to be equal.
 
-    PairCouplings and fields are read off the density; one that is none of pairs is refused. PairCouplings of either sign and
+    Couplings and fields are read off the density; one that is none of pairs is refused. Couplings of either sign and
     any fields are sampled exactly. Where neighbours cannot all be satisfied (a spin glass), or fields are strong,
     clusters gain nothing: use `gm.Gibbs`.
 

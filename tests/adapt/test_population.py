@@ -38,3 +38,13 @@ def test_a_sampler_with_nothing_to_tune_is_left_alone():
     assert not kernel.tuned
     x = jnp.zeros((4, 2))
     assert kernel.scaled(kernel.start(2, x.dtype), x, jnp.zeros(4)).inverse_mass.shape == (0,)
+
+
+def test_particles_that_a_step_does_not_fit_are_seen():
+    """In the neck of a funnel the scale is 100 times smaller than elsewhere."""
+    funnel = gm.energies.funnel(3)
+    kernel, target = PopulationKernel(gm.MALA(step_size=0.5)), FlatTarget.of(funnel.model)
+    x = jnp.array([[0.0, 0.1, -0.1], [-9.0, 0.01, 0.01]])
+    rates = kernel.stuck(jax.random.key(0), target, kernel.start(3, x.dtype), jnp.repeat(x, 200, axis=0))
+    assert rates[:200].mean() > 0.4
+    assert rates[200:].max() < 0.05

@@ -36,3 +36,14 @@ def test_few_round_trips_or_refused_swaps_are_suspect():
     assert exchange(betas, {**stats, "swap_rate": 0.01 * stats["swap_rate"]}, Geometric(), "").log_z.status == "suspect"
     lost = {**stats, "log_ratio": np.full_like(stats["log_ratio"], -np.inf)}
     assert exchange(betas, lost, Geometric(), "").log_z.status == "failed"
+
+
+def test_a_copy_that_stays_where_it_is_for_long_is_suspect():
+    betas = np.array([0.0, 0.3, 1.0])
+    stats = stats_of(np.random.default_rng(0), betas)
+    rates = np.full((4, 4000), 0.7)
+    assert exchange(betas, {**stats, "acceptance_rate": rates}, Geometric(), "").log_z.status == "ok"
+    rates[:, 1000:1300] = 0.0
+    found = exchange(betas, {**stats, "acceptance_rate": rates}, Geometric(), "").log_z
+    assert found.status == "suspect"
+    assert "could not leave its place" in found.verdict.evidence

@@ -1,4 +1,4 @@
-r"""PairCouplings and fields of a model whose labels meet in pairs, read off its density.
+r"""Couplings and fields of a model whose labels meet in pairs, read off its density.
 
 With $q$ values for each label, numbered $n_i = 0, \ldots, q - 1$, the density must be that of a Potts model (for two
 values that is any energy of pairs, an Ising model),
@@ -206,7 +206,7 @@ def _said(rounding: float, sizes: float, far: float, at_all: float, at_labels: f
 
 
 def _compared(at: _Numbered, graph: PairGraph, n: Int[Array, "states dim"]) -> tuple[Array, ...]:
-    """PairCouplings, sum and largest of them and of fields; how far the log-density is off, also at single labels.
+    """Couplings, sum and largest of them and of fields; how far the log-density is off, also at single labels.
 
     There a weak term is not drowned by the sum of all others. What a label does to itself (a diagonal of the matrix of
     couplings) is in the differences to first order, and says nothing: it is the same wherever the others are.

@@ -44,7 +44,7 @@ def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[
     curve = {"betas": population.betas, "log_z": population.curve}
     curve = {name: np.asarray(values)[: stages + 1] for name, values in curve.items()}
     log_weight = np.asarray(population.log_weight, float)
-    doubt = doubt_of_walk(log_weight, sampler.groups, np.asarray(population.acceptance)[:stages])
+    doubt = doubt_of_walk(log_weight, sampler.groups, np.asarray(population.acceptance)[:stages], population.rates)
     tails = outgrown(target, population)
     return population, estimate(log_weight, repr(sampler), curve, tails, sampler.groups, doubt)
 

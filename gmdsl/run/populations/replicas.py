@@ -21,7 +21,8 @@ def exchange_of(path: Path, sampler: Any, tree: Any) -> Exchange | None:
         return None
     tuned = tree["tuned"] if "tuned" in tree.children else {}
     betas = tuned["ladder"].values if "ladder" in tuned else np.asarray(sampler.betas)
-    return exchange(betas, {name: stats[name].values for name in NEEDED}, path.interpolation, repr(sampler))
+    names = [*NEEDED, *(name for name in ("acceptance_rate",) if name in stats)]
+    return exchange(betas, {name: stats[name].values for name in names}, path.interpolation, repr(sampler))
 
 
 def integral_of(path: Path, sampler: Any, tree: Any, method: str) -> LogZ:
