@@ -9,6 +9,7 @@ Reference:
     arXiv:1808.07730.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -23,8 +24,17 @@ from gmdsl.inference.adapter import adapters_of
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.target import Target
 
-TRIES = 3  # transitions from one place that tell whether a particle can leave it
+TRIES = 4  # transitions from one place that tell whether a particle can leave it
 LEAST = 1e-12  # of the variance of a coordinate in which all particles agree
+
+
+def tries_at(rate: float) -> int:
+    """Transitions from one place that tell whether it can be left, where so many are accepted on average.
+
+    >>> tries_at(0.8), tries_at(0.234)
+    (4, 24)
+    """
+    return max(TRIES, math.ceil(TRIES * (0.57 / max(rate, 0.05)) ** 2))
 
 
 class Tuning(NamedTuple):
@@ -129,12 +139,13 @@ class PopulationKernel(eqx.Module):
         A step that fits most of the particles may fit some of them nowhere: in the neck of a funnel every proposal is
         refused, though the mean rate is as wanted.
         """
-        sampler = self._at(tuning, target.dim)
+        sampler, rule = self._at(tuning, target.dim), InnerStep(self.sampler).rule
+        count = tries_at(1.0 if rule is None else rule.target_accept)
 
         def tries(key: Array, x: Array) -> Array:
             state = sampler.init(key, target, x)
             once = lambda key: jnp.asarray(sampler.step(key, target, state)[1].get("acceptance_rate", jnp.nan))  # noqa: E731
-            return jnp.mean(jax.lax.map(once, jax.random.split(key, TRIES)))
+            return jnp.mean(jax.lax.map(once, jax.random.split(key, count)))
 
         return jax.vmap(tries)(jax.random.split(key, len(x)), x)
 

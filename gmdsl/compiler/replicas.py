@@ -43,6 +43,10 @@ class Replicas(ReplicaTarget):
     def states(self) -> States:
         return self.path.reference.states * self.betas.shape[0]
 
+    @property
+    def copies_at_start(self) -> int:
+        return self.betas.shape[0]
+
     def rung(self, number: int | Array) -> Target:
         return self.path.at(self.betas[number])
 

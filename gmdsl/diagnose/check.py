@@ -31,7 +31,7 @@ from gmdsl.diagnose.checks.learning import learning
 from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.reverse import reverse_checks
 from gmdsl.diagnose.checks.stein import stein
-from gmdsl.diagnose.checks.weights import weights_of
+from gmdsl.diagnose.checks.weights import constants_of, weights_of
 from gmdsl.diagnose.examined import Examined, without_density
 from gmdsl.diagnose.labels import Labels, labels_of
 from gmdsl.diagnose.lint_rules.improper import improper
@@ -44,7 +44,9 @@ from gmdsl.diagnose.report import ORDER, Finding, Report, report
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
 from gmdsl.models.model import Model
+from gmdsl.results.agreement import Agreement
 from gmdsl.results.arguments import tree_and_model
+from gmdsl.results.estimate import LogZ
 from gmdsl.run.training import Fit
 from gmdsl.spaces.elementwise import Positive
 from gmdsl.spaces.space import Real
@@ -96,8 +98,8 @@ def check(
             raise SpecError("check(checks=...): they read draws, and a fit has none. Leave them out.")
         return report([*learning(tree), slope(tree), guide(tree), contrast(tree)])
     tree, model = tree_and_model(tree, model)
-    if hasattr(tree, "log_weight") and hasattr(tree, "log_z"):
-        return report([_constant_of(tree)])
+    if isinstance(tree, LogZ | Agreement):
+        return report(constants_of(tree))
     if not hasattr(tree, "children") or not {"posterior", "warmup_posterior"} & set(tree.children):
         raise SpecError("check(...): a tree with draws is needed. Pass the result of gm.sample.")
     if "posterior" not in tree.children or tree["posterior"].sizes["draw"] == 0:
@@ -213,9 +215,3 @@ def _not_examined(name: str, why: str, advice: str) -> Finding:
 
 def _is_broken(found: list[Finding | None]) -> bool:
     return any(finding is not None and finding.status == "failed" for finding in found)
-
-
-def _constant_of(result: Any) -> Finding:
-    """What an estimate of a log normalising constant is worth."""
-    verdict = result.verdict
-    return Finding("weights" if result.judged is None else "log Z", verdict.status, verdict.evidence, verdict.advice)

@@ -52,6 +52,11 @@ class Target(eqx.Module):
         """What of the vector is a draw of the model: all of it, but for replicas on a path."""
         return x
 
+    @property
+    def copies_at_start(self) -> int:
+        """Equal parts of the vector that begin at one place: one, but for replicas on a path."""
+        return 1
+
     def started(self, x: Float[Array, " model_dim"]) -> Float[Array, " dim"]:
         """Where a chain starts whose draw of the model is x."""
         return x

@@ -61,7 +61,8 @@ class Agreement:
         lines.append(f"largest gap: {self.worst:.1f} standard errors")
         if np.isnan(self.log_z):
             sound = [row for row in self.rows if row.status == "ok"]
-            why = "methods disagree" if sound else "; ".join(dict.fromkeys(r.verdict.evidence for r in self.rows))
+            told = (f"{row.method.split('(')[0]}: {row.verdict.evidence}" for row in self.rows)
+            why = "methods disagree" if sound else "; ".join(told)
             return "\n".join([*lines, f"no number: {why}"])
         return "\n".join([*lines, f"log Z = {self.log_z:.3f} +- {self.standard_error:.3f}"])
 

@@ -90,9 +90,13 @@ def exchange(betas: Any, stats: Any, between: Any, method: str) -> Exchange:
 
 def _held(rates: Any) -> float:
     """The share of stretches of a few draws at the target in which next to no move was accepted."""
-    if rates is None or np.shape(rates)[1] < STRETCH:
+    if rates is None:
         return 0.0
-    mean = np.lib.stride_tricks.sliding_window_view(np.asarray(rates, float), STRETCH, axis=1).mean(axis=-1)
+    rates = np.asarray(rates, float)
+    stretch = int(np.ceil(STRETCH * max(1.0, (0.57 / max(np.nanmean(rates), 0.05)) ** 2)))
+    if rates.shape[1] < stretch:
+        return 0.0
+    mean = np.lib.stride_tricks.sliding_window_view(rates, stretch, axis=1).mean(axis=-1)
     return held_share(mean.ravel(), np.full(mean.size, 1.0 / mean.size))
 
 

@@ -24,8 +24,8 @@ PSIS = 0.7  # the limit in the literature, named where k is above it, too
 CELL = 0.25  # nats between neighbouring values of log-weights on a grid, at most
 FEW = 25  # draws that a tail is fitted to, at least
 
-HOLDING = 0.05  # mean acceptance rate of a few moves below which a particle stays where it is
-HELD = 0.01  # share of such particles; below 0.005 on targets of one scale, 0.02 to 0.2 on a funnel
+HOLDING = 3e-4  # mean acceptance rate of a few moves below which a point cannot be left
+HELD = 0.015  # share of such points: up to 0.013 seen where the scale varies mildly, 0.016 and more on a funnel
 MOVING = 0.02  # acceptance rate below which particles stay where they are
 TOGETHER = 0.5  # effective share of the populations below which they disagree
 

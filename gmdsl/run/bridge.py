@@ -20,6 +20,7 @@ from gmdsl.compiler.without_density import refuse_without_density
 from gmdsl.core.errors import SpecError
 from gmdsl.models.model import Model
 from gmdsl.results.bridge import OVERLAP, bridge, error_of_chains
+from gmdsl.results.digest import model_digest
 from gmdsl.results.estimate import LogZ
 from gmdsl.results.reliability import LEAST, Verdict
 
@@ -48,6 +49,10 @@ def bridge_of_run(tree: Any, model: Any, *, seed: int = 0) -> LogZ:
     refuse_without_density("log_z(...)", model)
     density = Density(model)
     x = _flat(tree, density)
+    if tree.attrs.get("model_digest", digest := model_digest(model)) != digest:
+        raise SpecError(
+            "log_z(tree, model): the run was made of another model, or of other data. Pass the model that was sampled."
+        )
     if any(density.spaces[name].discrete for name in density.free):
         raise SpecError(
             "log_z(tree, model): a variable is discrete. Sum it out, or walk a path with gm.SMC(gm.Gibbs())."

@@ -5,6 +5,7 @@ from typing import Any, overload
 
 from gmdsl.compiler.without_density import refuse_without_density
 from gmdsl.core.errors import SpecError
+from gmdsl.core.random.keys import checked_seed
 from gmdsl.core.settings import checked_settings
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
@@ -16,7 +17,7 @@ from gmdsl.results.estimate import LogZ
 from gmdsl.run.bridge import bridge_of_run, is_run
 from gmdsl.run.populations.generators import generate
 from gmdsl.run.populations.paths import run_population
-from gmdsl.run.populations.replicas import exchange_of, integral_of
+from gmdsl.run.populations.replicas import LEAST, exchange_of, integral_of
 from gmdsl.run.sample import sample
 from gmdsl.run.targets import as_path, flat_target
 
@@ -67,11 +68,28 @@ def log_z(
     target = path.target if isinstance(path, Path) else path
     if isinstance(target, Model):
         refuse_without_density("log_z(...)", target)
+    seed = checked_seed("log_z", seed)
     if isinstance(sampler, list | tuple):
+        if not sampler:
+            raise SpecError("log_z(..., []): there is no method. Name at least one, such as gm.SMC(gm.HMC()).")
+        for one in sampler:
+            _check_method(one)
         rows = (log_z(path, one, seed=seed, draws=draws, repeats=repeats) for one in sampler)
         return Agreement(tuple(rows))
+    _check_method(sampler)
     path = as_path(path, sampler)
     return repeated([_one(path, sampler, seed + number, draws, end) for number in range(repeats)])
+
+
+def _check_method(sampler: Any) -> None:
+    """Refuses a sampler that gives no constant, before any time is spent."""
+    if isinstance(sampler, Sampler) and not isinstance(sampler, ReplicaSampler):
+        kind = type(sampler).__name__
+        raise SpecError(
+            f"log_z(..., {kind}(...)): the draws of a chain carry no weights. Take it as the move of a population,"
+            f" gm.SMC(gm.{kind}(...)) or gm.AIS, on a gm.temper path, or bridge from a finished run,"
+            " gm.log_z(tree, model)."
+        )
 
 
 def _one(path: Any, sampler: Any, seed: int, draws: int, end: Any) -> LogZ:
@@ -96,6 +114,8 @@ def _by_copies(path: Path, sampler: Sampler, seed: int, draws: int) -> LogZ:
     """Bridges between the rungs of a run of four chains."""
     tree = sample(path, sampler, draws=draws, seed=seed, progress=False)
     found = exchange_of(path, sampler, tree)
+    if found is None and draws < LEAST:
+        raise SpecError(f"log_z(draws={draws}): at least {LEAST} draws of each chain are needed.")
     if found is None:
         raise SpecError(
             f"log_z(path, {type(sampler).__name__}(...)): it does not report log_ratio, swap_rate and round_trips, from"

@@ -128,3 +128,11 @@ def test_states_that_trade_places_are_refreshed(x64):
 def test_a_model_alone_has_no_rungs():
     with pytest.raises(gm.SpecError, match="a path is needed first, not Model"):
         gm.sample(two_modes().target, Tempering(gm.MALA()), progress=False)
+
+
+def test_copies_begin_at_one_place_so_that_a_wall_does_not_forbid_all_starts():
+    """Eleven copies in one of eight octants each would hardly ever be allowed together."""
+    wall = gm.energy(lambda x: jnp.where(jnp.all(x > 0.0), 0.5 * jnp.sum(x**2), jnp.inf), x=gm.Real(3))
+    path = gm.temper(wall, gm.joint(x=dist.Normal(0.0, 2.0).expand([3]).to_event(1)))
+    tree = gm.sample(path, gm.ParallelTempering(gm.MALA(), temperatures=10), draws=400, warmup=200, progress=False)
+    assert abs(tree.attrs["log_z"] - 1.5 * np.log(np.pi / 2)) < 4.5 * tree.attrs["log_z_standard_error"] < 0.6

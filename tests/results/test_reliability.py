@@ -74,7 +74,7 @@ def test_populations_that_disagree_and_moves_that_are_refused_are_doubted():
     assert "the 8 populations disagree" in doubt_of_walk(np.repeat([0, 0, 0, 0, 0, 0, 3.0, 3.1], 10), 8, rates)
     assert "accepted at 0.01" in doubt_of_walk(together, 4, np.array([0.6, 0.01, np.nan]))
     assert doubt_of_walk(apart, 0, np.array([np.nan])) == ""
-    held = np.where(np.arange(100) < 5, 0.01, 0.7)
+    held = np.where(np.arange(100) < 5, 0.0, 0.7)
     assert "5% of the particles cannot leave" in doubt_of_walk(np.zeros(100), 0, rates, held)
     assert doubt_of_walk(np.where(np.arange(100) < 5, -50.0, 0.0), 0, rates, held) == ""  # those have no weight
     assert judge(together, doubt="moves stood still").status == "suspect"

@@ -46,3 +46,9 @@ def test_what_does_not_fit_is_refused_and_too_little_is_suspect():
         gm.log_z(short, model)
     slow = gm.sample(model, gm.RandomWalk(0.01), draws=400, warmup=0, progress=False)
     assert gm.log_z(slow, model).status != "ok"
+
+
+def test_a_run_of_another_model_of_the_same_variables_is_refused():
+    run = gm.sample(gm.energy(lambda x: 2.0 * x**2, x=gm.Real()), gm.NUTS(), draws=300, warmup=100, progress=False)
+    with pytest.raises(gm.SpecError, match="made of another model"):
+        gm.log_z(run, gm.energy(lambda x: 0.5 * x**2, x=gm.Real()))

@@ -15,3 +15,14 @@ def test_several_methods_give_an_agreement_table(path):
     assert "largest gap" in str(table)
     assert len(str(table).splitlines()) == 5
     assert str(table).splitlines()[-1].startswith("log Z = ")
+
+
+def test_what_gives_no_constant_is_refused_before_time_is_spent(path):
+    with pytest.raises(gm.SpecError, match="there is no method"):
+        gm.log_z(path, [])
+    with pytest.raises(gm.SpecError, match=r"log_z\(\.\.\., NUTS\(\.\.\.\)\): the draws of a chain carry no weights"):
+        gm.log_z(path, [gm.AIS(gm.MALA()), gm.NUTS()])
+    with pytest.raises(gm.SpecError, match="at least 4 draws"):
+        gm.log_z(path, gm.ParallelTempering(gm.MALA(), temperatures=2), draws=2)
+    with pytest.raises(gm.SpecError, match="seed"):
+        gm.log_z(path, gm.SMC(gm.MALA()), seed="one")

@@ -85,12 +85,13 @@ def random_starts(seed: int, attempt: int, target: Target, chains: int) -> np.nd
 
     The start of a chain does not depend on how many chains there are.
     """
-    draws = np.random.default_rng([seed, 0, attempt]).uniform(-RADIUS, RADIUS, (chains, target.dim))
-    for i, states in enumerate(target.states):
+    dim = target.dim // target.copies_at_start  # a place where one copy can be is one where all can
+    draws = np.random.default_rng([seed, 0, attempt]).uniform(-RADIUS, RADIUS, (chains, dim))
+    for i, states in enumerate(target.states[:dim]):
         if states is not None:
             count, first, gap = states
             draws[:, i] = first + gap * np.floor((draws[:, i] + RADIUS) / (2 * RADIUS) * count)
-    return draws.astype(dtype_of(Real()))
+    return np.tile(draws, (1, target.copies_at_start)).astype(dtype_of(Real()))
 
 
 def start_error(density: Density, x: np.ndarray, given: bool, tries: int) -> StartError:

@@ -87,12 +87,26 @@ def flat_draws(path: Path, end: Any, count: int, seed: int) -> Any:
         if missing:
             raise SpecError(f"log_z(end=...): draws of {missing[0]} are missing; it needs {', '.join(names)}.")
         shapes = {name: path.target.spaces[name].shape for name in names}
-        flat = {name: np.asarray(end[name]).reshape(-1, *shapes[name]) for name in names}
+        flat = {name: _draws("log_z", name, end[name], shapes[name]) for name in names}
         chosen = np.random.default_rng(seed).choice(len(flat[names[0]]), count, replace=len(flat[names[0]]) < count)
         values = {name: jnp.asarray(array[chosen]) for name, array in flat.items()}
     return jax.vmap(lambda values: reference.target.unconstrain({name: values[name] for name in reference.free}))(
         values
     )
+
+
+def _draws(operation: str, name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Draws of one variable along the first axis, of one or two that were given."""
+    array = np.asarray(given)
+    lead = array.ndim - len(shape)
+    if lead not in (1, 2) or array.shape[lead:] != shape:
+        raise SpecError(
+            f"{operation}(end=...): {name} has shape {array.shape}; it was declared {shape}. Give draws along the first"
+            " axis, or chains and draws along the first two."
+        )
+    if not np.isfinite(array).all():
+        raise SpecError(f"{operation}(end=...): {name} has values that are NaN or infinite. Remove those draws.")
+    return array.reshape(-1, *shape)
 
 
 @functools.partial(jax.jit, static_argnums=0)

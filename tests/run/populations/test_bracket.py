@@ -66,5 +66,9 @@ def test_what_does_not_fit_is_refused(path, target):
         gm.log_z(path, gm.SMC(gm.MALA()), end=target)
     with pytest.raises(gm.SpecError, match="draws of x are missing"):
         gm.log_z(path, gm.AIS(gm.MALA()), end={"y": np.zeros(3)})
+    with pytest.raises(gm.SpecError, match=r"x has shape \(30, 3\)|x has shape \(3, 4, 5\)"):
+        gm.log_z(path, gm.AIS(gm.MALA()), end={"x": np.zeros((3, 4, 5))})
+    with pytest.raises(gm.SpecError, match="NaN or infinite"):
+        gm.log_z(path, gm.AIS(gm.MALA()), end={"x": np.array([0.0, np.nan])})
     with pytest.raises(gm.SpecError, match="can be drawn from"):
         gm.log_z(path, gm.AIS(gm.MALA()), end=path.target)
