@@ -126,11 +126,12 @@ def picture(rows, path):
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    import matplotlib.ticker
 
     names = list(dict.fromkeys(row["target"] for row in rows))
     labels = list(dict.fromkeys(row["method"] for row in rows))
     colours = {label: plt.get_cmap("tab20")(i) for i, label in enumerate(labels)}
-    figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(14, 6), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(14, 6), squeeze=False, sharex=True, sharey=True)
     for axis, name in zip(axes.ravel(), names, strict=False):
         for row in (row for row in rows if row["target"] == name and np.isfinite(row["log_z"])):
             colour = colours[row["method"]]
@@ -139,6 +140,7 @@ def picture(rows, path):
                 row["work"], max(row["log_z"], 1e-4), "o", color=colour, markerfacecolor=face, label=row["method"]
             )
         axis.set(xscale="log", yscale="log", title=name)
+        axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     for axis in axes[-1]:
         axis.set_xlabel("evaluations")
     for axis in axes[:, 0]:
