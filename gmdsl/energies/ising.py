@@ -42,9 +42,8 @@ def ising(rows: int, columns: int, coupling: float = 0.4, field: float = 0.0, *,
 
     Returns:
         The target. log Z: on a torus with J > 0 (or sides of even length) and h = 0 always, otherwise up to 10 spins
-        across.
-        Moments: wherever h = 0, and up to 10 spins across. Draws: up to 10 spins across, on a torus 8. In the
-            reference all states are equally likely.
+        across. Moments: wherever h = 0, and up to 10 spins across. Draws: up to 10 spins across, on a torus 8. In the
+        reference all states are equally likely.
 
     Raises:
         SpecError: sizes that are no whole numbers, numbers that are not finite.

@@ -56,7 +56,8 @@ def weighted_tree(model: Any, drawn: WeightedDraws, seed: int) -> Any:
                 f"sample(..., {attrs['sampler']}(...)): no draw has any weight. Take a reference that covers the"
                 " target, or train longer."
             )
-        attrs |= {"log_z": z.log_z, "log_z_standard_error": z.standard_error, "weight_ess": z.ess}
+        attrs |= {"log_z": z.log_z, "log_z_standard_error": z.standard_error, "log_z_status": z.status}
+        attrs |= {"weight_ess": z.ess}
         attrs |= {"weights_outgrown": z.outgrown} if z.outgrown else {}
         attrs |= {"weights_doubt": z.doubt} if z.doubt else {}
         dtype = next(iter(drawn.values.values())).dtype
