@@ -62,7 +62,7 @@ def prior_of(operation: str, posterior: Model) -> Model:
     if not offer.normalized:
         raise SpecError(
             f"{operation}(...): {offer.reasons['normalized']}. Name a normalised reference, gm.temper(model,"
-            " reference)."
+            " reference). Estimate both constants by gm.log_z where their ratio is wanted."
         )
     if not any(child in posterior.free for name in posterior.observed for child in _children(posterior, name)):
         return joint.marginalize(*posterior.observed)

@@ -99,7 +99,8 @@ def _one(path: Any, sampler: Any, seed: int, draws: int, end: Any) -> LogZ:
 
         return bracketed(path, sampler, end, seed)
     if isinstance(sampler, Generator):
-        made = generate(sampler, flat_target("log_z", path, sampler), draws=draws, seed=seed, progress=False)
+        target = path.target if isinstance(path, Path) else path  # it needs no path, and stands beside what does
+        made = generate(sampler, flat_target("log_z", target, sampler), draws=draws, seed=seed, progress=False)
         if "log_weight" not in made.stats:
             raise SpecError(f"log_z(..., {type(sampler).__name__}()): its draws carry no weights; Z stays unknown.")
         return made.log_z(type(sampler).__name__)
