@@ -148,7 +148,7 @@ def test_what_cannot_be_estimated_is_named():
         gm.log_marginal(lambda z: z, x=1.0, method=method)
     with pytest.raises(gm.SpecError, match="Estimate both constants by gm.log_z"):
         gm.log_marginal(model * gm.energy(lambda z: z**4, z=gm.Real()), x=1.0, method=method)
-    with pytest.raises(gm.SpecError, match="a path sampler is needed, not NUTS"):
+    with pytest.raises(gm.SpecError, match="the draws of a chain carry no weights"):
         gm.log_marginal(model, x=1.0, method=gm.NUTS())
     with pytest.raises(gm.SpecError, match="guide"):
         gm.log_marginal(model, x=1.0, method=method, guide=gm.given("y", lambda y: dist.Normal(y, 1.0)))
