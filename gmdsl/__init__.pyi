@@ -111,6 +111,7 @@ from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA
 from .samplers.mclmc import MCLMC as MCLMC
+from .samplers.metropolis_within_gibbs import MetropolisWithinGibbs as MetropolisWithinGibbs
 from .samplers.nuts import NUTS as NUTS
 from .samplers.parallel_tempering import ParallelTempering as ParallelTempering
 from .samplers.random_walk import RandomWalk as RandomWalk

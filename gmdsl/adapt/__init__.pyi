@@ -2,6 +2,7 @@ from .cross_chain import CrossChain as CrossChain
 from .energy_error import EnergyError as EnergyError
 from .length import Length as Length
 from .low_rank import LowRankMetric as LowRankMetric
+from .marginals import Marginals as Marginals
 from .metric import DenseMetric as DenseMetric
 from .metric import DiagonalMetric as DiagonalMetric
 from .step_size import StepSize as StepSize

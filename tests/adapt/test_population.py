@@ -48,3 +48,15 @@ def test_particles_that_a_step_does_not_fit_are_seen():
     rates = kernel.stuck(jax.random.key(0), target, kernel.start(3, x.dtype), jnp.repeat(x, 200, axis=0))
     assert rates[:200].mean() > 0.4
     assert rates[200:].max() < 0.05
+
+
+def test_each_half_is_moved_by_the_quantiles_of_the_other():
+    kernel = PopulationKernel(gm.MetropolisWithinGibbs())
+    x = jnp.concatenate([jnp.linspace(0.0, 1.0, 500), jnp.linspace(10.0, 11.0, 500)])[:, None]
+    tuning = kernel.scaled(kernel.start(1, x.dtype), x, jnp.zeros(1000))
+    np.testing.assert_allclose(tuning.marginals[:, 0, [0, -1]], [[0.0, 1.0], [10.0, 11.0]], atol=0.01)
+    first, second = (kernel._at(tuning, 1, half).marginals for half in (0, 1))
+    np.testing.assert_array_equal(first, tuning.marginals[1])
+    np.testing.assert_array_equal(second, tuning.marginals[0])
+    broken = kernel.scaled(tuning, x * jnp.nan, jnp.zeros(1000)).marginals
+    np.testing.assert_array_equal(broken, tuning.marginals)

@@ -44,6 +44,8 @@ def _done(step: Operation, operands: list[Any], dtype: Any) -> list[Any]:
         floats = moved_positions(step)
     elif name == "scatter":
         floats = (0, 2)
+    elif name == "select_n":
+        floats = range(1, len(operands))
     operands = [jnp.asarray(operand, dtype) if i in floats else operand for i, operand in enumerate(operands)]
     if equation.params.get("preferred_element_type") is not None:
         equation = equation.replace(params={**equation.params, "preferred_element_type": jnp.dtype(dtype)})

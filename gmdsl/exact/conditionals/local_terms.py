@@ -108,12 +108,27 @@ def _summands(program: Tape) -> tuple[tuple[int, ...], tuple[Operation, ...]]:
     for step in reversed(program.steps):
         if not wanted & set(step.writes):
             continue
-        if is_linear(step, [read in moving for read in step.reads]):
+        guarded = _guarded(program, step)
+        if guarded is not None:  # NaN for -inf leaves a sum of numbers as it is
+            kept, test = guarded
+            tail += [step, test]
+            wanted.add(kept)
+        elif is_linear(step, [read in moving for read in step.reads]):
             tail.append(step)
             wanted |= {read for read in step.reads if read in moving}
         else:
             slots += [slot for slot in step.writes if slot in wanted]
     return tuple([vector] * (vector in wanted) + slots[::-1]), tuple(tail[::-1])
+
+
+def _guarded(program: Tape, step: Operation) -> tuple[int, Operation] | None:
+    """What a step puts another constant for where it is NaN, and the test of that; None for any other step."""
+    if step.name != "select_n" or len(step.reads) != 3:
+        return None
+    asked, kept, instead = step.reads
+    tests = (test for test in program.steps if asked in test.writes)
+    test = next((test for test in tests if test.name == "ne" and test.reads == (kept, kept)), None)
+    return None if test is None or instead not in program.values else (kept, test)
 
 
 def _leading(program: Tape, slots: tuple[int, ...]) -> tuple[Operation, ...]:
