@@ -5,7 +5,6 @@ that contain the variables of a colour. Both leave the law invariant: given the 
 independent, so that to draw them at once is to draw them in turn.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,16 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from gmdsl.core.jaxprs.tape import traced
-from gmdsl.core.random.threefry import random_words
-from gmdsl.exact.conditionals.bits import ColourBits, bit_sweeps, colour_bits, packed, unpacked
-from gmdsl.exact.conditionals.choice import chosen, higher_chosen
+from gmdsl.core.jaxprs.tape import is_known, traced
+from gmdsl.core.random.threefry import key_words, random_words
+from gmdsl.exact.conditionals.abreast import abreast
+from gmdsl.exact.conditionals.bits import by_words, colour_bits
+from gmdsl.exact.conditionals.by_blocks import by_blocks
+from gmdsl.exact.conditionals.by_fields import by_fields
+from gmdsl.exact.conditionals.choice import chosen
 from gmdsl.exact.conditionals.colouring import colouring
 from gmdsl.exact.conditionals.couplings import Couplings, couplings, is_quadratic, known_couplings
-from gmdsl.exact.conditionals.fields import field, neighbours, weights
 from gmdsl.exact.conditionals.interactions import interactions, without_constants
 from gmdsl.exact.conditionals.local_terms import LocalTerms, local_terms
 from gmdsl.exact.conditionals.traced_bits import traced_colour_bits
+from gmdsl.exact.conditionals.two_values import bit_odds
 
 MANY = 256  # variables from which on words of bits are worth it
 FEW = 16  # colours that are written out one after the other; more are a loop
@@ -67,53 +69,47 @@ def swept(key: Array, density: Callable[[Array], Array], values: Values, x: Floa
 
 
 def _by_couplings(key: Array, program: Any, pairs: Any, values: Values, x: Array, sweeps: int) -> Swept:
-    colours = colouring(pairs)
+    """By the odds of bits, chains side by side."""
     first, gap = (np.array(column, x.dtype) for column in list(zip(*values, strict=True))[1:])
     known = known_couplings(program, pairs, x.dtype)
-    if known is not None and len(values) >= MANY and len(colours) <= FEW:
-        with jax.ensure_compile_time_eval():
-            slopes = np.asarray(_alone(known, pairs, first, gap), float)
-        plan = colour_bits(pairs, colours, slopes, np.asarray(known.values, float), first, gap)
-        if plan is not None:
-            return _by_bits(key, plan, colours, (first, gap), x, sweeps)
     found = couplings(program, pairs, x.dtype) if known is None else known
-    alone, bounds = _alone(found, pairs, first, gap), (first, gap)
-    if len(colours) > FEW:
-        return _one_by_one(key, pairs, colours, (*bounds, alone, found.values), x, sweeps)
-    by_fields = functools.partial(_by_fields, key, pairs, colours, bounds, sweeps)
-    if known is None and len(values) >= MANY:
-        traced_plan = traced_colour_bits(pairs, colours, alone, found.values, first, gap)
-        if traced_plan is not None:
-            plan, holds = traced_plan
-            by_bits = lambda alone, numbers, x: _by_bits(key, plan, colours, bounds, x, sweeps)  # noqa: E731
-            return jax.lax.cond(holds, by_bits, by_fields, alone, found.values, x)
-    return by_fields(alone, found.values, x)
+    return _by_pairs(key, pairs, found, (first, gap), x, sweeps)
 
 
-def _by_fields(
-    key: Array, pairs: Any, colours: list[np.ndarray], bounds: Any, sweeps: int, alone: Array, numbers: Array, x: Array
-) -> Swept:
-    """By the fields of one colour after the other."""
-    first, gap = (jnp.asarray(column) for column in bounds)
-    near, order = neighbours(pairs, colours), np.concatenate(colours)
-    sizes = [len(group) for group in colours]
-    taken, ends = [weights(n, size, sizes, numbers) for n, size in zip(near, sizes, strict=True)], np.cumsum(sizes)[:-1]
-    own = [(alone[group], gap[group], first[group]) for group in colours]
+def _by_pairs(key: Array, pairs: Any, found: Couplings, bounds: Any, x: Array, sweeps: int) -> Swept:
+    """Variables of two values that meet in pairs."""
+    (first, gap), colours = bounds, colouring(pairs)
+    slopes = _alone(found, pairs, first, gap)
+    way = _way(pairs, colours, bounds, slopes, found.values, sweeps)
+    up = (x > jnp.asarray(first + 0.5 * gap)).astype(jnp.int8)
+    up, changed, broken = abreast(way, key_words(key), (slopes, found.values), up)
+    return Swept(jnp.asarray(first) + jnp.asarray(gap) * up.astype(x.dtype), changed, broken)
 
-    def sweep(number: Array, at: Any) -> Any:
-        parts, changed, broken = at
-        words = jnp.split(random_words(key, number, len(x)), ends)
-        for c, group in enumerate(colours):
-            base, step, low = own[c]
-            odds = step * (base + field(near[c], len(group), taken[c], parts))
-            new = low + step * higher_chosen(odds, words[c])
-            changed, broken = changed + jnp.sum(new != parts[c], dtype=jnp.int32), broken | jnp.isnan(odds).any()
-            parts = (*parts[:c], new, *parts[c + 1 :])
-        return parts, changed, broken
 
-    start = (tuple(jnp.split(x[order], ends)), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
-    parts, changed, broken = jax.lax.fori_loop(0, sweeps, sweep, start)
-    return Swept(jnp.concatenate(parts)[np.argsort(order)], changed, broken)
+def _way(pairs: Any, colours: list[np.ndarray], bounds: Any, slopes: Array, values: Array, sweeps: int) -> Any:
+    """How bits are swept: a function of the words of keys, the couplings, and bits."""
+    (first, gap), few = bounds, len(colours) <= FEW
+
+    def by_odds(words: Any, numbers: Any, up: Array) -> Any:
+        odds = bit_odds(pairs, *numbers, first, gap)
+        return by_fields(pairs, colours, sweeps, words, odds, up) if few else by_blocks(pairs, sweeps, words, odds, up)
+
+    if len(first) < MANY or not few:
+        return by_odds
+    if is_known(values) and is_known(slopes):
+        known = np.asarray(slopes, float), np.asarray(values, float)
+        plan = colour_bits(pairs, colours, *known, first, gap)
+        return by_odds if plan is None else lambda words, numbers, up: by_words(plan, colours, sweeps, words, up)
+
+    def either(words: Any, numbers: Any, up: Array) -> Any:
+        traced_plan = traced_colour_bits(pairs, colours, *numbers, first, gap)
+        if traced_plan is None:
+            return by_odds(words, numbers, up)
+        plan, holds = traced_plan
+        by_bits = lambda words, numbers, up: by_words(plan, colours, sweeps, words, up)  # noqa: E731
+        return jax.lax.cond(holds, by_bits, by_odds, words, numbers, up)
+
+    return either
 
 
 def _alone(found: Couplings, pairs: Any, first: np.ndarray, gap: np.ndarray) -> Array:
@@ -121,46 +117,11 @@ def _alone(found: Couplings, pairs: Any, first: np.ndarray, gap: np.ndarray) -> 
     rows = np.repeat(np.arange(len(first)), np.diff(pairs.indptr))
     own = np.flatnonzero(rows == pairs.indices)
     half = (first + 0.5 * gap)[rows[own]]
+    if is_known(found.linear) and is_known(found.values):
+        linear = np.array(found.linear)
+        linear[rows[own]] += np.asarray(found.values)[own] * half
+        return linear  # ty: ignore[invalid-return-type]
     return jnp.asarray(found.linear).at[rows[own]].add(found.values[own] * half)
-
-
-def _by_bits(
-    key: Array, plan: list[ColourBits], colours: list[np.ndarray], bounds: tuple[np.ndarray, ...], x: Array, sweeps: int
-) -> Swept:
-    """By bits of words, 32 variables at once."""
-    order, sizes, (first, gap) = np.concatenate(colours), [len(group) for group in colours], bounds
-    up = jnp.split((x > jnp.asarray(first + 0.5 * gap))[order], np.cumsum(sizes)[:-1])
-    words = len(plan[0].real)
-    parts, changed = bit_sweeps(key, plan, tuple(packed(part, words) for part in up), sweeps)
-    bits = jnp.concatenate([unpacked(part, size) for part, size in zip(parts, sizes, strict=True)])[np.argsort(order)]
-    return Swept(jnp.asarray(first) + jnp.asarray(gap) * bits, changed, jnp.zeros((), bool))
-
-
-def _one_by_one(key: Array, pairs: Any, colours: list[np.ndarray], numbers: Any, x: Array, sweeps: int) -> Swept:
-    """Many colours in a loop, by rows of the matrix of couplings."""
-    first, gap, alone, values = (jnp.asarray(part) for part in numbers)
-    count, most = len(x), max(len(group) for group in colours)
-    rows = np.repeat(np.arange(count), np.diff(pairs.indptr))
-    apart = np.flatnonzero(rows != pairs.indices)
-    matrix = jnp.zeros((count, count), x.dtype).at[rows[apart], pairs.indices[apart]].set(values[apart])
-    # Groups are filled up with places past the end, where nothing is written.
-    groups = jnp.asarray(np.stack([np.pad(g, (0, most - len(g)), constant_values=count) for g in colours]))
-
-    def sweep(number: Array, at: Any) -> Any:
-        words = random_words(key, number, count)
-
-        def one(c: Array, at: Any) -> Any:
-            x, changed, broken = at
-            group = groups[c]
-            inside = jnp.minimum(group, count - 1)
-            odds = gap[inside] * (alone[inside] + matrix[inside] @ x)
-            new = first[inside] + gap[inside] * higher_chosen(odds, words[inside])
-            moved = jnp.sum((new != x[inside]) & (group < count), dtype=jnp.int32)
-            return x.at[group].set(new, mode="drop"), changed + moved, broken | jnp.isnan(odds).any()
-
-        return jax.lax.fori_loop(0, len(colours), one, at)
-
-    return Swept(*jax.lax.fori_loop(0, sweeps, sweep, (x, jnp.zeros((), jnp.int32), jnp.zeros((), bool))))
 
 
 def _by_terms(key: Array, terms: LocalTerms, values: Values, x: Array, sweeps: int) -> Swept:

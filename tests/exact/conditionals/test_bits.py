@@ -37,8 +37,8 @@ def test_the_law_is_that_of_enumeration(name, monkeypatch):
     """At most 55 z-scores a case; false alarm 1e-4 each."""
     density, value, count = CASES[name]
     monkeypatch.setattr(sweeps, "MANY", 1)
-    used, by_bits = [], sweeps._by_bits
-    monkeypatch.setattr(sweeps, "_by_bits", lambda *a: used.append(1) or by_bits(*a))
+    used, by_words = [], sweeps.by_words
+    monkeypatch.setattr(sweeps, "by_words", lambda *a: used.append(1) or by_words(*a))
     values = (value,) * count
     start = jnp.full((CHAINS, count), value[1], jnp.float32)
     keys = jax.random.split(jax.random.key(1), CHAINS)

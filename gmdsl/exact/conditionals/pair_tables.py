@@ -1,0 +1,132 @@
+r"""The tables of a density whose variables meet in pairs, read off the terms that its program adds up.
+
+$$\log p(n) = c + \sum_i H_i(n_i) + \sum_{i < j} T_{ij}(n_i, n_j), \qquad n_i = 0, \ldots, q_i - 1.$$
+
+The traced program says that no term contains more than two variables, so this form is proved and not guessed. Variables
+of one colour share no term; all of one colour take one value, those of a second one another, and one evaluation gives
+an entry of the tables of all pairs of these two colours. A Potts model is one whose tables are
+$J_{ij} [n_i = n_j]$ but for what each of the two does alone.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from scipy.sparse import csr_array, vstack
+
+from gmdsl.core.jaxprs.tape import is_known
+from gmdsl.exact.conditionals.interactions import Interactions
+from gmdsl.exact.conditionals.local_terms import LocalTerms
+
+MOST_EVALUATIONS = 1024  # of the terms
+MOST_ENTRIES = 2**24  # of all tables
+
+
+class PairTables(NamedTuple):
+    """A density of variables that meet in pairs.
+
+    Attributes:
+        edges: pairs of variables, the first below the second, each once.
+        fields: logs of the weight of each value of each variable; minus infinity past its last value.
+        tables: of each pair, (value of the first, value of the second).
+    """
+
+    edges: Int[np.ndarray, "edges 2"]
+    fields: Float[Array, "dim q"]
+    tables: Float[Array, "edges q q"]
+
+
+def pair_tables(terms: LocalTerms, found: Interactions | None, values: Any, dtype: Any) -> PairTables | None:
+    """The tables of a program, as numbers where all that it closes over is known; None where more than two meet.
+
+    Args:
+        terms: what the program adds up.
+        found: on what its arrays depend.
+        values: of each variable how many, the first, and the gap.
+        dtype: of the results.
+    """
+    if found is None or (terms.slots == (terms.program.output,) and not terms.tail and terms.size > 1):
+        return None
+    owners = csr_array(vstack([found.dependences[slot].rows for slot in terms.slots]))
+    count, (q, colours) = np.diff(owners.indptr), (max(n for n, _, _ in values), len(terms.colours))
+    evaluations = q + q * q * colours * (colours - 1) // 2
+    if count.max(initial=0) > 2 or evaluations > MOST_EVALUATIONS or len(count) * q * q > MOST_ENTRIES:
+        return None
+    edges, of_pair = _edges(owners, count)
+    if not all(is_known(value) for value in terms.program.values.values()):
+        return PairTables(edges, *_tables(terms, owners, edges, of_pair, values, dtype, terms.program.values))
+    with jax.ensure_compile_time_eval():
+        read = jax.jit(lambda have: _tables(terms, owners, edges, of_pair, values, dtype, have))
+        return PairTables(edges, *read(terms.program.values))
+
+
+def _edges(owners: csr_array, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of variables that share a term, and for each term of two the number of its pair."""
+    both = np.sort(owners.indices[np.repeat(count == 2, count)].reshape(-1, 2), 1)
+    edges, of_pair = np.unique(both, axis=0, return_inverse=True) if len(both) else (both, np.zeros(0, int))
+    return edges.astype(int), np.ravel(of_pair)
+
+
+def _tables(
+    terms: LocalTerms, owners: csr_array, edges: np.ndarray, of_pair: np.ndarray, values: Any, dtype: Any, have: Any
+) -> tuple[Array, Array]:
+    """Fields and tables."""
+    counts, first, gap = (np.array(column) for column in zip(*values, strict=True))
+    q, dim, count = counts.max(), len(values), np.diff(owners.indptr)
+    terms = terms._replace(program=terms.program._replace(values=have))
+    weights = terms.weights(dtype)
+    colour = np.zeros(dim, int)
+    for number, group in enumerate(terms.colours):
+        colour[group] = number
+    pairs = list(itertools.combinations(range(len(terms.colours)), 2))
+    settings = np.zeros((q * q * len(pairs) + q, len(terms.colours)), int)
+    for row, ((c, d), a, b) in enumerate(itertools.product(pairs, range(q), range(q))):
+        settings[row, [c, d]] = a, b
+    settings[q * q * len(pairs) :] = np.arange(q)[:, None]
+    numbers = jnp.asarray(first, dtype), jnp.asarray(gap, dtype)
+
+    def at(setting: Array) -> Array:
+        n = jnp.minimum(setting[colour], counts - 1)
+        return terms.terms(numbers[0] + numbers[1] * n.astype(dtype), weights)
+
+    table = jax.lax.map(at, jnp.asarray(settings))
+    alone = np.flatnonzero(count == 1)
+    past = np.arange(q) >= counts[:, None]
+    fields = jnp.zeros((dim, q), dtype).at[owners.indices[np.repeat(count == 1, count)]].add(table[-q:, alone].T)
+    return jnp.where(past, -jnp.inf, fields), _by_edge(table, owners, colour, (edges, of_pair), pairs, q)
+
+
+def _by_edge(table: Array, owners: csr_array, colour: np.ndarray, of: Any, pairs: Any, q: int) -> Array:
+    """The entries of the terms of two variables, added up pair by pair."""
+    edges, of_pair = of
+    both = np.flatnonzero(np.diff(owners.indptr) == 2)
+    number = np.zeros((len(np.unique(colour)),) * 2, int)
+    for k, (c, d) in enumerate(pairs):
+        number[c, d] = number[d, c] = k
+    i, j = edges[of_pair].T
+    turned = colour[i] > colour[j]
+    a, b = np.meshgrid(np.arange(q), np.arange(q), indexing="ij")
+    low, high = np.where(turned[:, None, None], b, a), np.where(turned[:, None, None], a, b)
+    rows = (number[colour[i], colour[j]][:, None, None] * q + low) * q + high
+    return jnp.zeros((len(edges), q, q), table.dtype).at[of_pair].add(table[rows, both[:, None, None]])
+
+
+def pairs_of(edges: np.ndarray, dim: int) -> csr_array:
+    """Which variables interact: both halves, and the diagonal."""
+    i, j, own = *edges.T, np.arange(dim)
+    rows, columns = np.concatenate([i, j, own]), np.concatenate([j, i, own])
+    return csr_array((np.ones(len(rows), bool), (rows, columns)), (dim, dim))
+
+
+def both_ways(found: PairTables, pairs: csr_array) -> Float[Array, "pairs q q"]:
+    """The tables in the order of pairs, those of the second variable of an edge turned around; zero on the diagonal."""
+    dim, rows = pairs.shape[0], np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
+    number = csr_array((np.arange(1, len(found.edges) + 1), tuple(found.edges.T)), (dim, dim))
+    low, high = np.minimum(rows, pairs.indices), np.maximum(rows, pairs.indices)
+    which = np.asarray(number[low, high]).ravel() if len(found.edges) else np.zeros(len(rows), int)
+    q = found.fields.shape[1]
+    padded = jnp.concatenate([jnp.zeros((1, q, q), found.tables.dtype), found.tables])[which]
+    return jnp.where((rows < pairs.indices)[:, None, None], padded, padded.swapaxes(1, 2))
