@@ -75,6 +75,12 @@ def cases():
     dense = gm.energy(lambda s, J: -(s @ J @ s), s=gm.Spin(500), J=gm.data(0.03 * RNG.normal(size=(500, 500))))
     equal = lambda s: jnp.sum(s == jnp.roll(s, 1, 0)) + jnp.sum(s == jnp.roll(s, 1, 1))  # noqa: E731
     potts = gm.energy(lambda s: -0.7 * equal(s), s=gm.Categorical(3, SIDE, SIDE))
+    potts_data = gm.energy(lambda s, b: -b * equal(s), s=gm.Categorical(3, SIDE, SIDE), b=gm.data(0.7))
+    two = gm.energy(lambda s: -0.8 * equal(s), s=gm.Spin(SIDE, SIDE))
+    clock = gm.energy(
+        lambda s: -0.7 * jnp.sum(jnp.cos(0.4 * jnp.pi * (s - jnp.roll(s, 1, 0))) + 1.0 * (s == jnp.roll(s, 1, 1))),
+        s=gm.Categorical(5, SIDE, SIDE),
+    )
     return {
         "Ising 64 x 64, 128 chains": (ising, 128, 200),
         "Ising 64 x 64, 1024 chains": (ising, 1024, 100),
@@ -86,7 +92,10 @@ def cases():
         "graph of 4,096 spins, 8,192 edges, 128 chains": (graph(4096, 8192), 128, 10),
         "Boltzmann machine 784 + 500, 128 chains": (machine, 128, 10),
         "dense glass of 500 spins, 128 chains": (dense, 128, 10),
-        "Potts 64 x 64, 3 states, 128 chains": (potts, 128, 2),
+        "Potts 64 x 64, 3 states, 128 chains": (potts, 128, 20),
+        "Potts 64 x 64, 3 states, strength as data, 128 chains": (potts_data, 128, 20),
+        "equal neighbours 64 x 64, 2 states, 128 chains": (two, 128, 100),
+        "clock and Potts 64 x 64, 5 states, 128 chains": (clock, 128, 10),
     }
 
 

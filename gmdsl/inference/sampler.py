@@ -21,7 +21,8 @@ from gmdsl.inference.target import Target
 class Sampler(Checked, eqx.Module):
     """A Markov kernel with settings. Subclasses give `step`; the rest has defaults.
 
-    `adapts`, `bias`, `lockstep` and `reversible` are class attributes, or properties where they depend on settings.
+    `adapts`, `bias`, `divides`, `lockstep` and `reversible` are class attributes, or properties where they
+    depend on settings.
     """
 
     @property
@@ -45,6 +46,11 @@ class Sampler(Checked, eqx.Module):
 
         What relies on it refuses other kernels. A fixed order of updates, or a velocity that is kept, breaks it.
         """
+        return False
+
+    @property
+    def divides(self) -> bool:
+        """Whether many chains side by side are cut in parts, one a core; by itself XLA uses one for all but matrices."""
         return False
 
     @abc.abstractmethod

@@ -12,7 +12,7 @@ Reference:
 
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -47,6 +47,8 @@ class Gibbs(Sampler):
 
     sweeps: int = eqx.field(static=True, default=1)
     integers: KnownIntegers | None = eqx.field(static=True, default=None, repr=False)
+
+    divides: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         if not isinstance(self.sweeps, Integral) or isinstance(self.sweeps, bool) or self.sweeps < 1:

@@ -7,7 +7,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.compiler.flat_target import FlatTarget
-from gmdsl.exact.conditionals import sweeps
+from gmdsl.exact.conditionals import pairwise, sweeps
 from tests.cases.scoring import load
 
 ISING, GLASS, MACHINE = (load("discrete", name) for name in ("ising_4x4", "spin_glass_12", "rbm_10x8"))
@@ -172,8 +172,8 @@ def test_labels_of_a_block_do_not_interact_through_the_others(monkeypatch):
 
 def test_edges_given_as_data_are_read(monkeypatch):
     """A graph of 40 spins whose edges are data has few colours, alone and as a block; other edges are read anew."""
-    counts, colouring = [], sweeps.colouring
-    monkeypatch.setattr(sweeps, "colouring", lambda pairs: counts.append(len(colouring(pairs))) or colouring(pairs))
+    counts, colouring = [], pairwise.colouring
+    monkeypatch.setattr(pairwise, "colouring", lambda pairs: counts.append(len(colouring(pairs))) or colouring(pairs))
 
     def model(edges):
         energy = lambda s, b, e: 0.5 * b**2 - 0.3 * jnp.sum(s[e[:, 0]] * s[e[:, 1]])  # noqa: E731

@@ -30,7 +30,7 @@ def by_tables(
     colours: list[np.ndarray],
     sweeps: int,
     words: Words,
-    numbers: tuple[Float[Array, "dim q"], Float[Array, "pairs *table"]],
+    numbers: tuple[Float[Array, "dim q"], Array],
     n: Array,
 ) -> tuple[Array, Array, Array]:
     """The labels after some sweeps, how many changed, and whether a weight was NaN.

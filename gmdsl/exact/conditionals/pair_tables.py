@@ -23,6 +23,7 @@ from gmdsl.exact.conditionals.local_terms import LocalTerms
 
 MOST_EVALUATIONS = 1024  # of the terms
 MOST_ENTRIES = 2**24  # of all tables
+ROUNDING = 32  # in units of the rounding of a float: what is taken for equal
 
 
 class PairTables(NamedTuple):
@@ -114,6 +115,69 @@ def _by_edge(table: Array, owners: csr_array, colour: np.ndarray, of: Any, pairs
     return jnp.zeros((len(edges), q, q), table.dtype).at[of_pair].add(table[rows, both[:, None, None]])
 
 
+class PottsForm(NamedTuple):
+    """Tables as couplings of equal values, where they are such.
+
+    Attributes:
+        edges: pairs of variables, each once.
+        strengths: of the edges, what is added where both have one value.
+        fields: logs of the weight of each value of each variable alone.
+        holds: whether that is all that the tables say, to rounding; for two values it always is, if no weight is zero.
+    """
+
+    edges: Int[np.ndarray, "edges 2"]
+    strengths: Float[Array, " edges"]
+    fields: Float[Array, "dim q"]
+    holds: Any
+
+    @property
+    def slopes(self) -> Array:
+        """Of two values, of which one is 0 and one 1: the slope of the log-density where all neighbours are zero."""
+        i, j = self.edges.T
+        alone = self.fields[:, 1] - self.fields[:, 0]
+        if is_known(self.holds):
+            np.subtract.at(alone, i, self.strengths)
+            np.subtract.at(alone, j, self.strengths)
+            return alone
+        return alone.at[i].add(-self.strengths).at[j].add(-self.strengths)
+
+    def along(self, pairs: csr_array) -> Array:
+        """The strengths in the order of pairs; zero on the diagonal."""
+        which = _numbers(self.edges, pairs)
+        if is_known(self.holds):
+            return np.append(np.zeros(1, self.strengths.dtype), self.strengths)[which]  # ty: ignore[invalid-return-type]
+        return jnp.append(jnp.zeros(1, self.strengths.dtype), self.strengths)[which]
+
+
+def potts_form(found: PairTables) -> PottsForm:
+    r"""The couplings $J_{ij} [n_i = n_j]$ and the fields of tables, as numbers where these are known.
+
+    With $D(a, b) = T(a, b) - T(a, 0) - T(0, b) + T(0, 0)$ it is $D(a, b) = J (1 + [a = b])$ for values above the first.
+
+    >>> tables = PairTables(np.array([[0, 1]]), jnp.zeros((2, 3)), 0.5 * jnp.eye(3)[None] + jnp.arange(3.0))
+    >>> potts = potts_form(tables)
+    >>> potts.strengths.tolist(), potts.fields[1].tolist(), bool(potts.holds)
+    ([0.5], [0.0, 1.0, 2.0], True)
+    """
+    if all(is_known(part) for part in found[1:]):
+        with jax.ensure_compile_time_eval():
+            return PottsForm(found.edges, *(np.asarray(part) for part in _potts(found)))
+    return PottsForm(found.edges, *_potts(found))
+
+
+def _potts(found: PairTables) -> tuple[Array, Array, Array]:
+    tables, q, (i, j) = jnp.asarray(found.tables), found.fields.shape[1], found.edges.T
+    row, column = tables[:, :, :1], tables[:, :1, :]
+    apart = (tables - row - column + tables[:, :1, :1])[:, 1:, 1:]
+    strengths = apart[:, 0, 0] / 2 if q > 1 else jnp.zeros(len(i), tables.dtype)
+    off = jnp.abs(apart - strengths[:, None, None] * (1 + jnp.eye(q - 1))).max(initial=0.0)
+    holds = off <= ROUNDING * jnp.finfo(tables.dtype).eps * jnp.abs(tables).max(initial=0.0)
+    above = (jnp.arange(q) > 0) * strengths[:, None]
+    fields = jnp.asarray(found.fields).at[i].add((row - tables[:, :1, :1])[:, :, 0] + above)
+    fields = fields.at[j].add((column - tables[:, :1, :1])[:, 0, :] + above)
+    return strengths, fields, holds & jnp.isfinite(tables).all() & jnp.isfinite(found.fields).all()
+
+
 def pairs_of(edges: np.ndarray, dim: int) -> csr_array:
     """Which variables interact: both halves, and the diagonal."""
     i, j, own = *edges.T, np.arange(dim)
@@ -123,10 +187,18 @@ def pairs_of(edges: np.ndarray, dim: int) -> csr_array:
 
 def both_ways(found: PairTables, pairs: csr_array) -> Float[Array, "pairs q q"]:
     """The tables in the order of pairs, those of the second variable of an edge turned around; zero on the diagonal."""
+    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
+    which, q = _numbers(found.edges, pairs), found.fields.shape[1]
+    with_none = jnp.concatenate([jnp.zeros((1, q, q), found.tables.dtype), jnp.asarray(found.tables)])[which]
+    return jnp.where((rows < pairs.indices)[:, None, None], with_none, with_none.swapaxes(1, 2))
+
+
+def _numbers(edges: np.ndarray, pairs: csr_array) -> np.ndarray:
+    """For each pair one more than the number of its edge; 0 on the diagonal."""
     dim, rows = pairs.shape[0], np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
-    number = csr_array((np.arange(1, len(found.edges) + 1), tuple(found.edges.T)), (dim, dim))
-    low, high = np.minimum(rows, pairs.indices), np.maximum(rows, pairs.indices)
-    which = np.asarray(number[low, high]).ravel() if len(found.edges) else np.zeros(len(rows), int)
-    q = found.fields.shape[1]
-    padded = jnp.concatenate([jnp.zeros((1, q, q), found.tables.dtype), found.tables])[which]
-    return jnp.where((rows < pairs.indices)[:, None, None], padded, padded.swapaxes(1, 2))
+    if not len(edges):
+        return np.zeros(len(rows), int)
+    coded = np.minimum(rows, pairs.indices) * dim + np.maximum(rows, pairs.indices)
+    all_of = edges[:, 0] * dim + edges[:, 1]  # in order
+    place = np.minimum(np.searchsorted(all_of, coded), len(edges) - 1)
+    return np.where(all_of[place] == coded, place + 1, 0)
