@@ -78,8 +78,12 @@ def test_states_of_probability_zero_and_nan_are_never_entered():
 
 
 def test_continuous_and_endless_variables_are_refused():
-    with pytest.raises(gm.SpecError, match=r"Give it to a block of its own: gm\.blocks"):
+    with pytest.raises(gm.SpecError, match=r"x is continuous.*gm\.MALA"):
         gm.sample(gm.joint(x=dist.Normal(0, 1)), gm.Gibbs(), progress=False)
+    with pytest.raises(gm.SpecError, match=r"a, b are continuous.*gm\.MALA"):
+        gm.sample(gm.joint(a=dist.Normal(0, 1), b=dist.Normal(0, 1)), gm.SMC(gm.Gibbs()), progress=False)
+    with pytest.raises(gm.SpecError, match=r"gm\.blocks\(\{'k': gm\.Gibbs\(\), 'x': gm\.NUTS\(\)\}\)"):
+        gm.sample(gm.joint(k=dist.Bernoulli(0.5), x=dist.Normal(0, 1)), gm.Gibbs(), progress=False)
     with pytest.raises(gm.SpecError, match="n has infinitely many values"):
         gm.sample(gm.joint(n=dist.Poisson(3.0)), gm.Gibbs(), progress=False)
 

@@ -3,12 +3,12 @@ r"""The tables of a density whose variables meet in pairs, read off the terms th
 $$\log p(n) = c + \sum_i H_i(n_i) + \sum_{i < j} T_{ij}(n_i, n_j), \qquad n_i = 0, \ldots, q_i - 1.$$
 
 The traced program says that no term contains more than two variables, so this form is proved and not guessed. Variables
-of one colour share no term; all of one colour take one value, those of a second one another, and one evaluation gives
-an entry of the tables of all pairs of these two colours. A Potts model is one whose tables are
+of one colour share no term. Colours are numbered; those with a 0 at some bit of their number take one value, those with
+a 1 another, and one evaluation gives an entry of the tables of all pairs that this bit tells apart: for C colours of q
+values there are $q^2 \lceil \log_2 C \rceil$ evaluations. A Potts model is one whose tables are
 $J_{ij} [n_i = n_j]$ but for what each of the two does alone.
 """
 
-import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,6 @@ from gmdsl.core.jaxprs.tape import is_known
 from gmdsl.exact.conditionals.interactions import Interactions
 from gmdsl.exact.conditionals.local_terms import LocalTerms
 
-MOST_EVALUATIONS = 1024  # of the terms
 MOST_ENTRIES = 2**24  # of all tables
 ROUNDING = 32  # in units of the rounding of a float: what is taken for equal
 
@@ -49,12 +48,11 @@ def pair_tables(terms: LocalTerms, found: Interactions | None, values: Any, dtyp
         values: of each variable how many, the first, and the gap.
         dtype: of the results.
     """
-    if found is None or (terms.slots == (terms.program.output,) and not terms.tail and terms.size > 1):
+    if found is None:
         return None
     owners = csr_array(vstack([found.dependences[slot].rows for slot in terms.slots]))
-    count, (q, colours) = np.diff(owners.indptr), (max(n for n, _, _ in values), len(terms.colours))
-    evaluations = q + q * q * colours * (colours - 1) // 2
-    if count.max(initial=0) > 2 or evaluations > MOST_EVALUATIONS or len(count) * q * q > MOST_ENTRIES:
+    count, q = np.diff(owners.indptr), max(n for n, _, _ in values)
+    if count.max(initial=0) > 2 or len(count) * q * q > MOST_ENTRIES:
         return None
     edges, of_pair = _edges(owners, count)
     if not all(is_known(value) for value in terms.program.values.values()):
@@ -82,11 +80,11 @@ def _tables(
     colour = np.zeros(dim, int)
     for number, group in enumerate(terms.colours):
         colour[group] = number
-    pairs = list(itertools.combinations(range(len(terms.colours)), 2))
-    settings = np.zeros((q * q * len(pairs) + q, len(terms.colours)), int)
-    for row, ((c, d), a, b) in enumerate(itertools.product(pairs, range(q), range(q))):
-        settings[row, [c, d]] = a, b
-    settings[q * q * len(pairs) :] = np.arange(q)[:, None]
+    bits = max(len(terms.colours) - 1, 0).bit_length()
+    digit = np.arange(len(terms.colours))[:, None] >> np.arange(bits) & 1
+    a, b = (number.ravel()[None, :, None] for number in np.meshgrid(np.arange(q), np.arange(q), indexing="ij"))
+    settings = np.where(digit.T[:, None, :] == 0, a, b).reshape(-1, len(terms.colours))
+    settings = np.concatenate([settings, np.arange(q)[:, None] * np.ones(len(terms.colours), int)])
     numbers = jnp.asarray(first, dtype), jnp.asarray(gap, dtype)
 
     def at(setting: Array) -> Array:
@@ -97,21 +95,20 @@ def _tables(
     alone = np.flatnonzero(count == 1)
     past = np.arange(q) >= counts[:, None]
     fields = jnp.zeros((dim, q), dtype).at[owners.indices[np.repeat(count == 1, count)]].add(table[-q:, alone].T)
-    return jnp.where(past, -jnp.inf, fields), _by_edge(table, owners, colour, (edges, of_pair), pairs, q)
+    return jnp.where(past, -jnp.inf, fields), _by_edge(table, owners, colour, (edges, of_pair), q)
 
 
-def _by_edge(table: Array, owners: csr_array, colour: np.ndarray, of: Any, pairs: Any, q: int) -> Array:
+def _by_edge(table: Array, owners: csr_array, colour: np.ndarray, of: Any, q: int) -> Array:
     """The entries of the terms of two variables, added up pair by pair."""
     edges, of_pair = of
     both = np.flatnonzero(np.diff(owners.indptr) == 2)
-    number = np.zeros((len(np.unique(colour)),) * 2, int)
-    for k, (c, d) in enumerate(pairs):
-        number[c, d] = number[d, c] = k
     i, j = edges[of_pair].T
-    turned = colour[i] > colour[j]
+    unlike = colour[i] ^ colour[j]
+    bit = np.log2(unlike & -unlike).astype(int)  # the lowest that tells the two colours apart
+    turned = colour[i] >> bit & 1 == 1
     a, b = np.meshgrid(np.arange(q), np.arange(q), indexing="ij")
     low, high = np.where(turned[:, None, None], b, a), np.where(turned[:, None, None], a, b)
-    rows = (number[colour[i], colour[j]][:, None, None] * q + low) * q + high
+    rows = (bit[:, None, None] * q + low) * q + high
     return jnp.zeros((len(edges), q, q), table.dtype).at[of_pair].add(table[rows, both[:, None, None]])
 
 

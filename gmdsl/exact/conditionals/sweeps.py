@@ -13,18 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from gmdsl.core.jaxprs.tape import traced
 from gmdsl.core.random.threefry import random_words
 from gmdsl.exact.conditionals.choice import chosen
-from gmdsl.exact.conditionals.couplings import couplings, is_quadratic, known_couplings
-from gmdsl.exact.conditionals.interactions import interactions, without_constants
 from gmdsl.exact.conditionals.local_terms import LocalTerms, local_terms
+from gmdsl.exact.conditionals.pair_model import Values, read_couplings, read_program
 from gmdsl.exact.conditionals.pair_tables import pair_tables
 from gmdsl.exact.conditionals.pairwise import by_couplings, by_pair_tables
 
 FEW = 16  # colours that are written out one after the other; more are a loop
-
-type Values = tuple[tuple[int, float, float], ...]  # how many, the first, the gap, of each variable
 
 
 class Swept(NamedTuple):
@@ -51,15 +47,9 @@ def swept(key: Array, density: Callable[[Array], Array], values: Values, x: Floa
         x: where it begins; one of the values at each place.
         sweeps: how many.
     """
-    program = traced(lambda v: density(v["x"]), {"x": x}, opaque=False)
-    whole = all(float(first).is_integer() and float(gap).is_integer() for _, first, gap in values)
-    found = interactions(program, whole)
-    if found is not None:
-        program = without_constants(program, found, x)
-    degree = None if found is None else found.dependences[program.output].degree
-    if found is not None and degree is not None and is_quadratic(degree) and {n for n, _, _ in values} == {2}:
-        known = known_couplings(program, found.pairs, x.dtype)
-        numbers = couplings(program, found.pairs, x.dtype) if known is None else known
+    program, found = read_program(density, values, x)
+    numbers, two = read_couplings(program, found, x.dtype), {n for n, _, _ in values} == {2}
+    if found is not None and numbers is not None and two:
         first, gap = (np.array(column, x.dtype) for column in list(zip(*values, strict=True))[1:])
         return Swept(*by_couplings(key, found.pairs, numbers, first, gap, x, sweeps))
     terms = local_terms(program, found)
