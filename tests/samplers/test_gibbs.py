@@ -7,7 +7,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.compiler.flat_target import FlatTarget
-from gmdsl.exact.conditionals import pairwise, sweeps
+from gmdsl.exact.conditionals import pairwise
 from tests.cases.scoring import load
 
 ISING, GLASS, MACHINE = (load("discrete", name) for name in ("ising_4x4", "spin_glass_12", "rbm_10x8"))
@@ -160,10 +160,8 @@ def test_couplings_that_move_with_a_continuous_variable_are_those_of_the_moment(
 
 def test_labels_of_a_block_do_not_interact_through_the_others(monkeypatch):
     """Labels of a mixture whose means are drawn, too, share one colour."""
-    counts, old = [], sweeps._by_terms
-    monkeypatch.setattr(
-        sweeps, "_by_terms", lambda key, terms, *rest: counts.append(len(terms.colours)) or old(key, terms, *rest)
-    )
+    counts, colouring = [], pairwise.colouring
+    monkeypatch.setattr(pairwise, "colouring", lambda pairs: counts.append(len(colouring(pairs))) or colouring(pairs))
     model = gm.joint(
         mu=dist.Normal(0.0, 3.0).expand([2]),
         z=dist.Bernoulli(0.4).expand([30]),

@@ -9,6 +9,8 @@ from tests.exact.conditionals.enumeration import BIT, LABEL, SPIN
 RNG = np.random.default_rng(0)
 PAIRS, FIELD = RNG.normal(size=(6, 6)), RNG.normal(size=6)
 
+TABLE = jnp.asarray(PAIRS)
+
 CASES = {
     "spins": (lambda s: s @ jnp.asarray(PAIRS) @ s + jnp.asarray(FIELD) @ s, SPIN),
     "bits": (lambda s: s @ jnp.asarray(PAIRS) @ s, BIT),
