@@ -123,8 +123,8 @@ class PottsForm(NamedTuple):
     """
 
     edges: Int[np.ndarray, "edges 2"]
-    strengths: Float[Array, " edges"]
-    fields: Float[Array, "dim q"]
+    strengths: Any  # arrays of NumPy or of JAX
+    fields: Any
     holds: Any
 
     @property
@@ -142,7 +142,7 @@ class PottsForm(NamedTuple):
         """The strengths in the order of pairs; zero on the diagonal."""
         which = _numbers(self.edges, pairs)
         if is_known(self.holds):
-            return np.append(np.zeros(1, self.strengths.dtype), self.strengths)[which]  # ty: ignore[invalid-return-type]
+            return np.append(np.zeros(1, self.strengths.dtype), self.strengths)[which]
         return jnp.append(jnp.zeros(1, self.strengths.dtype), self.strengths)[which]
 
 

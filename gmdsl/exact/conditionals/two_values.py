@@ -46,4 +46,4 @@ def bit_odds(
     rows, columns = np.repeat(np.arange(len(first)), np.diff(pairs.indptr)), pairs.indices
     apart = jnp.where(rows == columns, 0, values)
     base = gap * jnp.asarray(slopes).at[rows].add(apart * first[columns])
-    return BitOdds(base, gap[rows] * apart * gap[columns])
+    return BitOdds(jnp.asarray(base), gap[rows] * apart * gap[columns])

@@ -43,7 +43,7 @@ def test_blocks_leave_the_law_as_it_is(monkeypatch):
 
 
 def test_a_block_that_forgets_its_own_changes_is_seen(monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(module, "BLOCK", 16)
     scan = jax.lax.scan
 
     def forgetful(one, fields, of):

@@ -25,10 +25,13 @@ WAYS = ("by_words", "by_fields", "by_blocks", "by_tables")
 )
 def test_the_way_is_that_of_the_couplings_however_they_are_written(density, value, way, monkeypatch):
     used = set()
+
+    def told(name):
+        old = getattr(pairwise, name)
+        return lambda *given: used.add(name) or old(*given)
+
     for name in WAYS:
-        monkeypatch.setattr(
-            pairwise, name, lambda *a, name=name, old=getattr(pairwise, name): used.add(name) or old(*a)
-        )
+        monkeypatch.setattr(pairwise, name, told(name))
     x = jnp.full(300, -1.0 if value is SPIN else 0.0)
     found = jax.jit(lambda key: swept(key, density, (value,) * 300, x, 1))(jax.random.key(0))
     assert used == {way}
