@@ -11,6 +11,7 @@ what a core does of them in such a product they bound the rate. Table and pictur
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import time
@@ -134,10 +135,8 @@ def text(rows):
         lines.append(
             f"| {row['case']} | {row['wall']:.2g} | {row['core']:.2g} | {flops} | {row['one at a time']:.2g} |"
         )
-    load = pathlib.Path("/proc/loadavg").read_text().split()[0] if pathlib.Path("/proc/loadavg").exists() else "unknown"
-    note = (
-        f"Programs that were running at the end, this one among them: {load}. Above the number of cores, wall time is"
-    )
+    load = os.getloadavg()[0]
+    note = f"Load of the machine at the end: {load:.1f}. Above the number of its cores, wall time was"
     return "\n".join([*lines, "", f"{note} shared with others.", "", f"Measured on: {peers.described()}.", ""])
 
 
