@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmdsl.exact.conditionals import fields, pairwise, sweeps
+from gmdsl.exact.conditionals import fields, pair_model, pairwise, sweeps
 from gmdsl.exact.conditionals.interactions import Interactions, interactions
 from gmdsl.exact.conditionals.sweeps import swept
 from tests.exact.conditionals.enumeration import BIT, CHAINS, LABEL, SPIN, law, worst_z
@@ -81,7 +81,7 @@ def test_a_forgotten_neighbour_gives_another_law(monkeypatch):
         known = {slot: part._replace(rows=part.rows * 0) for slot, part in found.dependences.items()}
         return Interactions({**known, min(known): found.dependences[min(known)]}, found.pairs * False)
 
-    monkeypatch.setattr(sweeps, "interactions", forgetful)
+    monkeypatch.setattr(pair_model, "interactions", forgetful)
     assert worst_z(np.asarray(drawn(density, values).x), *law(density, values)) > 10.0
 
 
