@@ -1,15 +1,18 @@
 """How many variables `gm.Gibbs` draws per second, and how many one at a time by the density at each value.
 
 Runs are whole calls of `gm.sample` on all cores, the second of their kind, so that nothing is compiled; the median of
-some rounds, in which both take turns. The last columns say how fast Gibbs is in units of the other, and the most memory
-that the process has taken so far.
+some rounds. Updates per second of wall time are told, and per second of a core: what other programs take is not in
+these. Where a field is a product with a matrix, the multiplications and additions of an update are told: together with
+what a core does of them in such a product they bound the rate. Table and picture go to `docs/performance/`.
 
     uv run --group test python benchmarks/discrete.py                    # the table, some minutes
-    uv run --group test python benchmarks/discrete.py --only "Ising"     # the cases with that word
+    uv run --group test python benchmarks/discrete.py --only "Ising" --out /tmp/here    # the cases with that word
 """
 
 import argparse
-import resource
+import json
+import os
+import pathlib
 import statistics
 import time
 from typing import Any
@@ -17,9 +20,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import peers
 
 import gmdsl as gm
 
+GOAL = 1e8  # updates per second of any energy of pairs, and
+ISING = 1e9  # of an Ising model, on two cores
+FLOPS = {"Boltzmann machine": 2 * 2 * 784 * 500 / 1284, "dense glass": 2 * 512 + 2 * 16}  # of an update
 SIDE = 64
 RNG = np.random.default_rng(0)
 
@@ -75,6 +82,12 @@ def cases():
     dense = gm.energy(lambda s, J: -(s @ J @ s), s=gm.Spin(500), J=gm.data(0.03 * RNG.normal(size=(500, 500))))
     equal = lambda s: jnp.sum(s == jnp.roll(s, 1, 0)) + jnp.sum(s == jnp.roll(s, 1, 1))  # noqa: E731
     potts = gm.energy(lambda s: -0.7 * equal(s), s=gm.Categorical(3, SIDE, SIDE))
+    potts_data = gm.energy(lambda s, b: -b * equal(s), s=gm.Categorical(3, SIDE, SIDE), b=gm.data(0.7))
+    two = gm.energy(lambda s: -0.8 * equal(s), s=gm.Spin(SIDE, SIDE))
+    clock = gm.energy(
+        lambda s: -0.7 * jnp.sum(jnp.cos(0.4 * jnp.pi * (s - jnp.roll(s, 1, 0))) + 1.0 * (s == jnp.roll(s, 1, 1))),
+        s=gm.Categorical(5, SIDE, SIDE),
+    )
     return {
         "Ising 64 x 64, 128 chains": (ising, 128, 200),
         "Ising 64 x 64, 1024 chains": (ising, 1024, 100),
@@ -86,34 +99,81 @@ def cases():
         "graph of 4,096 spins, 8,192 edges, 128 chains": (graph(4096, 8192), 128, 10),
         "Boltzmann machine 784 + 500, 128 chains": (machine, 128, 10),
         "dense glass of 500 spins, 128 chains": (dense, 128, 10),
-        "Potts 64 x 64, 3 states, 128 chains": (potts, 128, 2),
+        "Potts 64 x 64, 3 states, 128 chains": (potts, 128, 20),
+        "Potts 64 x 64, 3 states, strength as data, 128 chains": (potts_data, 128, 20),
+        "equal neighbours 64 x 64, 2 states, 128 chains": (two, 128, 100),
+        "clock and Potts 64 x 64, 5 states, 128 chains": (clock, 128, 10),
     }
 
 
 def rate(model, sampler, chains, draws, sweeps):
-    """Updates per second of one run."""
-    began = time.perf_counter()
+    """Updates per second, and per second of a core, of one run."""
+    began, used = time.perf_counter(), time.process_time()
     gm.sample(model, sampler, chains=chains, draws=draws, warmup=0, progress=False)
-    return chains * draws * sweeps * gm.compile(model).dim / (time.perf_counter() - began)
+    updates = chains * draws * sweeps * gm.compile(model).dim
+    return updates / (time.perf_counter() - began), updates / (time.process_time() - used)
+
+
+def measured(name, model, chains, sweeps, rounds):
+    """The row of a case."""
+    gibbs = (model, gm.Gibbs(sweeps=sweeps), chains, 20, sweeps)
+    other = (model, OneAtATime(), min(chains, 4), 1, 1)
+    rate(*gibbs), rate(*other)
+    wall, core = (statistics.median(column) for column in zip(*(rate(*gibbs) for _ in range(rounds)), strict=True))
+    flops = next((number for word, number in FLOPS.items() if word in name), None)
+    return {"case": name, "wall": wall, "core": core, "flops": flops, "one at a time": rate(*other)[0]}
+
+
+def text(rows):
+    """The table in Markdown."""
+    lines = [
+        "| case | updates/s, wall | updates/s of a core | flop per update | one at a time, wall |",
+        f"|{'---|' * 5}",
+    ]
+    for row in rows:
+        flops = "" if row["flops"] is None else f"{row['flops']:.0f}"
+        lines.append(
+            f"| {row['case']} | {row['wall']:.2g} | {row['core']:.2g} | {flops} | {row['one at a time']:.2g} |"
+        )
+    load = os.getloadavg()[0]
+    note = f"Load of the machine at the end: {load:.1f}. Above the number of its cores, wall time was"
+    return "\n".join([*lines, "", f"{note} shared with others.", "", f"Measured on: {peers.described()}.", ""])
+
+
+def picture(rows, path):
+    """Updates per second of a core, with both goals for two of them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 1 + 0.3 * len(rows)))
+    places = range(len(rows))[::-1]
+    axes.barh(places, [row["core"] for row in rows], color="tab:blue")
+    for goal in (GOAL, ISING):
+        axes.axvline(goal / 2, color="black", lw=1)
+    axes.set(xscale="log", xlabel="updates per second of a core; lines: half of the goals for two")
+    axes.set_yticks(places, [row["case"] for row in rows], size=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+    plt.close(figure)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="cases whose name has this in it")
-    parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    print(f"| case | Gibbs, updates/s | one at a time | ratio | memory, MB |\n|{'---|' * 5}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent / "docs/performance")
+    asked, rows = parser.parse_args(), []
     for name, (model, chains, sweeps) in cases().items():
-        if asked.only not in name:
-            continue
-        gibbs = (model, gm.Gibbs(sweeps=sweeps), chains, 20, sweeps)
-        other = (model, OneAtATime(), min(chains, 4), 1, 1)
-        rate(*gibbs), rate(*other)
-        pairs = [(rate(*gibbs), rate(*other)) for _ in range(asked.rounds)]
-        fast, slow = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(a / b for a, b in pairs)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"| {name} | {fast:.2g} | {slow:.2g} | {ratio:.0f} | {memory:.0f} |", flush=True)
+        if asked.only in name:
+            rows.append(measured(name, model, chains, sweeps, asked.rounds))
+            print(f"{name}: {rows[-1]['wall']:.2g} updates/s, {rows[-1]['core']:.2g} of a core", flush=True)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "discrete.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (asked.out / "discrete.txt").write_text(text(rows))
+    picture(rows, asked.out / "discrete.png")
 
 
 if __name__ == "__main__":

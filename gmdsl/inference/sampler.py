@@ -21,7 +21,8 @@ from gmdsl.inference.target import Target
 class Sampler(Checked, eqx.Module):
     """A Markov kernel with settings. Subclasses give `step`; the rest has defaults.
 
-    `adapts`, `bias`, `lockstep` and `reversible` are class attributes, or properties where they depend on settings.
+    `adapts`, `bias`, `divides`, `lockstep` and `reversible` are class attributes, or properties where they
+    depend on settings.
     """
 
     @property
@@ -45,6 +46,11 @@ class Sampler(Checked, eqx.Module):
 
         What relies on it refuses other kernels. A fixed order of updates, or a velocity that is kept, breaks it.
         """
+        return False
+
+    @property
+    def divides(self) -> bool:
+        """Whether many chains side by side are cut in parts, one a core: XLA uses one for all but matrices."""
         return False
 
     @abc.abstractmethod
@@ -95,6 +101,30 @@ def refuse_discrete(sampler: Sampler, density: Any) -> None:
                 f" only. Sum it out, model.marginalize({variable!r}), or give it a block of its own,"
                 f" gm.blocks({{{variable!r}: gm.Gibbs(), ...}})."
             )
+
+
+def refuse_endless(sampler: Sampler, density: Any) -> None:
+    """Refuses the variables of a compiled model that are real or have infinitely many values.
+
+    Raises:
+        SpecError: names them, and what moves them.
+    """
+    name, free = type(sampler).__name__, list(density.free)
+    real = [variable for variable in free if not density.spaces[variable].discrete]
+    if real:
+        few, others = ", ".join(real), [variable for variable in free if variable not in real]
+        way = "Move them by a sampler of real variables, such as gm.MALA() or gm.NUTS()."
+        if others:
+            whose = [*((variable, name) for variable in others), *((variable, "NUTS") for variable in real)]
+            parts = "{" + ", ".join(f"{variable!r}: gm.{kernel}()" for variable, kernel in whose) + "}"
+            way = f"Give them to a block of their own: gm.blocks({parts})."
+        raise SpecError(
+            f"{name}(): {few} {'is' if len(real) == 1 else 'are'} continuous, and {name} draws variables of finitely"
+            f" many values only. {way}"
+        )
+    endless = [variable for variable in free if density.spaces[variable].cardinality is None]
+    if endless:
+        raise SpecError(f"{name}(): {endless[0]} has infinitely many values. Truncate it, or sum it out.")
 
 
 def check_step(sampler: Any) -> None:

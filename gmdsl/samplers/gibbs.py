@@ -12,7 +12,7 @@ Reference:
 
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.known_integers import KnownIntegers, known_integers
 from gmdsl.core.errors import SpecError
 from gmdsl.exact.conditionals.sweeps import swept
-from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.sampler import Sampler, refuse_endless
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
@@ -48,17 +48,14 @@ class Gibbs(Sampler):
     sweeps: int = eqx.field(static=True, default=1)
     integers: KnownIntegers | None = eqx.field(static=True, default=None, repr=False)
 
+    divides: ClassVar[bool] = True
+
     def __check_init__(self) -> None:
         if not isinstance(self.sweeps, Integral) or isinstance(self.sweeps, bool) or self.sweeps < 1:
             raise SpecError(f"Gibbs(sweeps={self.sweeps!r}): a whole number of at least 1 is needed.")
 
     def bound(self, density: Any) -> Self:
-        for name in density.free:
-            space = density.spaces[name]
-            if not space.discrete:
-                raise SpecError(f"Gibbs(): {name} is continuous. Give it to a block of its own: gm.blocks({{...}}).")
-            if space.cardinality is None:
-                raise SpecError(f"Gibbs(): {name} has infinitely many values. Truncate it, or sum it out.")
+        refuse_endless(self, density)
         return replace(self, integers=known_integers(density.target)) if _is_moved_itself(density) else self
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:

@@ -23,13 +23,43 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gmdsl.compiler.density import Density
+from gmdsl.compiler.known_integers import KnownIntegers, known_integers
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.threefry import split
-from gmdsl.inference.kernels.label_point import changed, check_finite
-from gmdsl.inference.kernels.pair_couplings import PairCouplings, PairGraph, couplings, pair_graph
-from gmdsl.inference.sampler import Sampler
+from gmdsl.exact.conditionals.pair_model import read_tables
+from gmdsl.exact.conditionals.pair_tables import PottsForm, potts_form
+from gmdsl.inference.kernels.label_point import changed, places_of
+from gmdsl.inference.sampler import Sampler, refuse_endless
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
+
+NOISE = 8  # in units of the rounding of a float: what is taken for no coupling
+
+
+class PairGraph(NamedTuple):
+    """Which labels meet. Hashable, to be static.
+
+    Attributes:
+        q: how many values each label has.
+        edge_bytes: the array of edges.
+        integers: whole numbers among the data, by which edges may be given.
+    """
+
+    q: int
+    edge_bytes: bytes
+    integers: KnownIntegers | None = None
+
+    @property
+    def edges(self) -> Int[np.ndarray, "edges 2"]:
+        """Pairs of labels, each once."""
+        return np.frombuffer(self.edge_bytes, np.int32).reshape(-1, 2)
+
+
+class PairCouplings(NamedTuple):
+    """A Potts model: couplings of its edges, and the weight of each value of each label."""
+
+    pairs: Float[Array, " edges"]
+    fields: Float[Array, "dim q"]
 
 
 class ClusterState(NamedTuple):
@@ -55,7 +85,7 @@ class SwendsenWang(Sampler):
     reversible: ClassVar[bool] = True
 
     def bound(self, density: Any) -> Self:
-        check_finite(self, density)
+        refuse_endless(self, density)
         if not isinstance(getattr(density, "density", density), Density):
             # a fit: couplings that are zero at its start are not later
             raise SpecError("SwendsenWang(): couplings that are learned do not stay where they are. Use gm.Gibbs().")
@@ -63,8 +93,10 @@ class SwendsenWang(Sampler):
 
     def init(self, key: Array, target: Target, x: Float[Array, " dim"]) -> ClusterState:
         del key
-        first, gap = _first_and_gap(target)
-        return ClusterState(x, couplings(target.log_density, first, gap, self._pairs))
+        graph = self._pairs
+        seen = target if graph.integers is None else graph.integers.within(target)
+        values = tuple(one for one in target.states if one is not None)
+        return ClusterState(x, _couplings(_potts(seen.log_density, values, x.astype(jnp.result_type(x, 1.0))), graph))
 
     def position(self, state: ClusterState) -> Float[Array, " dim"]:
         return state.position
@@ -94,6 +126,59 @@ class SwendsenWang(Sampler):
         if self.graph is None:
             raise SpecError("SwendsenWang(): it is bound to no model. Call sampler.bound(gm.compile(model)) first.")
         return self.graph
+
+
+def pair_graph(sampler: Any, density: Any) -> PairGraph:
+    """Which labels of a compiled model (or of a block of it) meet.
+
+    Args:
+        sampler: who asks, for messages.
+        density: the compiled model, whose free variables are discrete and finite.
+
+    Raises:
+        SpecError: labels of unlike numbers of values, an energy that is not one of pairs, or one that is infinite.
+    """
+    places, states = places_of(density), density.target.states
+    values = tuple(states[place] for place in places)
+    counts, (kernel, names) = {one[0] for one in values}, (type(sampler).__name__, ", ".join(density.free))
+    if len(counts) != 1 or counts == {1}:
+        raise SpecError(f"{kernel}(): {names} must have equally many values, two or more, not {sorted(counts)}.")
+    draw = np.random.default_rng(0)
+    rest = jnp.asarray([draw.normal() if kind is None else kind[1] for kind in states], float)
+    found = _potts(lambda x: density.target.log_density(rest.at[places].set(x)), values, rest[places])
+    if found is None or not found.holds:
+        problem = "its density brings more than two labels together" if found is None else _said(found)
+        raise SpecError(
+            f"{kernel}(): {problem}. An energy of pairs of labels is needed, -sum J_ij s_i s_j - sum h_i s_i for two"
+            f" values each, or with J_ij [k_i = k_j] for more; {names} has another. Use gm.Gibbs()."
+        )
+    least = NOISE * np.finfo(found.strengths.dtype).eps * np.abs(found.strengths).max(initial=0.0)
+    edges = found.edges[np.abs(np.asarray(found.strengths)) > least].astype(np.int32)
+    whole = getattr(getattr(density, "density", density), "moved", None)
+    integers = known_integers(density.target) if whole is density.target else None
+    return PairGraph(counts.pop(), edges.tobytes(), integers)
+
+
+def _said(found: PottsForm) -> str:
+    """Why tables are none of a Potts model, in words."""
+    if not (np.isfinite(found.strengths).all() and np.isfinite(found.fields).all()):
+        return "the density is zero or NaN for some values"
+    return "of more than two values, pairs of unlike ones differ"
+
+
+def _potts(log_density: Any, values: Any, x: Array) -> PottsForm | None:
+    """The couplings of a density; None where it is none of pairs."""
+    tables = read_tables(log_density, values, x)
+    return None if tables is None else potts_form(tables)
+
+
+def _couplings(found: PottsForm | None, graph: PairGraph) -> PairCouplings:
+    """Those of the edges of a graph."""
+    if found is None:
+        raise SpecError("SwendsenWang(): the density is no longer one of pairs of labels. Use gm.Gibbs().")
+    number = {tuple(edge): k for k, edge in enumerate(found.edges.tolist())}
+    where = np.array([number[tuple(edge)] for edge in graph.edges.tolist()], int)
+    return PairCouplings(jnp.asarray(found.strengths)[where], jnp.asarray(found.fields))
 
 
 def components(edges: Int[np.ndarray, "edges 2"], bonds: Bool[Array, " edges"], dim: int) -> Int[Array, " dim"]:

@@ -7,7 +7,7 @@ import pytest
 
 import gmdsl as gm
 from gmdsl.compiler.flat_target import FlatTarget
-from gmdsl.exact.conditionals import sweeps
+from gmdsl.exact.conditionals import pairwise
 from tests.cases.scoring import load
 
 ISING, GLASS, MACHINE = (load("discrete", name) for name in ("ising_4x4", "spin_glass_12", "rbm_10x8"))
@@ -78,8 +78,13 @@ def test_states_of_probability_zero_and_nan_are_never_entered():
 
 
 def test_continuous_and_endless_variables_are_refused():
-    with pytest.raises(gm.SpecError, match=r"Give it to a block of its own: gm\.blocks"):
+    with pytest.raises(gm.SpecError, match=r"x is continuous.*gm\.MALA"):
         gm.sample(gm.joint(x=dist.Normal(0, 1)), gm.Gibbs(), progress=False)
+    model = gm.joint(a=dist.Normal(0, 1), b=dist.Normal(0, 1), y=lambda a, b: dist.Normal(a + b, 1.0)).condition(y=0.5)
+    with pytest.raises(gm.SpecError, match=r"a, b are continuous.*gm\.MALA"):
+        gm.sample(model, gm.SMC(gm.Gibbs()), progress=False)
+    with pytest.raises(gm.SpecError, match=r"gm\.blocks\(\{'k': gm\.Gibbs\(\), 'x': gm\.NUTS\(\)\}\)"):
+        gm.sample(gm.joint(k=dist.Bernoulli(0.5), x=dist.Normal(0, 1)), gm.Gibbs(), progress=False)
     with pytest.raises(gm.SpecError, match="n has infinitely many values"):
         gm.sample(gm.joint(n=dist.Poisson(3.0)), gm.Gibbs(), progress=False)
 
@@ -156,10 +161,8 @@ def test_couplings_that_move_with_a_continuous_variable_are_those_of_the_moment(
 
 def test_labels_of_a_block_do_not_interact_through_the_others(monkeypatch):
     """Labels of a mixture whose means are drawn, too, share one colour."""
-    counts, old = [], sweeps._by_terms
-    monkeypatch.setattr(
-        sweeps, "_by_terms", lambda key, terms, *rest: counts.append(len(terms.colours)) or old(key, terms, *rest)
-    )
+    counts, colouring = [], pairwise.colouring
+    monkeypatch.setattr(pairwise, "colouring", lambda pairs: counts.append(len(colouring(pairs))) or colouring(pairs))
     model = gm.joint(
         mu=dist.Normal(0.0, 3.0).expand([2]),
         z=dist.Bernoulli(0.4).expand([30]),
@@ -172,8 +175,8 @@ def test_labels_of_a_block_do_not_interact_through_the_others(monkeypatch):
 
 def test_edges_given_as_data_are_read(monkeypatch):
     """A graph of 40 spins whose edges are data has few colours, alone and as a block; other edges are read anew."""
-    counts, colouring = [], sweeps.colouring
-    monkeypatch.setattr(sweeps, "colouring", lambda pairs: counts.append(len(colouring(pairs))) or colouring(pairs))
+    counts, colouring = [], pairwise.colouring
+    monkeypatch.setattr(pairwise, "colouring", lambda pairs: counts.append(len(colouring(pairs))) or colouring(pairs))
 
     def model(edges):
         energy = lambda s, b, e: 0.5 * b**2 - 0.3 * jnp.sum(s[e[:, 0]] * s[e[:, 1]])  # noqa: E731

@@ -1,3 +1,5 @@
+import time
+
 import arviz_stats
 import jax
 import jax.numpy as jnp
@@ -140,6 +142,47 @@ def test_components_are_those_of_the_graph():
             assert set(found[wanted == label]) == {np.flatnonzero(wanted == label)[0]}
 
 
+def test_edges_are_read_and_those_without_a_coupling_left_out():
+    J = np.random.default_rng(1).choice([-1.0, 1.0], (2, 8, 8))
+    energy = lambda s, J: -jnp.sum(s * (J[0] * jnp.roll(s, 1, 0) + J[1] * jnp.roll(s, 1, 1)))  # noqa: E731
+    density = gm.compile(gm.energy(energy, s=gm.Spin(8, 8), J=gm.data(J)))
+    sampler = gm.SwendsenWang().bound(density)
+    assert len(sampler.graph.edges) == 128
+    pairs = sampler.init(jax.random.key(0), density.target, jnp.ones(64)).couplings.pairs
+    assert sorted(np.round(pairs).tolist()) == sorted((2 * J).ravel().tolist())
+    half = gm.compile(gm.energy(energy, s=gm.Spin(8, 8), J=gm.data(J * np.array([0.0, 1.0])[:, None, None])))
+    assert len(gm.SwendsenWang().bound(half).graph.edges) == 64
+
+
+def test_edges_may_be_data():
+    edges = np.array([[0, 1], [1, 2], [2, 3], [3, 0]])
+    energy = lambda s, e: -0.4 * jnp.sum(s[e[:, 0]] * s[e[:, 1]])  # noqa: E731
+    model = gm.energy(energy, s=gm.Spin(4), e=gm.data(edges))
+    tree = gm.sample(model, gm.SwendsenWang(), chains=4, draws=3000, warmup=20, seed=5, progress=False)
+    s = tree["posterior"]["s"].values.astype(float)
+    t = np.tanh(0.4)
+    assert abs(z_of(s[..., 0] * s[..., 1], (t + t**3) / (1 + t**4))) < 4.5
+
+
+def test_a_large_lattice_is_read_in_a_moment():
+    density = gm.compile(torus(64, 0.44))
+    begin = time.perf_counter()
+    assert len(gm.SwendsenWang().bound(density).graph.edges) == 8192
+    assert time.perf_counter() - begin < 20.0  # 1 s on two cores
+
+
+def test_an_infinite_energy_and_weak_terms_of_three_are_told():
+    def energy(s):
+        return -0.4 * jnp.sum(s * (jnp.roll(s, 1, 0) + jnp.roll(s, 1, 1))) - 1e-3 * s[0, 0] * s[0, 1] * s[0, 2]
+
+    with pytest.raises(gm.SpecError, match="more than two labels together"):
+        gm.SwendsenWang().bound(gm.compile(gm.energy(energy, s=gm.Spin(32, 32))))
+    with pytest.raises(gm.SpecError, match="the density is zero or NaN for some values"):
+        gm.SwendsenWang().bound(gm.compile(gm.energy(lambda s: jnp.where(s[0] == s[1], 0.0, jnp.inf), s=gm.Spin(2))))
+    with pytest.raises(gm.SpecError, match="pairs of unlike ones differ"):
+        gm.SwendsenWang().bound(gm.compile(gm.energy(lambda k: 1.0 * k[0] * k[1], k=gm.Categorical(3, 2))))
+
+
 def test_what_it_is_not_meant_for_is_refused():
     three = gm.energy(lambda s: -0.3 * s[0] * s[1] * s[2] - 0.1 * s[3], s=gm.Spin(4))
     with pytest.raises(gm.SpecError, match=r"An energy of pairs of labels is needed.*Use gm\.Gibbs"):
@@ -152,5 +195,5 @@ def test_what_it_is_not_meant_for_is_refused():
         gm.sample(
             gm.energy(lambda a, b: 0.1 * a * b, a=gm.Spin(), b=gm.Categorical(3)), gm.SwendsenWang(), progress=False
         )
-    with pytest.raises(gm.SpecError, match=r"gm\.blocks"):
+    with pytest.raises(gm.SpecError, match=r"x is continuous.*gm\.MALA"):
         gm.sample(gm.joint(x=dist.Normal(0, 1)), gm.SwendsenWang(), progress=False)

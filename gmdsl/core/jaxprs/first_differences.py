@@ -13,7 +13,6 @@ mixed before they become floats are taken as floats. Where labels are mixed othe
 read by a loop), the difference is lost.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -97,20 +96,6 @@ def has_differences(function: Callable[[Array], Array], dim: int) -> bool:
     return bool(found.needed(found.output))
 
 
-def meeting(function: Callable[[Array], Array], x: Float[Array, " dim"]) -> Float[Array, "pairs 2"]:
-    """Pairs of labels that the same element of a local result depends on; some more than once, some no labels at all.
-
-    Labels that meet elsewhere only, in a product of matrices or after a sum, are not among them.
-
-    >>> import jax.numpy as jnp
-    >>> meeting(lambda x: jnp.sum(x[1:] * x[:-1]), jnp.ones(3)).tolist()
-    [[1.0, 0.0], [2.0, 1.0]]
-    """
-    run = _Run(function, x, jnp.stack([x, x]))
-    run.relaxed(jnp.zeros((x.size, 2), x.dtype))
-    return jnp.concatenate([jnp.zeros((0, 2), jnp.float32), *run.met])
-
-
 class _Run:
     """One evaluation of the function with weights of the other values, all zero, to be differentiated."""
 
@@ -118,7 +103,6 @@ class _Run:
         shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
         self.tape = traced(lambda have: function(have["x"]), {"x": shape}, fold=False)
         self.x, self.values = x, values
-        self.met: list[Array] = []  # owners of the elements of local results, two and two
 
     def relaxed(self, weights: Float[Array, "dim most"]) -> Array:
         """The function's value, whose derivative by the weights are the first differences."""
@@ -188,8 +172,6 @@ class _Run:
             value = value.astype(self.x.dtype)
         if not isinstance(operand, Local) or not jnp.issubdtype(value.dtype, jnp.floating):
             return value
-        owners = [source.owner.ravel() for source in operand.sources]
-        self.met += [jnp.stack(two, axis=1) for two in itertools.combinations(owners, 2)]
         for table, owner in operand.sources:
             change = _finite(jax.lax.stop_gradient(table.astype(value.dtype) - value))
             known = (owner >= 0) & (owner < self.x.size)

@@ -87,8 +87,27 @@ def random_words(key: Array, number: Any, count: int) -> UInt32[Array, " count"]
     >>> len({*one.tolist(), *other.tolist()})
     10
     """
-    places = jnp.arange(-(-count // 2), dtype=jnp.uint32)
-    pair = _fence(list(threefry(key_words(key), (places, jnp.asarray(number).astype(jnp.uint32)))))
+    return word_rows(key_words(key), number, count)
+
+
+def word_rows(words: tuple[Word, Word], number: Any, count: int, first: Any = 0) -> UInt32[Array, "count ..."]:
+    """Rows of words of 32 random bits, a column for each of some keys: that of one does not depend on the others.
+
+    Args:
+        words: of the keys.
+        number: a whole number below 2^32, other ones for other rows.
+        count: rows.
+        first: where they begin, so that rows apart may be drawn one after the other.
+
+    >>> two = jnp.array([1, 2], "uint32"), jnp.array([3, 4], "uint32")
+    >>> one = jnp.array([2], "uint32"), jnp.array([4], "uint32")
+    >>> bool((word_rows(two, 7, 5)[:, 1:] == word_rows(one, 7, 5)).all())
+    True
+    """
+    places = (jnp.arange(-(-count // 2), dtype=jnp.uint32) + jnp.asarray(first, jnp.uint32)).reshape(
+        -1, *[1] * words[0].ndim
+    )
+    pair = _fence(list(threefry(words, (places, jnp.asarray(number).astype(jnp.uint32)))))
     return jnp.concatenate(pair)[:count]
 
 

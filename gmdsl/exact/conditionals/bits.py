@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, UInt32
 from scipy.sparse import csr_array
 
-from gmdsl.core.random.threefry import key_words, threefry
+from gmdsl.core.random.threefry import threefry
 from gmdsl.exact.conditionals.fields import MOST_OFFSETS
 
 BITS = 32  # variables in a word
@@ -173,11 +173,34 @@ def unpacked(words: UInt32[Array, " words"], size: int) -> Array:
     return ((words >> jnp.arange(BITS, dtype=jnp.uint32)[:, None]) & 1).astype(bool).reshape(-1)[:size]
 
 
+def by_words(
+    plan: list[ColourBits], colours: list[np.ndarray], sweeps: int, words: tuple[Array, Array], up: Array
+) -> tuple[Array, Array, Array]:
+    """The bits after some sweeps, how many changed, and that no odds were NaN.
+
+    Args:
+        plan: how each colour is drawn.
+        colours: the variables of each.
+        sweeps: how many.
+        words: of the keys (chains).
+        up: the bits (dim, chains), as numbers.
+    """
+    order, sizes, size = np.concatenate(colours), [len(group) for group in colours], len(plan[0].real)
+
+    def chain(words: tuple[Array, Array], up: Array) -> tuple[Array, Array]:
+        parts = jnp.split(up[order] > 0, np.cumsum(sizes)[:-1])
+        parts, changed = bit_sweeps(words, plan, tuple(packed(part, size) for part in parts), sweeps)
+        bits = jnp.concatenate([unpacked(part, count) for part, count in zip(parts, sizes, strict=True)])
+        return bits[np.argsort(order)].astype(up.dtype), changed
+
+    up, changed = jax.vmap(chain, (0, 1), (1, 0))(words, up)
+    return up, changed, jnp.zeros(changed.shape, bool)
+
+
 def bit_sweeps(
-    key: Array, plan: list[ColourBits], parts: tuple[UInt32[Array, " words"], ...], sweeps: int
+    words: tuple[Array, Array], plan: list[ColourBits], parts: tuple[UInt32[Array, " words"], ...], sweeps: int
 ) -> tuple[tuple[Array, ...], Array]:
     """The words of all colours after some sweeps, and how many variables changed in all of them."""
-    words = key_words(key)
 
     def sweep(number: Array, at: Any) -> Any:
         parts, changed = at

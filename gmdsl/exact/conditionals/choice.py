@@ -5,9 +5,14 @@ taken where a number of 32 random bits lies below q: a step of $2^{-32}$, and no
 taken. Of more values the sums $\sum_{j \le k} p_j$ are compared with one number of 24 bits, a step of $2^{-24}$.
 """
 
+import functools
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
+
+MOST_WRITTEN = 32  # values whose weights are added up one after the other
 
 
 def higher_chosen(odds: Float[Array, "..."], words: UInt32[Array, "..."]) -> Bool[Array, "..."]:
@@ -28,6 +33,15 @@ def chosen(heights: Float[Array, "values ..."], words: UInt32[Array, "..."]) -> 
         return higher_chosen(odds, words).astype(jnp.int32)
     top = jnp.max(heights, 0)
     weights = jnp.where(jnp.isinf(top), heights == top, jnp.exp(heights - jnp.where(jnp.isinf(top), 0, top)))
-    sums = jnp.cumsum(weights, 0, dtype=heights.dtype)
-    level = (words >> 8).astype(heights.dtype) * np.asarray(2.0**-24, heights.dtype) * sums[-1]
-    return jnp.minimum(jnp.sum(sums <= level, 0), len(heights) - 1).astype(jnp.int32)
+    if len(heights) > MOST_WRITTEN:
+        sums = jnp.cumsum(weights, 0, dtype=heights.dtype)
+        return jnp.minimum(jnp.sum(sums <= _level(words, sums[-1]), 0), len(heights) - 1).astype(jnp.int32)
+    parts = [weights[number].astype(heights.dtype) for number in range(len(heights))]
+    level = _level(words, functools.reduce(jnp.add, parts))
+    below = [(total <= level).astype(jnp.int32) for total in itertools.accumulate(parts)]
+    return functools.reduce(jnp.add, below[:-1])
+
+
+def _level(words: UInt32[Array, "..."], total: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A number between zero and a sum of weights."""
+    return (words >> 8).astype(total.dtype) * np.asarray(2.0**-24, total.dtype) * total

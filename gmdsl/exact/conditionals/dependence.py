@@ -30,18 +30,21 @@ class Dependence(NamedTuple):
         rows: truth values, (element, input).
         degree: of each element as a polynomial in the inputs.
         whole: whether all values are whole numbers.
+        partly: whether those are that depend on an input, as where labels lie beside real numbers in one array.
     """
 
     rows: csr_array
     degree: np.ndarray
     whole: bool
+    partly: bool = False
 
     def taken(self, places: np.ndarray, whole: bool | None = None) -> "Dependence":
         """That of the elements at some places; place 0 is a constant, element i has place i + 1."""
         places, size = np.ravel(places), self.rows.shape[0]
         chosen = _ones(np.arange(len(places)), np.where(places > 0, places - 1, 0), (len(places), size), places > 0)
         degree = np.concatenate([[0], self.degree])[places]
-        return Dependence(product(chosen, self.rows), degree, self.whole if whole is None else whole)
+        partly = whole is None and (self.whole or self.partly)
+        return Dependence(product(chosen, self.rows), degree, self.whole if whole is None else whole, partly)
 
     def summed(self, out: np.ndarray, places: np.ndarray, count: int) -> "Dependence":
         """That of sums: the element at `places[i]` is added to the result `out[i]`."""
@@ -113,7 +116,8 @@ def moved(step: Operation, parts: list[Dependence | None], values: list[Any]) ->
     rows = stack[0].rows if len(stack) == 1 else csr_array(vstack([part.rows for part in stack]))
     # What is put beside the elements is zero, or was known before; whether it is whole is not looked at.
     whole = all(part.whole for part in stack) and len(stack) == len(positions)
-    all_of = Dependence(rows, np.concatenate([part.degree for part in stack]), whole)
+    partly = all(part.whole or part.partly for part in stack)
+    all_of = Dependence(rows, np.concatenate([part.degree for part in stack]), whole, partly)
     with jax.ensure_compile_time_eval():
         numbers = _numbers(step, operands)
     return [all_of.taken(np.asarray(found)) for found in numbers]

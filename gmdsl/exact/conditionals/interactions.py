@@ -151,8 +151,8 @@ class _Pass:
         if np.issubdtype(after, np.floating) and step.name != "round":
             return part
         wide = np.issubdtype(after, np.floating) or (after.kind == "i" and after.itemsize >= 4)
-        if (part.whole or (before.kind in "ib" and step.name != "round")) and wide:
-            return part
+        if (part.whole or part.partly or (before.kind in "ib" and step.name != "round")) and wide:
+            return part._replace(whole=True)
         self.join(part.rows)
         return part.curved(whole=step.name == "round")
 
@@ -250,7 +250,7 @@ class _Pass:
         if is_known(value) and part.degree.max(initial=0) < NOT:
             there = np.asarray(value).ravel()[right if first is not None else left] != 0
             out, places = out[there], places[there]
-        return part.summed(out, places, math.prod(shape))._replace(whole=whole)
+        return part.summed(out, places, math.prod(shape))._replace(whole=whole, partly=False)
 
 
 def _factors(step: Operation, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -275,10 +275,10 @@ def _factors(step: Operation, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _masked(part: Dependence, value: Any, shape: tuple[int, ...], whole: bool) -> Dependence:
     """A product with constants; where they are known to be zero, and the rest is finite, nothing is left of it."""
     if not is_known(value) or part.degree.max(initial=0) >= NOT:
-        return part._replace(whole=whole)
+        return part._replace(whole=whole, partly=False)
     there = np.broadcast_to(np.asarray(value), shape).ravel() != 0
     if there.all():
-        return part._replace(whole=whole)
+        return part._replace(whole=whole, partly=False)
     return part.taken(np.where(there, np.arange(1, 1 + len(there)), 0), whole)
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from gmdsl.core.errors import SpecError
 from gmdsl.core.jaxprs.first_differences import first_differences, has_differences
+from gmdsl.inference.sampler import refuse_endless
 from gmdsl.inference.target import Target
 
 
@@ -63,21 +64,6 @@ def log_density_ratio(new: Float[Array, ""], old: Float[Array, ""]) -> Float[Arr
     return jnp.where(jnp.isnan(new), jnp.nan, ratio)
 
 
-def check_finite(sampler: Any, density: Any) -> None:
-    """Refuses variables that are continuous or have infinitely many values.
-
-    Raises:
-        SpecError: names the first of them.
-    """
-    kernel = type(sampler).__name__
-    for name in density.free:
-        space = density.spaces[name]
-        if not space.discrete:
-            raise SpecError(f"{kernel}(): {name} is continuous. Give it to a block of its own: gm.blocks({{...}}).")
-        if space.cardinality is None:
-            raise SpecError(f"{kernel}(): {name} has infinitely many values. Truncate it, or sum it out.")
-
-
 def check_informed(sampler: Any, density: Any) -> None:
     """Refuses variables that are not finite and discrete, and a density of which no differences can be taken.
 
@@ -86,7 +72,7 @@ def check_informed(sampler: Any, density: Any) -> None:
     Raises:
         SpecError: what is needed, and what to use else.
     """
-    check_finite(sampler, density)
+    refuse_endless(sampler, density)
     places = places_of(density)
     rest = jnp.zeros(density.target.dim)
     if not has_differences(lambda x: density.target.log_density(rest.at[places].set(x)), len(places)):

@@ -26,6 +26,7 @@ from gmdsl.run.chains.block import run_block
 from gmdsl.run.chains.kernel import Carry, Kernel, Record
 from gmdsl.run.chains.tiles import tile_size
 
+LEAST = 32  # chains side by side in a part of those that are cut
 FEW = 16  # chains that are a program's call each; a call costs a tenth of a millisecond
 
 
@@ -45,7 +46,7 @@ def check_cores(asked: Any) -> None:
         raise SpecError(f"sample(cores={asked!r}): a whole number of at least 1 is needed, or None for all there are.")
 
 
-def parts_of(mode: str, chains: int, cores: int, run: int | None = None) -> int:
+def parts_of(mode: str, chains: int, cores: int, run: int | None = None, divides: bool = False) -> int:
     """In how many parts of one size chains are run: one a core, by whole tiles; one where all are side by side.
 
     Args:
@@ -54,12 +55,15 @@ def parts_of(mode: str, chains: int, cores: int, run: int | None = None) -> int:
         cores: that share them.
         run: chains of the whole run, where others are run elsewhere. Up to `FEW` that are run one after the other are a
             part each, whatever the number of cores.
+        divides: whether chains side by side are cut, too (`Sampler.divides`), as long as a part has `LEAST` of them.
 
     >>> parts_of("map", 4, 2), parts_of("map", 3, 1), parts_of("map", 32, 2), parts_of("tile", 1000, 3)
     (4, 3, 2, 2)
-    >>> parts_of("vmap", 64, 2)
-    1
+    >>> parts_of("vmap", 64, 2), parts_of("vmap", 64, 2, divides=True), parts_of("vmap", 48, 2, divides=True)
+    (1, 2, 1)
     """
+    if mode == "vmap" and divides and jax.default_backend() == "cpu":
+        return max(n for n in range(1, max(1, cores) + 1) if chains % n == 0 and (n == 1 or chains >= n * LEAST))
     if mode == "vmap" or jax.default_backend() != "cpu":
         return 1
     if mode == "map" and (run or chains) <= FEW:

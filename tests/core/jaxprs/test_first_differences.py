@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmdsl.core.jaxprs.first_differences import FAR, first_differences, has_differences, meeting
+from gmdsl.core.jaxprs.first_differences import FAR, first_differences, has_differences
 
 RNG = np.random.default_rng(0)
 PAIRS, TABLE, ROW = RNG.normal(size=(6, 6)), RNG.normal(size=(3, 3)), RNG.normal(size=5)
@@ -103,9 +103,3 @@ def test_what_gives_no_differences_is_told():
     assert not has_differences(lambda x: jnp.where(jnp.sum(whole(x)) == 1, 0.0, 1.0), 3)
     assert not has_differences(lambda x: 1.0 * jnp.argmax(whole(x)), 3)
     assert has_differences(lambda x: jnp.where(jnp.sum(whole(x)) == 1, 0.0, 1.0) + 1.0 * whole(x)[0], 3)
-
-
-def test_labels_that_meet():
-    found = np.asarray(meeting(lambda x: jnp.sum(whole(x)[1:] == whole(x)[:-1]), jnp.zeros(4)))
-    assert {tuple(sorted(pair)) for pair in found.tolist()} == {(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)}
-    assert meeting(lambda x: whole(x) @ jnp.ones((3, 3)) @ whole(x), jnp.zeros(3)).shape == (0, 2)

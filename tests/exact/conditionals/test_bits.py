@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gmdsl.core.jaxprs.tape import traced
-from gmdsl.exact.conditionals import sweeps
+from gmdsl.exact.conditionals import pairwise, sweeps
 from gmdsl.exact.conditionals.bits import BITS, packed, unpacked
 from tests.exact.conditionals.enumeration import BIT, CHAINS, SPIN, law, worst_z
 
@@ -36,9 +36,9 @@ CASES = {
 def test_the_law_is_that_of_enumeration(name, monkeypatch):
     """At most 55 z-scores a case; false alarm 1e-4 each."""
     density, value, count = CASES[name]
-    monkeypatch.setattr(sweeps, "MANY", 1)
-    used, by_bits = [], sweeps._by_bits
-    monkeypatch.setattr(sweeps, "_by_bits", lambda *a: used.append(1) or by_bits(*a))
+    monkeypatch.setattr(pairwise, "MANY", 1)
+    used, by_words = [], pairwise.by_words
+    monkeypatch.setattr(pairwise, "by_words", lambda *a: used.append(1) or by_words(*a))
     values = (value,) * count
     start = jnp.full((CHAINS, count), value[1], jnp.float32)
     keys = jax.random.split(jax.random.key(1), CHAINS)
@@ -70,7 +70,7 @@ def test_several_strengths_are_not_for_bits():
 
 
 def test_a_chain_has_the_same_bits_alone_and_among_others(monkeypatch):
-    monkeypatch.setattr(sweeps, "MANY", 1)
+    monkeypatch.setattr(pairwise, "MANY", 1)
     density, value, count = CASES["signs"]
     run = lambda key, x: sweeps.swept(key, density, (value,) * count, x, 5).x  # noqa: E731
     keys, x = jax.random.split(jax.random.key(3), 7), jnp.ones((7, count))

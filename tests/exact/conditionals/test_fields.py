@@ -27,7 +27,7 @@ def all_fields(matrix, x):
     pairs = csr_array(csr_array(matrix).astype(bool) + csr_array(np.eye(len(matrix), dtype=bool)))
     values = jnp.asarray(matrix[np.repeat(np.arange(len(matrix)), np.diff(pairs.indptr)), pairs.indices])
     colours = colouring(pairs)
-    sizes, parts, found = [len(g) for g in colours], tuple(jnp.asarray(x[g]) for g in colours), np.zeros(len(matrix))
+    sizes, parts, found = [len(g) for g in colours], tuple(jnp.asarray(x[g]) for g in colours), np.zeros(x.shape)
     near = neighbours(pairs, colours)
     for own, group in zip(near, colours, strict=True):
         found[group] = field(own, len(group), weights(own, len(group), sizes, values), parts)
@@ -48,7 +48,7 @@ def all_fields(matrix, x):
 def test_fields_are_products_with_the_matrix(matrix, kind, monkeypatch, x64):
     if kind == "lookups":
         monkeypatch.setattr(fields, "MOST_OFFSETS", 4)
-    x = RNG.normal(size=len(matrix))
+    x = RNG.normal(size=(len(matrix), 3))
     kinds, found = all_fields(matrix, x)
     assert kind in kinds
     np.testing.assert_allclose(found, matrix @ x, atol=1e-12)

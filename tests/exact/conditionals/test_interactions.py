@@ -108,3 +108,21 @@ def test_a_flat_density_has_no_pairs():
 def test_too_many_pairs_are_not_looked_at(monkeypatch):
     monkeypatch.setattr(dependence, "MOST_NUMBERS", 8)
     assert interactions(traced(lambda v: jnp.exp(v["x"].sum()), {"x": jnp.ones(5)})) is None
+
+
+def test_labels_beside_real_numbers_stay_whole_until_these_are_added_to_them():
+    """Rounding leaves labels as they are, wherever they lie; a label and a half is no label."""
+    rest = jnp.array([0.3, 0.0, 0.0, 0.7])
+
+    def quadratic(v):
+        s = jnp.round(rest.at[jnp.array([1, 2])].set(v["x"]))
+        return s @ jnp.ones((4, 4)) @ s
+
+    def shifted(v):
+        s = jnp.round(rest.at[jnp.array([1, 2])].set(v["x"])[1:] + rest[:3])
+        return s @ jnp.ones((3, 3)) @ s
+
+    for function, wanted in ((quadratic, 2), (shifted, 99)):
+        program = traced(lambda v, function=function: function(v), {"x": jnp.zeros(2)}, opaque=False)
+        found = interactions(program)
+        assert found.dependences[program.output].degree.max() == wanted

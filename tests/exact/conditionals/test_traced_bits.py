@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gmdsl.exact.conditionals import sweeps
+from gmdsl.exact.conditionals import pairwise, sweeps
 from tests.exact.conditionals.enumeration import BIT, CHAINS, SPIN, law, worst_z
 
 SIGNS = np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0], "float32")
@@ -32,7 +32,7 @@ def line(s, strengths):
 )
 def test_the_law_is_that_of_enumeration(density, value, strengths, by_bits, monkeypatch):
     """The numbers are arguments of the program, which finds out itself which way suits them. 55 z-scores a case."""
-    monkeypatch.setattr(sweeps, "MANY", 1)
+    monkeypatch.setattr(pairwise, "MANY", 1)
     conditions, cond = [], jax.lax.cond
     monkeypatch.setattr(jax.lax, "cond", lambda holds, *rest: conditions.append(holds) or cond(holds, *rest))
     values = (value,) * 10
