@@ -39,6 +39,9 @@ class FlatPath(PathTarget):
         ratio = self._all(x)[2]
         return jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
 
+    def log_reference(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        return self.reference.log_density(x)
+
     def draw(self, key: Array) -> Float[Array, " dim"]:
         values = self.reference.model.sample(key)
         return self.reference.unconstrain({name: values[name] for name in self.reference.free})

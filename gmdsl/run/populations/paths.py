@@ -39,7 +39,9 @@ def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[
     """Runs a path sampler, compiled once per structure; its particles, and the estimate of log Z that they give."""
     target = flat_target(operation, path, sampler)
     bound = sampler.bound(Density(path.target))
-    population = _run_compiled(Constant(bound), seed_key(operation, seed), target)
+    population = _without_padding(_run_compiled(Constant(bound), seed_key(operation, seed), target))
+    if (told := bound.estimate(population)) is not None:
+        return population, told
     stages = len(population.betas) - 1 if population.stages is None else int(population.stages)
     curve = {"betas": population.betas, "log_z": population.curve}
     curve = {name: np.asarray(values)[: stages + 1] for name, values in curve.items()}
@@ -47,6 +49,15 @@ def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[
     doubt = doubt_of_walk(log_weight, sampler.groups, np.asarray(population.acceptance)[:stages], population.rates)
     tails = outgrown(target, population)
     return population, estimate(log_weight, repr(sampler), curve, tails, sampler.groups, doubt)
+
+
+def _without_padding(population: Population) -> Population:
+    """The population without the points that only fill up its arrays."""
+    if population.count is None:
+        return population
+    arrays, size = jax.tree.map(np.asarray, population), len(population.log_weight)
+    cut = lambda leaf: leaf[: int(arrays.count)] if leaf.ndim and len(leaf) == size else leaf  # noqa: E731
+    return jax.tree.map(cut, arrays)
 
 
 @functools.partial(jax.jit, static_argnums=0)
