@@ -67,8 +67,8 @@ from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihoo
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
 from .paths.ais import AIS as AIS
 from .paths.importance import ImportanceSampling as ImportanceSampling
-from .paths.q_path import QPath as QPath
 from .paths.nested_sampling import NestedSampling as NestedSampling
+from .paths.q_path import QPath as QPath
 from .paths.smc import SMC as SMC
 from .paths.temper import temper as temper
 from .paths.temper_data import temper_data as temper_data

@@ -1,17 +1,18 @@
 r"""Nested sampling: live points climb the likelihood while the volume of the reference above it shrinks.
 
-With $L = p / q$ and $X(\lambda)$ the mass of the reference q where $L > \lambda$, $Z = \int L \, dq = \int_0^1 L(X)\,dX$. Of n
-live points, drawn from q where $L > L^*$, the k lowest are deleted; what lies above the highest of them holds
-$1 - k / n$ of the mass on average, and so the product of these factors times the likelihoods has mean Z, exactly. New points
-begin at survivors and are moved by slice sampling along random directions, shaped by the covariance of the live points,
-inside the constraint.
+With $L = p / q$ and $X(\lambda)$ the mass of the reference q where $L > \lambda$, $Z = \int L \, dq = \int_0^1 L(X)\,dX$.
+Of n live points, drawn from q where $L > L^*$, the k lowest are deleted; what lies above the highest of them holds
+$1 - k / n$ of the mass on average, and so the products of these factors times the likelihoods have the mean Z, exactly.
+New points begin at survivors and are moved by slice sampling along random directions, shaped by the covariance of the
+live points, inside the constraint.
 
-Points of equal likelihood are told apart by a label, so a plateau shrinks like anything else: the label is the sum of an
-exponential variable and of the threshold's own label, and points are ordered by likelihood, then by label.
+Points of equal likelihood are told apart by a label, so a plateau shrinks like anything else: points are ordered by
+likelihood, then by label, and a new label on the plateau of the threshold is that of the threshold and an exponential
+variable.
 
-Unlike a path of temperatures, the climb crosses a phase transition at which the density at one temperature has two
-parts. It needs no reference with heavy tails. Its cost grows with the information $H = \int \log(p / q Z)\,dp$, which is
-the number of nats the volume shrinks by, times the dimension.
+Unlike a path of temperatures, the climb crosses a phase transition, where the density at one temperature has two parts.
+Its cost grows with the information $H = \int \log(p / q Z)\,dp$, which is the number of nats that the volume shrinks by,
+times the dimension.
 
 References:
     Skilling, *Nested sampling for general Bayesian computation*, Bayesian Analysis 1, 2006; Handley, Hobson, Lasenby,
@@ -95,9 +96,9 @@ class NestedSampling(PathSampler):
         for name in density.free:
             if (space := density.spaces[name]).discrete:
                 raise SpecError(
-                    f"NestedSampling(...): {name} was declared {space.title}, discrete, and its slices move real numbers"
-                    f" only. Sum it out, model.marginalize({name!r}), or take gm.SMC or gm.AIS with a move for discrete"
-                    " variables."
+                    f"NestedSampling(...): {name} was declared {space.title}, discrete, and its slices move real"
+                    f" numbers only. Sum it out, model.marginalize({name!r}), or take gm.SMC or gm.AIS with a move for"
+                    " discrete variables."
                 )
         return replace(self, steps=max(10, 3 * density.dim) if self.steps is None else self.steps)
 
@@ -146,39 +147,43 @@ class NestedSampling(PathSampler):
         lower = (high.height < new.height[:, None]) | (
             (high.height == new.height[:, None]) & (high.label < new.label[:, None])
         )
-        bins = at.ranks.at[lower.sum(axis=1) * BINS // (kept + 1)].add(1)
-        dead = jax.tree.map(lambda all, part: jax.lax.dynamic_update_slice_in_dim(all, part, at.batch * k, 0), at.dead, low)
+        rank = lower.sum(axis=1)
+        bins = at.ranks.at[rank * BINS // (kept + 1)].add(1)
+        even = [12.0**0.5 * ((number + 0.5) / count - 0.5) for number, count in ((chosen, kept), (rank, kept + 1))]
+        alike = at.alike + jnp.mean(even[0] * even[1])
+        dead = jax.tree.map(
+            lambda held, part: jax.lax.dynamic_update_slice_in_dim(held, part, at.batch * k, 0), at.dead, low
+        )
         log_z = jnp.logaddexp(
             at.log_z, self._left(at) + jax.scipy.special.logsumexp(low.height) - np.log(self.live)
         ).astype(at.log_z.dtype)
         live = _ordered(jax.tree.map(lambda one, two: jnp.concatenate([one, two]), high, new))
-        return _Climb(live, dead, log_z, at.moved + jnp.mean(moved), at.batch + 1, bins, jnp.min(moved))
+        return _Climb(live, dead, log_z, at.moved + jnp.mean(moved), at.batch + 1, bins, alike)
 
     def _moved(self, key: Array, path: PathTarget, root: Array, bar: tuple[Array, Array], at: "_Points") -> Any:
-        """One point after all of its slices inside the constraint, with a new label, and the share of them that moved."""
-        key_slices, key_label = jax.random.split(key)
+        """One point after its slices inside the constraint, with a new label, and the share of them that moved."""
 
-        def inside(height: Array) -> Array:
-            return (height > bar[0]) | ((height == bar[0]) & (at.label > bar[1]))
+        def slice_once(at: tuple[_Points, Array], key: Array) -> Any:
+            point, density = at
+            key_level, key_direction, key_label, *keys = jax.random.split(key, 6)
+            direction = root @ jax.random.normal(key_direction, point.x.shape, point.x.dtype)
 
-        def slice_once(x: Array, key: Array) -> tuple[Array, Array]:
-            key_level, key_direction, *keys = jax.random.split(key, 5)
-            direction = root @ jax.random.normal(key_direction, x.shape, x.dtype)
+            def height_at(t: Array) -> Array:
+                height = path.log_ratio(point.x + t * direction)
+                inside = (height > bar[0]) | ((height == bar[0]) & (point.label > bar[1]))
+                return jnp.where(inside, path.log_reference(point.x + t * direction), -jnp.inf)
 
-            def density(t: Array) -> Array:
-                y = x + t * direction
-                log_density = path.log_reference(y)
-                return jnp.where(inside(path.log_ratio(y)), log_density, -jnp.inf)
+            level = density - jax.random.exponential(key_level, dtype=density.dtype)
+            line = slice_on_line(tuple(keys), height_at, level, WIDTH, STEPS_OUT)
+            x = point.x + line.t * direction
+            height = jnp.where(line.found, path.log_ratio(x), point.height)
+            label = jax.random.exponential(key_label, dtype=height.dtype)
+            label = jnp.where(height == bar[0], bar[1] + label, label)  # an exponential law above the bar: no memory
+            return (_Points(x, height, label), jnp.where(line.found, line.height, density)), line.found
 
-            level = path.log_reference(x) - jax.random.exponential(key_level, dtype=x.dtype)
-            point = slice_on_line(tuple(keys), density, level.astype(x.dtype), WIDTH, STEPS_OUT)
-            return x + point.t * direction, point.found
-
-        x, found = jax.lax.scan(slice_once, at.x, jax.random.split(key_slices, self.steps))
-        height = jnp.where(found.any(), path.log_ratio(x), at.height)
-        label = jax.random.exponential(key_label, dtype=at.label.dtype)
-        label = jnp.where(height == bar[0], bar[1] + label, label)  # no memory: an exponential law above the bar
-        return _Points(x, height, label), jnp.mean(found.astype(height.dtype))
+        start = (at, path.log_reference(at.x).astype(at.height.dtype))
+        (point, _), found = jax.lax.scan(slice_once, start, jax.random.split(key, self.steps))
+        return point, jnp.mean(found.astype(at.height.dtype))
 
     def _population(self, path: PathTarget, end: "_Climb") -> Population:
         """Dead points in their order and then the live ones, with weights whose mean is the estimate."""
@@ -199,7 +204,8 @@ class NestedSampling(PathSampler):
             return jax.scipy.special.logsumexp(weight + log_mass)
 
         curve = jnp.append(jnp.zeros(1), jax.lax.map(at, betas[1:]))
-        record = Climb(height, self._is_done(end), end.batch, end.ranks, end.moved / jnp.maximum(end.batch, 1))
+        share = 1.0 / jnp.maximum(end.batch, 1)
+        record = Climb(height, self._is_done(end), end.batch, end.ranks, end.moved * share, end.alike * share)
         acceptance = jnp.full(CURVE - 1, jnp.nan)
         return Population(
             points.x, height + scale, betas, curve, acceptance, CURVE - 1, count=count + n, record=record
@@ -223,7 +229,7 @@ class _Climb(NamedTuple):
     moved: Float[Array, ""]
     batch: Int[Array, ""]
     ranks: Int[Array, " bins"]
-    least: Float[Array, ""]
+    alike: Float[Array, ""]
 
 
 def _ordered(points: _Points) -> _Points:

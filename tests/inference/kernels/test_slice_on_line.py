@@ -12,11 +12,8 @@ def _drawn(height, level, width, most, count=4000):
 
 
 def test_a_point_is_uniform_above_the_level_whatever_the_width():
-    """Above 0 between -1 and 3, seen from 0; a wrong share of one side would shift the law (false alarm 1e-4 each).
-
-    From one place the law is uniform when the first interval reaches past both ends.
-    """
-    at = _drawn(lambda t: jnp.where((t > -1.0) & (t < 3.0), 0.0, -jnp.inf), 0.0, 1.0, 50)
+    """Between -1 and 3, seen from 0: uniform when the interval is stepped out past both ends (false alarm 1e-4)."""
+    at = _drawn(lambda t: jnp.where((t > -1.0) & (t < 3.0), 0.0, -jnp.inf), -1.0, 1.0, 2000)
     assert np.asarray(at.found).all()
     assert stats.kstest((np.asarray(at.t) + 1.0) / 4.0, "uniform").pvalue > 1e-4
 
