@@ -9,6 +9,7 @@ import abc
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -76,6 +77,11 @@ class PathTarget(eqx.Module):
     def log_reference(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         """The flat log-density of the reference at one point, wherever the target has none."""
 
+    def is_broken(self, x: Float[Array, " dim"]) -> Array:
+        """Whether the log-ratio is NaN at one point, where `log_ratio` says -inf; for counting. By default it never is."""
+        del x
+        return jnp.zeros((), bool)
+
     @abc.abstractmethod
     def draw(self, key: Array) -> Float[Array, " dim"]:
         """An exact draw of the reference."""
@@ -139,6 +145,7 @@ class Population(NamedTuple):
         acceptance: mean acceptance rate of the moves at each beta (NaN when they report none).
         rates: acceptance rate of each particle at the end, over a few transitions; None where it was not looked at.
         stages: how many steps from beta to beta there were; what is stored beyond them is padding.
+        broken: share of log-densities at draws and proposals that were NaN; None where it was not counted.
         count: how many particles there are; what is stored beyond them is padding. None where all count.
         record: what else a sampler needs for its estimate of log Z.
     """
@@ -150,6 +157,7 @@ class Population(NamedTuple):
     acceptance: Float[Array, " betas"]
     stages: Any = None
     rates: Any = None
+    broken: Any = None
     count: Any = None
     record: Any = None
 
