@@ -78,7 +78,7 @@ class PathTarget(eqx.Module):
         """The flat log-density of the reference at one point, wherever the target has none."""
 
     def is_broken(self, x: Float[Array, " dim"]) -> Array:
-        """Whether the log-ratio is NaN at one point, where `log_ratio` says -inf; for counting. By default it never is."""
+        """Whether the log-ratio is NaN at one point, where `log_ratio` says -inf. By default it never is."""
         del x
         return jnp.zeros((), bool)
 

@@ -1,6 +1,9 @@
 r"""Nested sampling: live points climb the likelihood while the volume of the reference above it shrinks.
 
-With $L = p / q$ and $X(\lambda)$ the mass of the reference q where $L > \lambda$, $Z = \int L \, dq = \int_0^1 L(X)\,dX$.
+With $L = p / q$ and $X(\lambda)$ the mass of the reference q where $L > \lambda$,
+
+$$Z = \int L \, dq = \int_0^1 L(X)\,dX.$$
+
 Of n live points, drawn from q where $L > L^*$, the k lowest are deleted; what lies above the highest of them holds
 $1 - k / n$ of the mass on average, and so the products of these factors times the likelihoods have the mean Z, exactly.
 New points begin at survivors and are moved by slice sampling along random directions, shaped by the covariance of the
@@ -10,7 +13,8 @@ Points of equal likelihood are told apart by a label, so a plateau shrinks like 
 likelihood, then by label, and a new label on the plateau of the threshold is that of the threshold and an exponential
 variable.
 
-Unlike a path of temperatures, the climb crosses a phase transition, where the density at one temperature has two parts.
+Unlike a path of temperatures, the climb crosses a phase transition, where the density at one temperature has two
+parts.
 Its cost grows with the information $H = \int \log(p / q Z)\,dp$, which is the number of nats that the volume shrinks by,
 times the dimension.
 
@@ -120,7 +124,8 @@ class NestedSampling(PathSampler):
         size = self.batches * self.batch
         dead = _Points(jnp.zeros((size, x.shape[1]), x.dtype), *(jnp.full(size, -jnp.inf, height.dtype),) * 2)
         zero = jnp.zeros((), height.dtype)
-        return _Climb(live, dead, zero - jnp.inf, zero, jnp.int32(0), jnp.zeros(BINS, int), zero)
+        broken = jnp.mean(jax.vmap(path.is_broken)(x).astype(height.dtype))
+        return _Climb(live, dead, zero - jnp.inf, zero, jnp.int32(0), jnp.zeros(BINS, int), zero, broken)
 
     def _left(self, at: "_Climb") -> Float[Array, ""]:
         """The logarithm of the mass that is left to the live points, by the mean factors."""
@@ -158,7 +163,7 @@ class NestedSampling(PathSampler):
             at.log_z, self._left(at) + jax.scipy.special.logsumexp(low.height) - np.log(self.live)
         ).astype(at.log_z.dtype)
         live = _ordered(jax.tree.map(lambda one, two: jnp.concatenate([one, two]), high, new))
-        return _Climb(live, dead, log_z, at.moved + jnp.mean(moved), at.batch + 1, bins, alike)
+        return _Climb(live, dead, log_z, at.moved + jnp.mean(moved), at.batch + 1, bins, alike, at.broken)
 
     def _moved(self, key: Array, path: PathTarget, root: Array, bar: tuple[Array, Array], at: "_Points") -> Any:
         """One point after its slices inside the constraint, with a new label, and the share of them that moved."""
@@ -208,7 +213,7 @@ class NestedSampling(PathSampler):
         record = Climb(height, self._is_done(end), end.batch, end.ranks, end.moved * share, end.alike * share)
         acceptance = jnp.full(CURVE - 1, jnp.nan)
         return Population(
-            points.x, height + scale, betas, curve, acceptance, CURVE - 1, count=count + n, record=record
+            points.x, height + scale, betas, curve, acceptance, CURVE - 1, broken=end.broken, count=count + n, record=record
         )  # fmt: skip
 
 
@@ -230,6 +235,7 @@ class _Climb(NamedTuple):
     batch: Int[Array, ""]
     ranks: Int[Array, " bins"]
     alike: Float[Array, ""]
+    broken: Float[Array, ""]
 
 
 def _ordered(points: _Points) -> _Points:

@@ -2,8 +2,8 @@ r"""Log Z of nested sampling: its error, from volumes that are known in law only
 
 Of n points alive the volume above the lowest shrinks by a factor of law Beta(n, 1), whatever the likelihood. The
 factors are drawn many times over, and the spread of log Z is its standard error; it is about $\sqrt{H / n}$ with the
-information $H = \int \log(p / q Z)\,dp$. Had every new point been independent of the survivors, its rank among them would
-be uniform, and unlike that of the one it began at: tests of both say whether the moves were long enough.
+information $H = \int \log(p / q Z)\,dp$. Had every new point been independent of the survivors, its rank among them
+would be uniform, and unlike that of the one it began at: tests of both say whether the moves were long enough.
 
 References:
     Skilling, *Nested sampling for general Bayesian computation*, Bayesian Analysis 1, 2006; Fowlie, Handley, Su,

@@ -8,6 +8,7 @@ from scipy import stats
 import gmdsl as gm
 
 SEEDS = range(40)
+COVARIANCE = [[0.04, 0.03, 0.0], [0.03, 0.09, 0.0], [0.0, 0.0, 0.01]]
 
 
 def disc(radius):
@@ -18,7 +19,7 @@ def disc(radius):
 @pytest.fixture(scope="module")
 def conjugate():
     """A normal mean of three correlated data given its prior, and the log evidence."""
-    covariance = np.array([[0.04, 0.03, 0.0], [0.03, 0.09, 0.0], [0.0, 0.0, 0.01]])
+    covariance = np.array(COVARIANCE)
     y = np.array([0.7, -0.2, 1.1])
     model = gm.joint(
         c=gm.data(covariance),
@@ -106,7 +107,7 @@ def test_ten_dimensions_by_draws_and_by_weights():
 def test_the_curve_holds_the_temperatures_between(conjugate):
     posterior, exact = conjugate
     curve = gm.log_z(posterior, gm.NestedSampling(live=200), seed=1).curve
-    y, covariance = np.asarray(posterior.observed["y"]), np.array([[0.04, 0.03, 0.0], [0.03, 0.09, 0.0], [0, 0, 0.01]])
+    y, covariance = np.asarray(posterior.observed["y"]), np.asarray(COVARIANCE)
     half = stats.multivariate_normal(np.zeros(3), 2.0 * covariance + np.eye(3)).logpdf(y)
     norm = np.log(np.linalg.det(2 * np.pi * covariance)) / 2.0
     half += np.log(np.linalg.det(2 * np.pi * 2.0 * covariance)) / 2.0 - 0.5 * norm
@@ -132,7 +133,7 @@ def test_two_modes_keep_their_shares():
 
 
 def test_a_prior_on_the_half_line_and_tails_that_reach_past_it():
-    """Inverse Gamma(3, 1) from a LogNormal, whose tails hold it; InverseGamma(1, 1) from a half normal, whose do not."""
+    """Inverse Gamma(3, 1) from a wide LogNormal; InverseGamma(1, 1) from a half normal, which has lighter tails."""
     wide = gm.joint(s=dist.LogNormal(0.0, 1.5))
     inside = gm.energy(lambda s: 4.0 * jnp.log(s) + 1.0 / s, s=gm.Positive())  # Z = Gamma(3) = 2
     found = gm.log_z(gm.temper(inside, wide), gm.NestedSampling())
@@ -144,7 +145,7 @@ def test_a_prior_on_the_half_line_and_tails_that_reach_past_it():
 
 
 def test_what_is_not_finished_or_not_mixed_is_suspect(conjugate):
-    posterior, exact = conjugate
+    posterior = conjugate[0]
     short = gm.log_z(posterior, gm.NestedSampling(live=100, nats=3.0))
     assert short.status == "suspect"
     assert "nats=" in short.verdict.advice

@@ -1,5 +1,6 @@
 """Running a path sampler, and the tree of its draws."""
 
+import dataclasses
 import functools
 import time
 import warnings
@@ -17,7 +18,7 @@ from gmdsl.inference.path import Path, PathSampler, Population
 from gmdsl.inference.stats import RARE
 from gmdsl.results.estimate import LogZ, estimate
 from gmdsl.results.points import constrained
-from gmdsl.results.reliability import doubt_of_walk
+from gmdsl.results.reliability import Verdict, doubt_of_walk
 from gmdsl.results.weighted_tree import WeightedDraws, weighted_tree
 from gmdsl.run.populations.tails import outgrown
 from gmdsl.run.targets import flat_target
@@ -47,6 +48,9 @@ def run_population(operation: str, path: Any, sampler: Any, seed: int) -> tuple[
     population = _without_padding(_run_compiled(Constant(bound), seed_key(operation, seed), target))
     broken = _warn_of_nan(operation, population.broken)
     if (told := bound.estimate(population)) is not None:
+        if broken and told.status == "ok":
+            verdict = Verdict("suspect", f"{told.verdict.evidence}; {broken}", "Guard the term that gives NaN.")
+            told = dataclasses.replace(told, judged=verdict)
         return population, told
     stages = len(population.betas) - 1 if population.stages is None else int(population.stages)
     curve = {"betas": population.betas, "log_z": population.curve}
@@ -68,7 +72,7 @@ def _warn_of_nan(operation: str, share: Any) -> str:
         f"{operation}(...): {told}, which count as places without density: the target is cut there. Guard the term that"
         " gives NaN, or declare the support.",
         NaNWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
     return told
 
