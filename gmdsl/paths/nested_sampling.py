@@ -14,9 +14,8 @@ likelihood, then by label, and a new label on the plateau of the threshold is th
 variable.
 
 Unlike a path of temperatures, the climb crosses a phase transition, where the density at one temperature has two
-parts.
-Its cost grows with the information $H = \int \log(p / q Z)\,dp$, which is the number of nats that the volume shrinks by,
-times the dimension.
+parts. Its cost grows with the information $H = \int \log(p / q Z)\,dp$, which is the number of nats that the volume
+shrinks by, times the dimension.
 
 References:
     Skilling, *Nested sampling for general Bayesian computation*, Bayesian Analysis 1, 2006; Handley, Hobson, Lasenby,
@@ -56,6 +55,12 @@ class NestedSampling(PathSampler):
             least, when None.
         share: it ends when the live points hold less than this share of Z.
         nats: it ends, in doubt, when the volume has shrunk by so many.
+
+    >>> import gmdsl as gm, numpyro.distributions as dist
+    >>> posterior = gm.joint(m=dist.Normal(0, 1), y=lambda m: dist.Normal(m, 0.1)).condition(y=1.0)
+    >>> z = gm.log_z(posterior, gm.NestedSampling(live=200))
+    >>> abs(z.log_z + 1.419) < 4 * z.standard_error  # log N(1; 0, 1.01)
+    True
     """
 
     live: int = 500
@@ -213,7 +218,8 @@ class NestedSampling(PathSampler):
         record = Climb(height, self._is_done(end), end.batch, end.ranks, end.moved * share, end.alike * share)
         acceptance = jnp.full(CURVE - 1, jnp.nan)
         return Population(
-            points.x, height + scale, betas, curve, acceptance, CURVE - 1, broken=end.broken, count=count + n, record=record
+            points.x, height + scale, betas, curve, acceptance, CURVE - 1, broken=end.broken, count=count + n,
+            record=record,
         )  # fmt: skip
 
 

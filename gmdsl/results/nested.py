@@ -71,7 +71,7 @@ def nested_estimate(population: Any, live: int, batch: int, method: str) -> LogZ
     weight = normalized_weights(log_weight)
     information = float(weight[weight > 0] @ height[weight > 0] - value)
     simulated = simulated_log_z(height, live, batch)
-    error = max(float(simulated.std(ddof=1)), np.sqrt(max(information, 0.0) / live))
+    error = float(max(simulated.std(ddof=1), np.sqrt(max(information, 0.0) / live)))
     size = effective_size_on_host(log_weight)
     verdict = _judge(climb, information, size, live, batch)
     return LogZ(value, error, size, curve, method, len(height), log_weight, judged=verdict)
