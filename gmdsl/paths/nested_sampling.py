@@ -34,7 +34,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.kernels.slice_on_line import slice_on_line
 from gmdsl.inference.path import PathSampler, PathTarget, Population
 from gmdsl.results.estimate import LogZ
@@ -97,7 +96,7 @@ class NestedSampling(PathSampler):
         return int(np.ceil(self.nats / -np.log1p(-self.batch / self.live)))
 
     def bound(self, density: Any) -> Self:
-        """The sampler with its number of steps.
+        """The sampler as it is.
 
         Raises:
             SpecError: a variable is discrete: slices move real numbers only.
@@ -109,7 +108,7 @@ class NestedSampling(PathSampler):
                     f" numbers only. Sum it out, model.marginalize({name!r}), or take gm.SMC or gm.AIS with a move for"
                     " discrete variables."
                 )
-        return replace(self, steps=max(10, 3 * density.dim) if self.steps is None else self.steps)
+        return self
 
     def run(self, key: Array, path: PathTarget) -> Population:
         start = self._start(key, path)
@@ -172,10 +171,11 @@ class NestedSampling(PathSampler):
 
     def _moved(self, key: Array, path: PathTarget, root: Array, bar: tuple[Array, Array], at: "_Points") -> Any:
         """One point after its slices inside the constraint, with a new label, and the share of them that moved."""
+        steps = self.steps or max(10, 3 * path.dim)
 
         def slice_once(at: tuple[_Points, Array], key: Array) -> Any:
             point, density = at
-            key_level, key_direction, key_label, *keys = jax.random.split(key, 6)
+            key_level, key_direction, key_label, first, second, third = jax.random.split(key, 6)
             direction = root @ jax.random.normal(key_direction, point.x.shape, point.x.dtype)
 
             def height_at(t: Array) -> Array:
@@ -184,7 +184,7 @@ class NestedSampling(PathSampler):
                 return jnp.where(inside, path.log_reference(point.x + t * direction), -jnp.inf)
 
             level = density - jax.random.exponential(key_level, dtype=density.dtype)
-            line = slice_on_line(tuple(keys), height_at, level, WIDTH, STEPS_OUT)
+            line = slice_on_line((first, second, third), height_at, level, WIDTH, STEPS_OUT)
             x = point.x + line.t * direction
             height = jnp.where(line.found, path.log_ratio(x), point.height)
             label = jax.random.exponential(key_label, dtype=height.dtype)
@@ -192,7 +192,7 @@ class NestedSampling(PathSampler):
             return (_Points(x, height, label), jnp.where(line.found, line.height, density)), line.found
 
         start = (at, path.log_reference(at.x).astype(at.height.dtype))
-        (point, _), found = jax.lax.scan(slice_once, start, jax.random.split(key, self.steps))
+        (point, _), found = jax.lax.scan(slice_once, start, jax.random.split(key, steps))
         return point, jnp.mean(found.astype(at.height.dtype))
 
     def _population(self, path: PathTarget, end: "_Climb") -> Population:

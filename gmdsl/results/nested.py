@@ -44,10 +44,10 @@ class Climb(NamedTuple):
         alike: correlation of the rank of a new point with that of the survivor it began at.
     """
 
-    height: Float[np.ndarray, " n"]
+    height: Any
     finished: Any
     batches: Any
-    ranks: Int[np.ndarray, " bins"]
+    ranks: Any
     moved: Any
     alike: Any
 
