@@ -37,7 +37,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.inference.kernels.slice_on_line import slice_on_line
 from gmdsl.inference.path import PathSampler, PathTarget, Population
 from gmdsl.results.estimate import LogZ
-from gmdsl.results.nested import BINS, Climb, nested_estimate
+from gmdsl.results.nested import BINS, NestedRecord, nested_estimate
 
 WIDTH = 2.0  # of the first interval of a slice, in units of its direction
 STEPS_OUT = 20  # how often an interval is widened at most
@@ -215,7 +215,7 @@ class NestedSampling(PathSampler):
 
         curve = jnp.append(jnp.zeros(1), jax.lax.map(at, betas[1:]))
         share = 1.0 / jnp.maximum(end.batch, 1)
-        record = Climb(height, self._is_done(end), end.batch, end.ranks, end.moved * share, end.alike * share)
+        record = NestedRecord(height, self._is_done(end), end.batch, end.ranks, end.moved * share, end.alike * share)
         acceptance = jnp.full(CURVE - 1, jnp.nan)
         return Population(
             points.x, height + scale, betas, curve, acceptance, CURVE - 1, broken=end.broken, count=count + n,

@@ -32,7 +32,7 @@ STEEP = 0.85  # growth of log L by log X at the end, of which 1 has no end: what
 LONGER = "Take more steps, gm.NestedSampling(steps=...)."
 
 
-class Climb(NamedTuple):
+class NestedRecord(NamedTuple):
     """What nested sampling leaves behind besides its points.
 
     Attributes:
@@ -119,7 +119,7 @@ def uneven_ranks(ranks: Int[np.ndarray, " bins"], live: int, batch: int) -> floa
     return float(stats.chi2.sf(((ranks - expected) ** 2 / expected).sum() / spread, BINS - 1))
 
 
-def _judge(climb: Climb, information: float, size: float, live: int, batch: int) -> Verdict:
+def _judge(climb: NestedRecord, information: float, size: float, live: int, batch: int) -> Verdict:
     """The verdict."""
     nats = -int(climb.batches) * np.log1p(-batch / live)
     evidence = f"{size:.0f} points count after {nats:.0f} nats of shrinking; the information is {information:.1f} nats"
