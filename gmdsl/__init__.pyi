@@ -67,6 +67,7 @@ from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihoo
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
 from .paths.ais import AIS as AIS
 from .paths.importance import ImportanceSampling as ImportanceSampling
+from .paths.nested_sampling import NestedSampling as NestedSampling
 from .paths.q_path import QPath as QPath
 from .paths.smc import SMC as SMC
 from .paths.temper import temper as temper
@@ -104,9 +105,10 @@ from .samplers.barker import BarkerMH as BarkerMH
 from .samplers.blocks import Blocks as Blocks
 from .samplers.blocks import blocks as blocks
 from .samplers.chees_hmc import ChEESHMC as ChEESHMC
-from .samplers.discrete_langevin import DiscreteLangevin as DiscreteLangevin
-from .samplers.gibbs import Gibbs as Gibbs
-from .samplers.gibbs_with_gradients import GibbsWithGradients as GibbsWithGradients
+from .samplers.discrete.discrete_langevin import DiscreteLangevin as DiscreteLangevin
+from .samplers.discrete.gibbs import Gibbs as Gibbs
+from .samplers.discrete.gibbs_with_gradients import GibbsWithGradients as GibbsWithGradients
+from .samplers.discrete.swendsen_wang import SwendsenWang as SwendsenWang
 from .samplers.hmc import HMC as HMC
 from .samplers.langevin import Langevin as Langevin
 from .samplers.mala import MALA as MALA
@@ -126,7 +128,6 @@ from .samplers.reverse.solvers.heun import Heun as Heun
 from .samplers.sghmc import SGHMC as SGHMC
 from .samplers.sgld import SGLD as SGLD
 from .samplers.slice import Slice as Slice
-from .samplers.swendsen_wang import SwendsenWang as SwendsenWang
 from .samplers.tempered_transitions import TemperedTransitions as TemperedTransitions
 from .samplers.underdamped_langevin import UnderdampedLangevin as UnderdampedLangevin
 from .spaces.discrete import Binary as Binary

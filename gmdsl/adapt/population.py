@@ -65,12 +65,14 @@ class Moved(NamedTuple):
         path: where they were after each transition.
         tuning: as it was left.
         acceptance: mean rate, NaN where none is reported.
+        broken: share of transitions with a log-density that was NaN.
     """
 
     x: Float[Array, "n dim"]
     path: Float[Array, "steps n dim"]
     tuning: Tuning
     acceptance: Float[Array, ""]
+    broken: Float[Array, ""]
 
 
 class PopulationKernel(eqx.Module):
@@ -145,10 +147,11 @@ class PopulationKernel(eqx.Module):
             if not frozen:
                 log_step = inner.tuned(tuning.log_step, jnp.nan_to_num(accepted)).astype(tuning.log_step.dtype)
                 tuning = tuning._replace(log_step=log_step)
-            return (state, tuning), (jax.vmap(self.sampler.position)(state), accepted)
+            broken = jnp.mean(jnp.asarray(stats.get("nan_evaluations", False), accepted.dtype))
+            return (state, tuning), (jax.vmap(self.sampler.position)(state), accepted, broken)
 
-        (state, tuning), (path, accepted) = jax.lax.scan(transition, (state, tuning), jnp.arange(steps))
-        return Moved(path[-1], path, tuning, jnp.mean(accepted))
+        (state, tuning), (path, accepted, broken) = jax.lax.scan(transition, (state, tuning), jnp.arange(steps))
+        return Moved(path[-1], path, tuning, jnp.mean(accepted), jnp.mean(broken))
 
     def stuck(self, key: Array, target: Target, tuning: Tuning, x: Float[Array, "n dim"]) -> Float[Array, " n"]:
         """Mean acceptance rate of a few transitions that all begin at each particle; NaN where none is reported.

@@ -36,21 +36,29 @@ class FlatPath(PathTarget):
         return TemperedTarget(self, beta)
 
     def log_ratio(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """As asked for; a NaN counts as no density."""
         ratio = self._all(x)[2]
         return jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
+
+    def log_reference(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        return self.reference.log_density(x)
 
     def draw(self, key: Array) -> Float[Array, " dim"]:
         values = self.reference.model.sample(key)
         return self.reference.unconstrain({name: values[name] for name in self.reference.free})
 
+    def is_broken(self, x: Float[Array, " dim"]) -> Array:
+        return jnp.isnan(self._all(x)[2])
+
     def _all(self, x: Float[Array, " dim"]) -> tuple[Mapping[str, Any], Float[Array, ""], Float[Array, ""]]:
-        """The values, the flat log-density of the reference, and log p - log q (a NaN counts as no density)."""
+        """The values, the flat log-density of the reference, and log p - log q; NaN where one of the two is."""
         have, flat = self.reference.decode(x)
         values = {name: have[name] for name in self.reference.free}
         if self.labels:  # nothing was stretched: no Jacobian
             return values, flat, self.target.log_density_at(values) - flat
-        ratio = self.target.log_density_at(values) - self.reference.log_density_at(values)
-        return values, flat, jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
+        above = self.target.log_density_at(values)
+        ratio = above - self.reference.log_density_at(values)
+        return values, flat, jnp.where(above == -jnp.inf, -jnp.inf, ratio)
 
 
 class TemperedTarget(Target):

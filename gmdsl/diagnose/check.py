@@ -3,7 +3,8 @@
 It never says that a chain has converged: it says what was examined, what was found, and why something could not
 be examined. The draws alone tell of NaN, stuck chains, growth and disagreement; the statistics of the sampler of
 divergences and rejections. The model adds Stein's identity, a test of the gradient and a look along lines that lead
-away; a reference adds the search for modes that no chain has seen. One idea per file: `draws`, `sampler_stats`,
+away; a reference adds the search for modes that no chain has seen, and a joint density that is conditioned on data
+brings its own, the prior. One idea per file: `draws`, `sampler_stats`,
 `drift`, `weights`, `stein`, `gradient`, `modes`.
 
 Reference:
@@ -75,7 +76,8 @@ def check(
         tree: the result of `gm.sample`, of `gm.log_z`, or of `gm.fit`.
         model: the model it came from (or the path): adds Stein's identity and a test of the gradient.
         reference: a normalised, drawable model of the same variables that covers the target: adds the
-            search for modes that no chain has seen. A path brings its own.
+            search for modes that no chain has seen. A path brings its own, and so does a joint density that is
+            conditioned on data, its prior.
         checks: checks of your own; functions of a `gmdsl.diagnose.examined.Examined` that return a
             `gmdsl.diagnose.report.Finding`, or None where they have nothing to say.
 
@@ -196,7 +198,7 @@ def _with_density(
         probed("single precision", lambda: precision_at(model, at.x.reshape(-1, at.x.shape[-1]), _lp(tree, density))),
         *several_probed("Stein identity", lambda: stein(density, at)),
         probed("gradient", lambda: gradient(model, at)),
-        modes(model, reference, at),
+        probed("mode audit", lambda: modes(model, reference, at)),
     ]
 
 

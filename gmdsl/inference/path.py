@@ -9,6 +9,7 @@ import abc
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -73,6 +74,15 @@ class PathTarget(eqx.Module):
         """Log p - log q at one point; on the geometric path the derivative of the log-density in beta."""
 
     @abc.abstractmethod
+    def log_reference(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """The flat log-density of the reference at one point, wherever the target has none."""
+
+    def is_broken(self, x: Float[Array, " dim"]) -> Array:
+        """Whether the log-ratio is NaN at one point, where `log_ratio` says -inf. By default it never is."""
+        del x
+        return jnp.zeros((), bool)
+
+    @abc.abstractmethod
     def draw(self, key: Array) -> Float[Array, " dim"]:
         """An exact draw of the reference."""
 
@@ -135,6 +145,9 @@ class Population(NamedTuple):
         acceptance: mean acceptance rate of the moves at each beta (NaN when they report none).
         rates: acceptance rate of each particle at the end, over a few transitions; None where it was not looked at.
         stages: how many steps from beta to beta there were; what is stored beyond them is padding.
+        broken: share of log-densities at draws and proposals that were NaN; None where it was not counted.
+        count: how many particles there are; what is stored beyond them is padding. None where all count.
+        record: what else a sampler needs for its estimate of log Z.
     """
 
     position: Float[Array, "particles dim"]
@@ -144,6 +157,9 @@ class Population(NamedTuple):
     acceptance: Float[Array, " betas"]
     stages: Any = None
     rates: Any = None
+    broken: Any = None
+    count: Any = None
+    record: Any = None
 
 
 class PathSampler(Checked, eqx.Module):
@@ -164,6 +180,14 @@ class PathSampler(Checked, eqx.Module):
         """
         del density
         return self
+
+    def estimate(self, population: Population) -> Any:
+        """Log Z (a `gmdsl.results.estimate.LogZ`) where the weights alone do not tell its error; None by default.
+
+        Args:
+            population: what `run` returned, as NumPy arrays without padding.
+        """
+        del population
 
     @abc.abstractmethod
     def run(self, key: Array, path: PathTarget) -> Population:

@@ -87,7 +87,7 @@ class AIS(PathSampler):
         kernel = PopulationKernel(self.move)
 
         def stage(number: Array, at: Any) -> Any:
-            x, log_weight, curve, acceptance = at
+            x, log_weight, curve, acceptance, broken = at
             index = plan.stages - 1 - number if back else number
             before, beta = plan.betas[index], plan.betas[index + 1]
             tuning = jax.tree.map(lambda leaf: leaf[index], plan.tuning)
@@ -98,14 +98,17 @@ class AIS(PathSampler):
                 log_weight = log_weight - self._grown(path, moved.x, before, beta)
             there = index if back else index + 1
             curve = curve.at[there].set(log_mean_exp(log_weight))
-            return moved.x, log_weight, curve, acceptance.at[index].set(moved.acceptance.astype(curve.dtype))
+            acceptance = acceptance.at[index].set(moved.acceptance.astype(curve.dtype))
+            return moved.x, log_weight, curve, acceptance, broken + moved.broken.astype(broken.dtype)
 
         zeros = jnp.zeros(len(plan.betas))
-        start = (x, jnp.zeros(len(x), zeros.dtype), zeros, zeros[:-1])
-        x, log_weight, curve, acceptance = jax.lax.fori_loop(0, plan.stages, stage, start)
+        broken = jnp.mean(jax.vmap(path.is_broken)(x).astype(zeros.dtype))
+        start = (x, jnp.zeros(len(x), zeros.dtype), zeros, zeros[:-1], broken)
+        x, log_weight, curve, acceptance, broken = jax.lax.fori_loop(0, plan.stages, stage, start)
         last = jax.tree.map(lambda leaf: leaf[plan.stages - 1], plan.tuning)
         rates = None if back else kernel.stuck(jax.random.fold_in(key, plan.stages), path.at(plan.betas[-1]), last, x)
-        return Population(x, log_weight, plan.betas, curve, acceptance, plan.stages, rates)
+        broken = broken / (plan.stages + 1)
+        return Population(x, log_weight, plan.betas, curve, acceptance, plan.stages, rates, broken)
 
     def _plan(self, key: Array, path: PathTarget) -> "_Plan":
         """Temperatures and tuned kernels, from a pilot population."""

@@ -35,4 +35,5 @@ class ImportanceSampling(PathSampler):
         x = jax.vmap(path.draw)(jax.random.split(key, self.particles))
         log_weight = jax.vmap(path.log_ratio)(x)
         curve = jnp.stack([jnp.zeros(()), logsumexp(log_weight) - jnp.log(self.particles)])
-        return Population(x, log_weight, jnp.array([0.0, 1.0]), curve, jnp.full(1, jnp.nan))
+        broken = jnp.mean(jax.vmap(path.is_broken)(x).astype(curve.dtype))
+        return Population(x, log_weight, jnp.array([0.0, 1.0]), curve, jnp.full(1, jnp.nan), broken=broken)

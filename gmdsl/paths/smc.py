@@ -90,7 +90,8 @@ class SMC(PathSampler):
         zero = jnp.zeros(0).sum()  # of float type, also where the variables are discrete
         log = jnp.full((3, schedule.most + 1), jnp.nan, zero.dtype).at[:, 0].set(jnp.array([0.0, 0.0, jnp.nan]))
         weight, tuning = jnp.zeros(self.particles, zero.dtype), kernel.start(path.dim, zero.dtype)
-        start = _Walk(x, weight, ratio, zero, jnp.int32(0), tuning, log)
+        broken = jnp.mean(jax.vmap(path.is_broken)(x).astype(zero.dtype))
+        start = _Walk(x, weight, ratio, zero, jnp.int32(0), tuning, log, broken)
 
         def stage(at: _Walk) -> _Walk:
             return self._stage(jax.random.fold_in(key_walk, at.index), path, schedule, kernel, at)
@@ -98,7 +99,8 @@ class SMC(PathSampler):
         end = jax.lax.while_loop(lambda at: (at.beta < 1.0) & (at.index < schedule.most), stage, start)
         betas, curve, acceptance = end.log
         rates = kernel.stuck(jax.random.fold_in(key_walk, -1 % 2**32), path.at(end.beta), end.tuning, end.x)
-        return Population(end.x, end.log_weight, betas, curve, acceptance[1:], end.index, rates)
+        broken = end.broken / (end.index + 1)
+        return Population(end.x, end.log_weight, betas, curve, acceptance[1:], end.index, rates, broken)
 
     def _stage(
         self, key: Array, path: PathTarget, schedule: Schedule, kernel: PopulationKernel, at: "_Walk"
@@ -119,7 +121,7 @@ class SMC(PathSampler):
         now = jnp.stack([beta, log_mean_exp(log_weight), moved.acceptance.astype(beta.dtype)])
         return _Walk(
             x, resampled, jax.vmap(path.log_ratio)(x), beta, at.index + 1, moved.tuning,
-            at.log.at[:, at.index + 1].set(now),
+            at.log.at[:, at.index + 1].set(now), at.broken + moved.broken.astype(at.broken.dtype),
         )  # fmt: skip
 
     def _resampled(self, key: Array, x: Array, log_weight: Array) -> tuple[Array, Array]:
@@ -160,3 +162,4 @@ class _Walk(NamedTuple):
     index: Array
     tuning: Tuning
     log: Float[Array, "3 betas"]
+    broken: Float[Array, ""]

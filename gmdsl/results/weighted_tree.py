@@ -4,6 +4,8 @@ Weighted draws are in the group `particles`, so that nobody reads them as equal 
 equal weight. The attributes are those of every tree, and what the weights say: log Z, its error, their effective size.
 """
 
+import dataclasses
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +62,7 @@ def weighted_tree(model: Any, drawn: WeightedDraws, seed: int) -> Any:
         attrs |= {"weight_ess": z.ess}
         attrs |= {"weights_outgrown": z.outgrown} if z.outgrown else {}
         attrs |= {"weights_doubt": z.doubt} if z.doubt else {}
+        attrs |= {"log_z_judged": json.dumps(dataclasses.astuple(z.judged))} if z.judged else {}
         dtype = next(iter(drawn.values.values())).dtype
         groups["particles"] = {
             **drawn.values,

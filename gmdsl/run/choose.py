@@ -11,7 +11,7 @@ from gmdsl.models.model import Model
 from gmdsl.paths.ais import AIS
 from gmdsl.samplers.blocks import blocks
 from gmdsl.samplers.chees_hmc import ChEESHMC
-from gmdsl.samplers.gibbs import Gibbs
+from gmdsl.samplers.discrete.gibbs import Gibbs
 from gmdsl.samplers.mala import MALA
 from gmdsl.samplers.mclmc import MCLMC
 from gmdsl.samplers.nuts import NUTS

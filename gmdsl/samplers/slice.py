@@ -21,11 +21,10 @@ from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import split
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.kernels.metric import root, scaled
+from gmdsl.inference.kernels.slice_on_line import slice_on_line
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
-
-SHRINKS = 100  # after so many the interval is as narrow as rounding
 
 
 class SliceState(NamedTuple):
@@ -77,35 +76,7 @@ class Slice(Sampler):
         def height(t: Array) -> Array:
             return target.log_density(state.position + t * direction)
 
-        start = -self.width * jax.random.uniform(key_place, dtype=dtype)
-        lefts = jnp.floor(self.max_steps_out * jax.random.uniform(key_share, dtype=dtype)).astype(int)
-        low, first = _stepped_out(height, level, start, -self.width, lefts)
-        high, second = _stepped_out(height, level, start + self.width, self.width, self.max_steps_out - 1 - lefts)
-
-        def outside(at: Any) -> Array:
-            return ~(at[3] >= level) & (at[4] < SHRINKS)
-
-        def shrink(at: Any) -> Any:
-            low, high, _, _, count, broken = at
-            t = jax.random.uniform(jax.random.fold_in(key_shrink, count), dtype=dtype, minval=low, maxval=high)
-            value = height(t)
-            inside = value >= level
-            low, high = jnp.where(~inside & (t < 0), t, low), jnp.where(~inside & (t >= 0), t, high)
-            return low, high, t, value, count + 1, broken | jnp.isnan(value)
-
-        nothing = (jnp.zeros((), dtype), jnp.full((), -jnp.inf, dtype), jnp.zeros((), int), jnp.zeros((), bool))
-        _, _, t, value, count, broken = jax.lax.while_loop(outside, shrink, (low, high, *nothing))
-        found = value >= level  # else the interval has shrunk to rounding, and the chain stays
-        position = state.position + jnp.where(found, t, 0.0) * direction
-        new = SliceState(position, jnp.where(found, value, state.log_density))
-        return new, {"lp": new.log_density, "n_steps": count + first + second, "nan_evaluations": broken}
-
-
-def _stepped_out(height: Any, level: Array, end: Array, step: Any, most: Array) -> tuple[Array, Array]:
-    """One end moved out until it lies below the level, and how often it was looked at."""
-
-    def above(at: Any) -> Array:
-        return (height(at[0]) > level) & (at[1] < most)
-
-    end, count = jax.lax.while_loop(above, lambda at: (at[0] + step, at[1] + 1), (end, jnp.zeros((), int)))
-    return end, count + 1
+        at = slice_on_line((key_place, key_share, key_shrink), height, level, self.width, self.max_steps_out)
+        position = state.position + at.t * direction  # the chain stays where the interval has shrunk to rounding
+        new = SliceState(position, jnp.where(at.found, at.height, state.log_density))
+        return new, {"lp": new.log_density, "n_steps": at.count, "nan_evaluations": at.broken}

@@ -1,5 +1,7 @@
 import numpy as np
+import numpyro.distributions as dist
 
+import gmdsl as gm
 from gmdsl.inference.interpolation import Geometric
 from gmdsl.results.exchange import exchange
 
@@ -47,3 +49,19 @@ def test_a_copy_that_stays_where_it_is_for_long_is_suspect():
     found = exchange(betas, {**stats, "acceptance_rate": rates}, Geometric(), "").log_z
     assert found.status == "suspect"
     assert "could not leave its place" in found.verdict.evidence
+
+
+def test_a_reference_that_is_too_narrow_is_told():
+    """N(0, 0.1) for N(0, 3): weights to the next rung, at beta near 0.7, have a Pareto k near 0.7."""
+    target = gm.energy(lambda x: x**2 / 18.0, x=gm.Real())
+    told = {}
+    for width in (0.1, 5.0):
+        path = gm.temper(target, gm.joint(x=dist.Normal(0.0, width)))
+        told[width] = gm.sample(path, gm.ParallelTempering(gm.MALA(), temperatures=6), draws=2000, progress=False)
+    assert told[0.1].attrs["reference_k"] > 0.5
+    assert told[0.1].attrs["log_z_status"] == "suspect"
+    narrow = gm.check(told[0.1])["exchange"]
+    assert narrow.status == "suspect"
+    assert "wider reference" in narrow.advice
+    assert told[5.0].attrs["reference_k"] < 0.2
+    assert gm.check(told[5.0])["exchange"].status == "ok"

@@ -3,7 +3,8 @@
 from typing import Any
 
 from gmdsl.diagnose.report import Finding
-from gmdsl.results.exchange import REFUSED, TRIPS
+from gmdsl.results.exchange import NARROW, REFUSED, TRIPS
+from gmdsl.results.reliability import WIDER
 
 MORE_RUNGS = "Take more temperatures."
 MORE_DRAWS = "Take more draws, or fewer temperatures where most swaps are accepted."
@@ -20,4 +21,7 @@ def exchange(tree: Any) -> Finding | None:
         return Finding("exchange", "suspect", evidence, MORE_RUNGS)
     if trips < TRIPS:
         return Finding("exchange", "suspect", evidence, MORE_DRAWS)
+    if (k := tree.attrs.get("reference_k", 0.0)) > NARROW:
+        evidence += f"; weights from the reference to the next rung have a Pareto k of {k:.2f}"
+        return Finding("exchange", "suspect", evidence, WIDER)
     return Finding("exchange", "ok", evidence, "")

@@ -7,6 +7,10 @@ nearest draw is taken, in units of the spread of both. Its yardstick is the same
 from the chains: the weighted share of particles beyond the 99th percentile of these is 1 % where the
 two agree.
 
+A joint density that is conditioned on data brings a reference of its own, its prior. That population is small and says
+nothing where it is in doubt itself; what it finds counts once a second one, moved on at the target for longer, has
+found it again: an isolated mode stays, a particle that was left behind does not.
+
 It sees what the reference reaches, not more. Where the weights collapse, or the chains have draws that no particle
 comes near, that is said instead.
 
@@ -15,7 +19,6 @@ Reference:
     Wald-Wolfowitz and Smirnov two-sample tests*, 1979 (nearest neighbours).
 """
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -29,8 +32,10 @@ from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
+from gmdsl.diagnose.own_population import own_population, path_of
 from gmdsl.diagnose.positions import Positions, coordinates
 from gmdsl.diagnose.report import Finding, percent
+from gmdsl.inference.path import Path
 from gmdsl.inference.weights import effective_size_on_host, normalized_weights
 from gmdsl.models.model import Model
 from gmdsl.paths.ais import AIS
@@ -47,15 +52,17 @@ BEYOND = 0.01  # share of held-out draws farther than the yardstick
 LEAST_SHARE = 0.02  # share above the expected one that is called a mode
 ERRORS = 4.0  # standard errors above the expected share
 
+TAKE_TIME = "Pass the path, gm.check(tree, gm.temper_data(model)), for a larger population, or a closer reference."
 FAR = "Longer chains will not cross: start chains there (init=), or use a tempered path, gm.AIS or another reference."
 
 
 def modes(model: Model, reference: Model | None, found: Positions, seed: int = 0) -> Finding:
     """The finding "mode audit"."""
     if reference is None:
+        own = path_of(model) if found.log_weight is None else None
+        if own is not None:
+            return _by_itself(own, Density(model), found, seed)
         advice = "Pass reference=, a normalised model of the same variables that covers the target widely."
-        if model.observed and dataclasses.replace(model, observed={}).capabilities().normalized:
-            advice = "Pass the path from its prior: gm.check(tree, gm.temper_data(model))."
         return Finding("mode audit", "note", "not examined: no reference was given", advice)
     try:
         path = temper(model, reference)
@@ -70,6 +77,19 @@ def modes(model: Model, reference: Model | None, found: Positions, seed: int = 0
     heavy = f", Pareto k {k:.2f}" if np.isfinite(k) else ""
     evidence = f"not examined: {size:.0f} of {PARTICLES} particles from the reference count{heavy}"
     return Finding("mode audit", "note", evidence, "Pass a reference that is closer to the target and covers it.")
+
+
+def _by_itself(path: Path, density: Density, found: Positions, seed: int) -> Finding:
+    """The finding of a small population from the prior; a second one is asked before a mode is called missed."""
+    for longer in (False, True):
+        own = own_population(path, density, seed + longer, longer=longer)
+        if own.doubt:
+            evidence = f"not examined: the population that was carried from the prior is in doubt: {own.doubt}"
+            return Finding("mode audit", "note", evidence, TAKE_TIME)
+        finding = _compare(found, own.x, own.log_weight, coordinates(density), own.islands)
+        if finding.status != "suspect":
+            break
+    return finding
 
 
 def _population(path: Any, density: Density, temperatures: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,11 +115,13 @@ def _translate(old: FlatTarget, new: FlatTarget, x: Any) -> Any:
     return jax.vmap(lambda x: new.unconstrain(old.free_values(x)))(jnp.asarray(x))
 
 
-def _compare(found: Positions, particles: np.ndarray, log_weight: np.ndarray, names: list[str]) -> Finding:
-    """Distances of particles to draws, and of draws to particles."""
+def _compare(
+    found: Positions, particles: np.ndarray, log_weight: np.ndarray, names: list[str], groups: int = 0
+) -> Finding:
+    """Distances of particles to draws, and of draws to particles; of so many independent groups of particles."""
     first, second = _halves(found)
     weight = normalized_weights(log_weight)
-    share, error, far = beyond(first, second, particles, weight)
+    share, error, far = beyond(first, second, particles, weight, groups)
     uncovered = _share_uncovered(particles, weight, np.concatenate([first, second]))
     size = 1.0 / (weight**2).sum()
     if share - BEYOND > max(LEAST_SHARE, ERRORS * error):
@@ -124,8 +146,11 @@ def beyond(
     held: Float[np.ndarray, "m dim"],
     particles: Float[np.ndarray, "k dim"],
     weight: Float[np.ndarray, " k"],
+    groups: int = 0,
 ) -> tuple[float, float, np.ndarray]:
     """Weighted share of particles farther from the base than 99 % of held-out draws, its error, and which.
+
+    Particles of one group may be copies of each other; with no groups each is on its own.
 
     >>> rng = np.random.default_rng(0)
     >>> base, held, other = rng.normal(size=(3, 500, 1))
@@ -142,7 +167,9 @@ def beyond(
     away = cdist(particles / scale, base / scale).min(axis=1)
     far = away > np.quantile(usual, 1.0 - BEYOND)
     share = float(weight[far].sum())
-    error = (weight**2 * (far - share) ** 2).sum() + 5.0 * BEYOND / len(held)  # held-out draws are correlated
+    gaps = weight * (far - share)
+    gaps = gaps.reshape(groups, -1).sum(axis=1) * np.sqrt(groups / (groups - 1)) if groups else gaps
+    error = (gaps**2).sum() + 5.0 * BEYOND / len(held)  # held-out draws are correlated
     return share, float(np.sqrt(error)), far
 
 

@@ -9,7 +9,8 @@ the draws have none.
 
 Every mean is divided by its Monte Carlo standard error, with the effective size of that very quantity, and
 corrected for skewness. The largest of all is compared with a limit that independent truths pass in 99.8 % of
-reports (Bonferroni). The identity is local: a mode that no chain has seen leaves it intact.
+reports (Bonferroni). Coordinates along which the density ends at a hard wall are left out, since the identity
+does not hold there (`gmdsl.diagnose.walls`). The identity is local: a mode that no chain has seen leaves it intact.
 
 Reference:
     Stein, *A bound for the error in the normal approximation*, 1972; Gorham and Mackey, *Measuring sample
@@ -21,7 +22,8 @@ import numpy as np
 from gmdsl.compiler.density import Density
 from gmdsl.diagnose.positions import Positions, coordinates, log_densities_and_scores
 from gmdsl.diagnose.probe_points import affordable
-from gmdsl.diagnose.report import Finding, percent
+from gmdsl.diagnose.report import Finding, listed, percent
+from gmdsl.diagnose.walls import coordinates_with_walls
 
 EVALUATIONS = 4000  # scores that are evaluated at most
 FEWEST = 400  # where one reads very many data: the level is kept, and a bias must be larger to be seen
@@ -48,7 +50,26 @@ def stein(density: Density, found: Positions) -> list[Finding]:
     if found.log_weight is not None:
         values, names = quantities(x.astype(float), score.astype(float), names)
         return [finite, _judge(*_score_weighted(values, found.log_weight), names)]
-    return [finite, stein_of(x.astype(float), score.astype(float), names)]
+    judged = stein_of(x.astype(float), score.astype(float), names)
+    if judged.status == "suspect":
+        judged = _beside_walls(judged, density, found.x, score, names)
+    return [finite, judged]
+
+
+def _beside_walls(judged: Finding, density: Density, x: np.ndarray, score: np.ndarray, names: list[str]) -> Finding:
+    """The finding without coordinates along which the density ends near draws: the identity does not hold there."""
+    walls = coordinates_with_walls(density, x)[~density.gone]
+    if not walls.any():
+        return judged
+    told = f"the density ends at a wall near the draws along {listed(np.array(names)[walls])}"
+    advice = "Declare the support, such as gm.Positive() or gm.Interval(0, 1), where it is one of coordinates."
+    if walls.all():
+        return Finding("Stein identity", "note", f"not examined: {told}, where the identity does not hold", advice)
+    left = x[..., ~density.gone][..., ~walls].astype(float)
+    rest = stein_of(
+        left, score[..., ~walls].astype(float), [name for name, wall in zip(names, walls, strict=True) if not wall]
+    )
+    return Finding("Stein identity", rest.status, f"{rest.evidence}; not examined there: {told}", rest.advice or advice)
 
 
 def stein_of(x: np.ndarray, score: np.ndarray, names: list[str]) -> Finding:

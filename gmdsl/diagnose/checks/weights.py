@@ -1,5 +1,6 @@
 """Weighted draws: how many count, whether the weights have a variance; by `gmdsl.results.reliability`."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ def weights(log_weight: np.ndarray, outgrown: str = "", doubt: str = "") -> Find
 def weights_of(tree: Any) -> Finding:
     """The finding of a tree with the group `particles`."""
     log_weight, attrs = tree["particles"]["log_weight"].values, tree.attrs
+    if "log_z_judged" in attrs:  # not a matter of the weights alone
+        return Finding("weights", *json.loads(attrs["log_z_judged"]))
     return weights(log_weight, attrs.get("weights_outgrown", ""), attrs.get("weights_doubt", ""))
 
 

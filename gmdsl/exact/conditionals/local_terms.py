@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from scipy.sparse import csc_array, csr_array, vstack
 
 from gmdsl.core.jaxprs.linear import is_linear
-from gmdsl.core.jaxprs.tape import Operation, Tape, bound
+from gmdsl.core.jaxprs.tape import Operation, Tape, bound, is_known
 from gmdsl.exact.conditionals.as_floats import run_as_floats
 from gmdsl.exact.conditionals.colouring import colouring
 from gmdsl.exact.conditionals.dependence import TooManyError, product
@@ -122,13 +122,23 @@ def _summands(program: Tape) -> tuple[tuple[int, ...], tuple[Operation, ...]]:
 
 
 def _guarded(program: Tape, step: Operation) -> tuple[int, Operation] | None:
-    """What a step puts another constant for where it is NaN, and the test of that; None for any other step."""
+    """What a step replaces by a constant where it is no number, or infinite anyway, and the test of that; else None.
+
+    `where(isnan(a), c, a)` leaves the number a as it is, and so does `where(a == -inf, -inf, a - b)` the number a - b.
+    """
     if step.name != "select_n" or len(step.reads) != 3:
         return None
     asked, kept, instead = step.reads
-    tests = (test for test in program.steps if asked in test.writes)
-    test = next((test for test in tests if test.name == "ne" and test.reads == (kept, kept)), None)
-    return None if test is None or instead not in program.values else (kept, test)
+    test, made = (next((one for one in program.steps if slot in one.writes), None) for slot in (asked, kept))
+    if test is None or instead not in program.values:
+        return None
+    if test.name == "ne" and test.reads == (kept, kept):
+        return kept, test
+    if test.name != "eq" or made is None or made.name != "sub" or test.reads[0] != made.reads[0]:
+        return None
+    levels = [program.values.get(slot) for slot in (test.reads[1], instead)]
+    lowest = all(is_known(level) and np.all(np.asarray(level) == -np.inf) for level in levels)
+    return (kept, test) if lowest else None
 
 
 def _leading(program: Tape, slots: tuple[int, ...]) -> tuple[Operation, ...]:

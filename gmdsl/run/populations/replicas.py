@@ -53,6 +53,7 @@ def with_exchange(path: Path, sampler: Any, tree: Any) -> Any:
     z = found.log_z
     noted = {"log_z": z.log_z, "log_z_standard_error": z.standard_error, "log_z_status": z.status,
              "round_trips": int(found.round_trips.sum()), "barrier": float(found.barrier[:, -1].mean())}  # fmt: skip
+    noted |= {"reference_k": found.reference_k} if np.isfinite(found.reference_k) else {}
     for node in (tree, tree["posterior"]):
         node.attrs.update(noted)
     return tree

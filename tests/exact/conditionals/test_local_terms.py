@@ -64,3 +64,16 @@ def test_where_too_much_interacts_the_density_is_one_term(monkeypatch):
     found = terms_of(density, count)
     assert ([group.tolist() for group in found.colours], found.size) == ([[i] for i in range(count)], 1)
     assert differences(found, density, jnp.ones(count)) < 1e-5
+
+
+def test_a_guard_against_nan_leaves_the_terms_apart():
+    def guarded(v):
+        total = jnp.sum(jnp.log(v["x"])) + jnp.sum(v["x"] ** 3)
+        return jnp.where(jnp.isnan(total), -jnp.inf, total)
+
+    x = jnp.array([1.0, 2.0, 3.0])
+    program = traced(guarded, {"x": x}, opaque=False)
+    found = local_terms(program, interactions(program, whole=False))
+    assert [len(group) for group in found.colours] == [3]
+    np.testing.assert_allclose(found.terms(x, found.weights(x.dtype)).sum(), guarded({"x": x}), rtol=1e-6)
+    assert jnp.isnan(found.terms(x - 2.0, found.weights(x.dtype))).any()

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 import gmdsl as gm
 from gmdsl.learning.chains import bound
-from gmdsl.samplers.swendsen_wang import components
+from gmdsl.samplers.discrete.swendsen_wang import components
 from tests.cases.test_discrete import ISING, ising
 from tests.samplers.balance import z_of
 

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 import gmdsl as gm
-from gmdsl.samplers import gibbs_with_gradients
+from gmdsl.samplers.discrete import gibbs_with_gradients
 from tests.cases.test_discrete import GLASS, MACHINE, glass, machine
 from tests.samplers.balance import LIMIT, worst_imbalance, z_of
 

@@ -4,7 +4,7 @@ import numpyro.distributions as dist
 import pytest
 
 import gmdsl as gm
-from gmdsl.samplers import discrete_langevin
+from gmdsl.samplers.discrete import discrete_langevin
 from tests.cases.test_discrete import GLASS, MACHINE, glass, machine
 from tests.samplers.balance import LIMIT, worst_imbalance, z_of
 

@@ -1,0 +1,1 @@
+"""Samplers of discrete variables alone: by conditionals, by first differences, by clusters."""
