@@ -22,6 +22,7 @@ from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.inference.target import Target
 from gmdsl.models.display import as_html, as_rich
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.spaces.space import Space
 
@@ -244,9 +245,7 @@ def compile(model: Model) -> Density:
     2
     """
     if not isinstance(model, Model):
-        raise SpecError(
-            f"compile(...): a model is needed, not {type(model).__name__}. Make one by gm.energy or gm.joint."
-        )
+        raise SpecError(f"compile(...): a model is needed, not {mistaken(model)}. Make one by gm.energy or gm.joint.")
     for factor in model.factors:
         if factor.atomic:
             from gmdsl.graph.factors.empirical import no_density

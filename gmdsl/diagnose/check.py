@@ -44,6 +44,7 @@ from gmdsl.diagnose.probed import probed, several_probed
 from gmdsl.diagnose.report import ORDER, Finding, Report, report
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.results.agreement import Agreement
 from gmdsl.results.arguments import tree_and_model
@@ -173,7 +174,7 @@ def _with_model(
             [_not_examined("Stein identity", "the draws are broken", "")] if broken else [*reverse_checks(tree, model)]
         )
     if not isinstance(model, Model):
-        raise SpecError(f"check(tree, model): a model is needed second, not {type(model).__name__}.")
+        raise SpecError(f"check(tree, model): a model is needed second, not {mistaken(model)}.")
     density = Density(model)
     said = [found for found in (observations(model),) if found.status != "ok"]
     return [*said, *_with_density(tree, moving, model, density, reference, labels, broken=broken)]

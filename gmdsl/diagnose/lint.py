@@ -21,6 +21,7 @@ from gmdsl.diagnose.lint_rules.precision import precision
 from gmdsl.diagnose.lint_rules.start import start
 from gmdsl.diagnose.lint_rules.unused import unused
 from gmdsl.diagnose.report import Finding, Report, report
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 
 READ = (unused, broadcasting, capture, observations, discrete)
@@ -45,7 +46,7 @@ def lint(model: Model) -> Report:
     it does not fall along +0.71 x[0] +0.71 x[1], -0.71 x[0] -0.71 x[1]
     """
     if not isinstance(model, Model):
-        raise SpecError(f"lint(...): a model is needed, not {type(model).__name__}. Make one by gm.joint or gm.energy.")
+        raise SpecError(f"lint(...): a model is needed, not {mistaken(model)}. Make one by gm.joint or gm.energy.")
     found = [_try_rule(rule, model) for rule in READ]
     ready = not model.inputs and model.free and found[-1].status == "ok"
     if ready:

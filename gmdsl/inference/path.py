@@ -6,6 +6,7 @@ target. The power acts on the constrained densities, so the Jacobian enters once
 """
 
 import abc
+import textwrap
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -32,6 +33,11 @@ class Path(eqx.Module):
     target: Any
     reference: Any
     interpolation: Interpolation = Geometric()
+
+    def __repr__(self) -> str:
+        ends = {"reference": self.reference, "target": self.target}
+        told = [f"  {name}: {textwrap.indent(repr(end), ' ' * 4).lstrip()}" for name, end in ends.items()]
+        return "\n".join([f"Path({self.interpolation!r})", *told])
 
     def at(self, beta: float) -> Any:
         r"""The model at one beta, $\propto q^{1-\beta} p^\beta$.

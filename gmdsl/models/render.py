@@ -12,6 +12,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.core.file_paths import is_path, path_and_thing
 from gmdsl.graph.order import unique_names
 from gmdsl.models.formula import formula, sizes
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 
 RADIUS = 0.33  # of a variable; the unit is the distance of two generations
@@ -43,7 +44,7 @@ def render(model: Model, path: Any = None) -> str:
     if is_path(model) or path is not None:
         path, model = path_and_thing("render", 'gm.render(model, "model.svg")', path, model)
     if not isinstance(model, Model):
-        raise SpecError(f"render(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint.")
+        raise SpecError(f"render(...): a model is needed first, not {mistaken(model)}. Make one by gm.joint.")
     graph = _with_laws(model)
     text = _mermaid(graph)
     if path is None:

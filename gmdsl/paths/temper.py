@@ -11,6 +11,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.inference.interpolation import Geometric, Interpolation
 from gmdsl.inference.path import Path
 from gmdsl.models.declare.uniform import uniform
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 
 
@@ -35,7 +36,7 @@ def temper(target: Model, reference: Model | None = None, interpolation: Interpo
         reference = _equally_likely(target)
     for name, model in (("target", target), ("reference", reference)):
         if not isinstance(model, Model):
-            raise SpecError(f"temper({name}=...): a model is needed, not {type(model).__name__}. Make one by gm.joint.")
+            raise SpecError(f"temper({name}=...): a model is needed, not {mistaken(model)}. Make one by gm.joint.")
     offer = reference.capabilities()
     if not (offer.normalized and offer.drawable):
         reason = offer.reasons.get("drawable") or offer.reasons["normalized"]
@@ -54,8 +55,8 @@ def temper(target: Model, reference: Model | None = None, interpolation: Interpo
             )
     if not isinstance(interpolation, Interpolation):
         raise SpecError(
-            f"temper(interpolation={type(interpolation).__name__}): densities between two models are needed, such as"
-            " gm.QPath(0.5)."
+            f"temper(interpolation=...): densities between two models are needed, not"
+            f" {mistaken(interpolation)}. Pass gm.QPath(0.5), say."
         )
     return Path(target, reference, interpolation)
 
@@ -63,7 +64,7 @@ def temper(target: Model, reference: Model | None = None, interpolation: Interpo
 def _equally_likely(target: Model) -> Model:
     """The reference of a model of finitely many states."""
     if not isinstance(target, Model):
-        raise SpecError(f"temper(target=...): a model is needed, not {type(target).__name__}. Make one by gm.joint.")
+        raise SpecError(f"temper(target=...): a model is needed, not {mistaken(target)}. Make one by gm.joint.")
     spaces = {name: target.spaces[name] for name in target.free}
     endless = [name for name, space in spaces.items() if not space.discrete or space.cardinality is None]
     if endless or not spaces:

@@ -14,6 +14,7 @@ import operator
 from gmdsl.core.errors import SpecError
 from gmdsl.inference.interpolation import Geometric, Interpolation
 from gmdsl.inference.path import Path
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 
 
@@ -34,7 +35,7 @@ def temper_data(posterior: Model, interpolation: Interpolation = Geometric()) ->
     ('z',)
     """
     if not isinstance(posterior, Model):
-        raise SpecError(f"temper_data(...): a model is needed, not {type(posterior).__name__}. Make one by gm.joint.")
+        raise SpecError(f"temper_data(...): a model is needed, not {mistaken(posterior)}. Make one by gm.joint.")
     if not posterior.free:
         raise SpecError("temper_data(...): nothing is free. The density itself is gm.compile(model).log_density.")
     return Path(posterior, prior_of("temper_data", posterior), interpolation)

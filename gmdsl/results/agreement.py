@@ -8,6 +8,7 @@ import numpy as np
 from gmdsl.results.estimate import LogZ, leave_out_error
 from gmdsl.results.reliability import Verdict
 
+WIDEST = 90  # letters of a method in the table
 APART = 4.0  # standard errors between two estimates that disagree
 
 
@@ -54,9 +55,12 @@ class Agreement:
         return value, min(row.standard_error for row in sound)
 
     def __str__(self) -> str:
-        lines = [f"{'method':<40}{'log Z':>10}{'se':>9}{'ESS':>9}  status"]
+        names = [row.method if len(row.method) <= WIDEST else f"{row.method[: WIDEST - 3]}..." for row in self.rows]
+        width = max(map(len, [*names, "method"])) + 2
+        lines = [f"{'method':<{width}}{'log Z':>10}{'se':>9}{'ESS':>9}  status"]
         lines += [
-            f"{r.method[:38]:<40}{r.log_z:>10.3f}{r.standard_error:>9.3f}{r.ess:>9.0f}  {r.status}" for r in self.rows
+            f"{name:<{width}}{row.log_z:>10.3f}{row.standard_error:>9.3f}{row.ess:>9.0f}  {row.status}"
+            for name, row in zip(names, self.rows, strict=True)
         ]
         lines.append(f"largest gap: {self.worst:.1f} standard errors")
         if np.isnan(self.log_z):

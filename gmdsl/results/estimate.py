@@ -21,7 +21,7 @@ LONGEST = 1.5  # the longer side, in the shorter one: more is the doing of one l
 SYMMETRIC = 1e-6  # skewness of a mean below which its law is symmetric
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogZ:
     """An estimate of a log normalising constant.
 
@@ -43,15 +43,22 @@ class LogZ:
     log_z: float
     standard_error: float
     ess: float
-    curve: dict[str, np.ndarray] = field(repr=False, default_factory=dict)
+    curve: dict[str, np.ndarray] = field(default_factory=dict)
     method: str = ""
     particles: int = 0
-    log_weight: np.ndarray = field(repr=False, compare=False, default_factory=lambda: np.full(1, -np.inf))
-    outgrown: str = field(repr=False, default="")
-    doubt: str = field(repr=False, default="")
-    judged: Verdict | None = field(repr=False, default=None)
-    lower: float | None = field(repr=False, default=None)
-    upper: float | None = field(repr=False, default=None)
+    log_weight: np.ndarray = field(compare=False, default_factory=lambda: np.full(1, -np.inf))
+    outgrown: str = field(default="")
+    doubt: str = field(default="")
+    judged: Verdict | None = field(default=None)
+    lower: float | None = field(default=None)
+    upper: float | None = field(default=None)
+
+    def __repr__(self) -> str:
+        found = f"LogZ({self.log_z:.3f} +- {self.standard_error:.3f}, ess={self.ess:.0f}, {self.status}"
+        if self.lower is not None and self.upper is not None:
+            found += f", between {self.lower:.3f} and {self.upper:.3f}"
+        reason = "" if self.status == "ok" else f": {self.verdict.evidence}"
+        return f"{found}{reason}) by {self.method}" if self.method else f"{found}{reason})"
 
     @property
     def verdict(self) -> Verdict:

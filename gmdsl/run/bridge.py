@@ -18,6 +18,7 @@ from gmdsl.compiler.density import Density
 from gmdsl.compiler.flat_target import over_points
 from gmdsl.compiler.without_density import refuse_without_density
 from gmdsl.core.errors import SpecError
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.results.bridge import OVERLAP, bridge, error_of_chains
 from gmdsl.results.digest import model_digest
@@ -45,7 +46,7 @@ def bridge_of_run(tree: Any, model: Any, *, seed: int = 0) -> LogZ:
         SpecError: the tree is of something else, or has weighted draws.
     """
     if not isinstance(model, Model):
-        raise SpecError(f"log_z(tree, ...): the model that was sampled is needed second, not {type(model).__name__}.")
+        raise SpecError(f"log_z(tree, ...): the model that was sampled is needed second, not {mistaken(model)}.")
     refuse_without_density("log_z(...)", model)
     density = Density(model)
     x = _flat(tree, density)

@@ -7,6 +7,7 @@ import numpy as np
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.noised import Noised
 from gmdsl.inference.path import Path
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.paths.ais import AIS
 from gmdsl.samplers.blocks import blocks
@@ -41,7 +42,7 @@ def choose(model: Any, chains: int = 4) -> tuple[Any, str]:
         return ReverseSDE(), "ReverseSDE: a noised family is sampled backwards"
     if not isinstance(model, Model):
         raise SpecError(
-            f"sample(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy."
+            f"sample(...): a model is needed first, not {mistaken(model)}. Make one by gm.joint or gm.energy."
         )
     discrete = tuple(name for name in model.free if model.spaces[name].discrete)
     real = tuple(name for name in model.free if name not in discrete)

@@ -17,6 +17,7 @@ from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
 from gmdsl.learning.inputs import check_labels, input_names
 from gmdsl.learning.objective import Data, Objective
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.models.probe.supports import with_ends_in_rows
 from gmdsl.run.training import Fit, make_trainer, train
@@ -84,7 +85,7 @@ def fit(
 def _check_pair(model: Any, objective: Any) -> None:
     """A model or a noised family, and an objective that learns such a thing."""
     if not isinstance(model, Model | Noised):
-        raise SpecError(f"fit(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint.")
+        raise SpecError(f"fit(...): a model is needed first, not {mistaken(model)}. Make one by gm.joint.")
     if not isinstance(objective, Objective):
         if isinstance(objective, type):
             raise SpecError(f"fit(...): {objective.__name__} is a class. Pass an instance, {objective.__name__}().")

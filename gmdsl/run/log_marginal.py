@@ -20,6 +20,7 @@ from gmdsl.core.random.keys import checked_seed, row_seed
 from gmdsl.core.settings import checked_settings
 from gmdsl.inference.path import Path, PathSampler
 from gmdsl.learning.guide import as_guide
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.paths.importance import ImportanceSampling
 from gmdsl.paths.temper_data import prior_of
@@ -62,7 +63,7 @@ def log_marginal(
     True
     """
     if not isinstance(model, Model):
-        raise SpecError(f"log_marginal(...): a model is needed first, not {type(model).__name__}.")
+        raise SpecError(f"log_marginal(...): a model is needed first, not {mistaken(model)}.")
     data = {**(values or {}), **named}
     spaces = {**{name: model.spaces[name] for name in model.free}, **dict(model.inputs)}
     for name in data:

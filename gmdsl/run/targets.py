@@ -23,6 +23,7 @@ from gmdsl.diffusion.noisy_end import warn_of_far_end
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.path import Path, PathSampler, ReplicaSampler
 from gmdsl.inference.sampler import Sampler
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.paths.temper_data import temper_data
 from gmdsl.paths.thermodynamic_integration import ThermodynamicIntegration
@@ -49,7 +50,7 @@ def flat_target(operation: str, model: Any, sampler: Any, init: Any = None) -> A
     if isinstance(sampler, PathSampler):
         if not isinstance(model, Path):
             raise SpecError(
-                f"{operation}(..., {type(sampler).__name__}(...)): a path is needed first, not {type(model).__name__}."
+                f"{operation}(..., {type(sampler).__name__}(...)): a path is needed first, not {mistaken(model)}."
                 " Make one by gm.temper(model, reference); a joint density conditioned on data has one."
             )
         return compile_path(model)
@@ -72,7 +73,7 @@ def chain_density(model: Any, sampler: Sampler, operation: str = "sample") -> De
         return on_rungs(model, sampler.betas)
     if isinstance(sampler, ReplicaSampler):
         raise SpecError(
-            f"{operation}(..., {type(sampler).__name__}(...)): a path is needed first, not {type(model).__name__}. Make"
+            f"{operation}(..., {type(sampler).__name__}(...)): a path is needed first, not {mistaken(model)}. Make"
             " one by gm.temper(model, reference)."
         )
     if not isinstance(model, Model):
@@ -119,7 +120,7 @@ def mismatch(operation: str, model: Any, sampler: Any) -> SpecError:
         return SpecError(f"{operation}(family, {name}): a noised family is sampled backwards. Try gm.ReverseSDE().")
     if not isinstance(model, Model):
         return SpecError(
-            f"{operation}(...): a model is needed first, not {type(model).__name__}. Make one by gm.joint or gm.energy;"
+            f"{operation}(...): a model is needed first, not {mistaken(model)}. Make one by gm.joint or gm.energy;"
             " gm.from_numpyro_model takes a NumPyro function."
         )
     if isinstance(sampler, Sampler) and operation == "log_z":

@@ -76,7 +76,7 @@ class MetropolisWithinGibbs(Sampler):
         return (DiagonalMetric(), Marginals(), StepSize(self.target_accept))
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
-        terms = _terms(target, state)
+        terms = separate_terms(target, state)
         table, weights = _Table.of(terms, target.dim), terms.weights(state.dtype)
         scale = self.step_size * jnp.sqrt(jnp.asarray(self.inverse_mass, state.dtype))
         sweep = _Sweep(terms, table, weights, scale, jnp.asarray(self.marginals, state.dtype))
@@ -186,7 +186,7 @@ def _of(values: Array, place: Array, other: Any) -> Array:
     return jnp.where(place < count, values[jnp.minimum(place, count - 1)], other)
 
 
-def _terms(target: Target, x: Float[Array, " dim"]) -> LocalTerms:
+def separate_terms(target: Target, x: Float[Array, " dim"]) -> LocalTerms:
     """The terms that the traced log-density adds up."""
     program = traced(lambda v: target.log_density(v["x"]), {"x": x}, opaque=False)
     found = interactions(program, whole=False)

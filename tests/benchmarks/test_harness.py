@@ -59,12 +59,12 @@ def test_the_interval_holds_the_true_ratio_as_often_as_it_says(harness):
 
 def test_a_contender_of_known_slowness_gets_its_ratio_per_work_and_its_goal(harness):
     rows = (contender(harness, "base"), contender(harness, "thrice", "slower", goal=lambda case: 2.0))
-    case = {"name": "waiting", "seconds": 0.02, "work": 4.0}
+    case = {"name": "waiting", "seconds": 0.1, "work": 4.0}  # long beside what a busy machine adds to a sleep
     with harness.Bench(rows) as bench:
         base, found = bench.compare(case, harness.Length(pairs=6))
     assert found["wall ratio"]["median"] == pytest.approx(3.0, rel=0.2)
     assert found["wall ratio"]["low"] <= found["wall ratio"]["median"] <= found["wall ratio"]["high"]
-    assert base["wall"] == pytest.approx(0.02 / 4.0, rel=0.3)
+    assert base["wall"] == pytest.approx(0.1 / 4.0, rel=0.3)
     assert found["cpu"] < 0.2 * found["wall"]  # it slept
     assert len(found["pairs"]) == 6
     assert found["goal"] == 2.0

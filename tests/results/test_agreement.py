@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 
 from gmdsl.results.agreement import Agreement, repeated
@@ -43,3 +45,14 @@ def test_repeats_are_the_mean_of_z_with_the_spread_in_the_error():
     assert found.particles == 200
     assert repeated([one(1.0), one(1.0, status="suspect")]).status == "suspect"
     assert repeated([one(3.0)]).log_z == 3.0
+
+
+def test_methods_are_told_apart_by_settings_that_come_late():
+    rows = [
+        dataclasses.replace(one(1.0), method=f"SMC(move=MALA(step_size=0.3), particles=200, steps={n})") for n in (5, 6)
+    ]
+    table = str(Agreement(tuple(rows)))
+    assert "steps=5)" in table
+    assert "steps=6)" in table
+    longest = dataclasses.replace(one(1.0), method="x" * 200)
+    assert max(map(len, str(Agreement((longest,))).splitlines())) < 130

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from gmdsl.results.estimate import LogZ, error_of_mean, estimate
+from gmdsl.results.reliability import Verdict
 
 
 def test_the_estimate_is_the_log_mean_weight_with_a_jackknife_error():
@@ -71,3 +72,10 @@ def test_the_error_of_few_groups_is_that_of_student():
     found = [estimate(rng.normal(-0.02, 0.2, 8), "") for _ in range(2000)]
     inside = np.mean([abs(f.log_z) < 2.0 * f.standard_error for f in found])
     assert 0.94 < inside < 0.98
+
+
+def test_it_is_printed_with_its_verdict_and_its_bounds():
+    found = LogZ(1.23456, 0.1, 50.0, method="AIS(...)", judged=Verdict("ok", "fine"), lower=1.0, upper=1.5)
+    assert repr(found) == "LogZ(1.235 +- 0.100, ess=50, ok, between 1.000 and 1.500) by AIS(...)"
+    doubtful = LogZ(1.0, 0.1, 50.0, judged=Verdict("suspect", "two islands disagree"))
+    assert repr(doubtful) == "LogZ(1.000 +- 0.100, ess=50, suspect: two islands disagree)"

@@ -7,7 +7,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.compiler.flat_path import compile_path
 from gmdsl.compiler.flat_target import FlatTarget
-from gmdsl.samplers.metropolis_within_gibbs import _terms
+from gmdsl.samplers.metropolis_within_gibbs import separate_terms
 from tests.samplers.laws import assert_exact, target
 
 
@@ -31,7 +31,7 @@ def test_colours_are_read_off_the_terms_also_on_a_path(known, colours):
     path = compile_path(gm.temper(known.model, known.reference))
 
     def changes(beta, x, y):
-        found = _terms(path.at(beta), x)
+        found = separate_terms(path.at(beta), x)
         assert sorted(map(len, found.colours)) == colours
         weights = found.weights(x.dtype)
         return found.terms(y, weights).sum() - found.terms(x, weights).sum()

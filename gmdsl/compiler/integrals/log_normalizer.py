@@ -18,6 +18,7 @@ from gmdsl.core.errors import SpecError
 from gmdsl.exact.discrete_sums import log_sum
 from gmdsl.exact.marginal import accounts
 from gmdsl.graph.factor_graph import FactorGraph
+from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 
 
@@ -61,7 +62,7 @@ def log_normalizer(model: FactorGraph, method: Quadrature | None = None) -> LogN
     """
     model = getattr(model, "model", model)  # a compiled density holds its model
     if not isinstance(model, Model):
-        raise SpecError(f"log_normalizer(...): a model is needed, not {type(model).__name__}.")
+        raise SpecError(f"log_normalizer(...): a model is needed, not {mistaken(model)}.")
     settings = Quadrature() if method is None else method
     if not isinstance(settings, Quadrature):
         raise SpecError(f"log_normalizer(method={method!r}): settings are needed, such as gm.Quadrature(rtol=1e-8).")
