@@ -28,6 +28,7 @@ from gmdsl.adapt.metric import Metric
 from gmdsl.core.pytrees.fields import replace
 from gmdsl.inference.adapter import adapters_of
 from gmdsl.inference.sampler import Sampler
+from gmdsl.inference.stats import Stats
 from gmdsl.inference.target import Target
 
 TRIES = 4  # transitions from one place that tell whether a particle can leave it
@@ -156,8 +157,9 @@ class PopulationKernel(eqx.Module):
     def stuck(self, key: Array, target: Target, tuning: Tuning, x: Float[Array, "n dim"]) -> Float[Array, " n"]:
         """Mean acceptance rate of a few transitions that all begin at each particle; NaN where none is reported.
 
-        A step that fits most of the particles may fit some of them nowhere: in the neck of a funnel every proposal is
-        refused, though the mean rate is as wanted.
+        Of a sampler that moves coordinates on their own it is the rate of the coordinate that moves least. A step that
+        fits most of the particles may fit some of them nowhere: in the neck of a funnel every proposal is refused,
+        though the mean rate is as wanted.
         """
         rule = InnerStep(self.sampler).rule
         count = tries_at(1.0 if rule is None else rule.target_accept)
@@ -165,8 +167,8 @@ class PopulationKernel(eqx.Module):
         def tries(key: Array, x: Array, half: Array) -> Array:
             sampler = self._at(tuning, target.dim, half)
             state = sampler.init(key, target, x)
-            once = lambda key: jnp.asarray(sampler.step(key, target, state)[1].get("acceptance_rate", jnp.nan))  # noqa: E731
-            return jnp.mean(jax.lax.map(once, jax.random.split(key, count)))
+            once = lambda key: _rates(sampler.step(key, target, state)[1])  # noqa: E731
+            return jnp.min(jnp.mean(jax.lax.map(once, jax.random.split(key, count)), axis=0))
 
         return jax.vmap(tries)(jax.random.split(key, len(x)), x, _half(len(x)))
 
@@ -180,6 +182,11 @@ class PopulationKernel(eqx.Module):
         for adapter in adapters_of(sampler):
             _, sampler = adapter.start(sampler, dim)
         return sampler
+
+
+def _rates(stats: Stats) -> Array:
+    """Acceptance rates of a transition: of each coordinate where they are told, else the one of all; NaN for none."""
+    return jnp.atleast_1d(stats.get("_coordinate_rates", stats.get("acceptance_rate", jnp.nan)))
 
 
 def _half(count: int) -> Array:

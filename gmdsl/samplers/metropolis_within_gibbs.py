@@ -81,20 +81,22 @@ class MetropolisWithinGibbs(Sampler):
         scale = self.step_size * jnp.sqrt(jnp.asarray(self.inverse_mass, state.dtype))
         sweep = _Sweep(terms, table, weights, scale, jnp.asarray(self.marginals, state.dtype))
         zero = jnp.zeros((), state.dtype)
-        start = _At(state, terms.terms(state, weights), zero, zero, jnp.zeros((), bool))
+        start = _At(state, terms.terms(state, weights), zero, zero, jnp.zeros_like(state), jnp.zeros((), bool))
         proposals = 2 * self.sweeps * len(table.group)
         end = jax.lax.fori_loop(0, proposals, lambda i, at: sweep(jax.random.fold_in(key, i), i, at), start)
         rate = end.accepted / jnp.maximum(end.proposed, 1.0)
-        return end.x, {"acceptance_rate": rate, "nan_evaluations": end.broken}
+        each = end.rates / (2 * self.sweeps)
+        return end.x, {"acceptance_rate": rate, "nan_evaluations": end.broken, "_coordinate_rates": each}
 
 
 class _At(NamedTuple):
-    """Where a chain is: its terms, the sum of acceptance rates of the random walk, and how many there were."""
+    """Where a chain is: its terms, sums of acceptance rates of the random walk and of each coordinate, NaN if seen."""
 
     x: Float[Array, " dim"]
     terms: Float[Array, " terms"]
     accepted: Float[Array, ""]
     proposed: Float[Array, ""]
+    rates: Float[Array, " dim"]
     broken: Array
 
 
@@ -159,7 +161,7 @@ class _Sweep(NamedTuple):
         return _At(
             jnp.where(_of(taken, member, False), proposal, at.x), jnp.where(_of(taken, owner, False), after, at.terms),
             at.accepted + jnp.sum(jnp.where(walks, rate, 0.0)), at.proposed + jnp.sum(walks),
-            at.broken | jnp.any(jnp.isnan(after) & jnp.isfinite(at.terms)),
+            at.rates + _of(rate, member, 0.0), at.broken | jnp.any(jnp.isnan(after) & jnp.isfinite(at.terms)),
         )  # fmt: skip
 
     def _walk(self, key: Array, group: Array, old: Array) -> tuple[Array, Array]:

@@ -60,3 +60,13 @@ def test_each_half_is_moved_by_the_quantiles_of_the_other():
     np.testing.assert_array_equal(second, tuning.marginals[0])
     broken = kernel.scaled(tuning, x * jnp.nan, jnp.zeros(1000)).marginals
     np.testing.assert_array_equal(broken, tuning.marginals)
+
+
+def test_one_coordinate_that_cannot_move_is_enough():
+    """A coordinate whose scale is a millionth of the step, beside one that is free."""
+    pinched = gm.energy(lambda x: 0.5 * x[0] ** 2 + 0.5 * (x[1] / 1e-6) ** 2, x=gm.Real(2))
+    kernel, target = PopulationKernel(gm.MetropolisWithinGibbs()), FlatTarget.of(pinched)
+    rates = kernel.stuck(jax.random.key(0), target, kernel.start(2, jnp.float32), jnp.zeros((50, 2)))
+    assert rates.max() < 3e-4
+    free = FlatTarget.of(gm.energy(lambda x: 0.5 * jnp.sum(x**2), x=gm.Real(2)))
+    assert kernel.stuck(jax.random.key(0), free, kernel.start(2, jnp.float32), jnp.zeros((50, 2))).min() > 0.02
