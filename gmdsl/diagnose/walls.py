@@ -12,7 +12,7 @@ from gmdsl.diagnose.positions import log_densities_and_scores
 
 STEP = 0.2  # standard deviations to a wall that is near
 NEAR = 0.01  # share of draws so near that the density there is not small
-DRAWS = 300  # from which is looked
+DRAWS = 100  # from which is looked
 LOOKS = 20_000  # evaluations at most
 
 
