@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
 from gmdsl.inference.sampler import Sampler
@@ -37,7 +38,12 @@ class Marginals(Adapter):
 
     def start(self, sampler: Sampler, dim: int) -> tuple[Recent, Sampler]:
         given = setting(sampler, "marginals")
-        given = jnp.full((dim, CELLS + 1), jnp.nan) if given is None else jnp.asarray(given)
+        given = jnp.full((dim, CELLS + 1), jnp.nan) if given is None else jnp.asarray(given, jnp.result_type(float))
+        if given.shape != (dim, CELLS + 1):
+            raise SpecError(
+                f"{type(sampler).__name__}(marginals=...): shape {given.shape}, the flat vector has length {dim}. Give"
+                f" {CELLS + 1} increasing quantiles of each coordinate, ({dim}, {CELLS + 1}), or None."
+            )
         return Recent(jnp.full((KEPT, dim), jnp.nan), jnp.int32(0)), replace(sampler, marginals=given)
 
     def update(

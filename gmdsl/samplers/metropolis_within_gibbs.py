@@ -30,7 +30,7 @@ from gmdsl.adapt.marginals import Marginals, drawn, log_marginal
 from gmdsl.adapt.metric import DiagonalMetric
 from gmdsl.adapt.step_size import StepSize
 from gmdsl.core.errors import SpecError
-from gmdsl.core.jaxprs.tape import traced
+from gmdsl.core.jaxprs.tape import is_known, traced
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.core.random.threefry import random_words, unit
 from gmdsl.exact.conditionals.interactions import interactions, without_constants
@@ -50,7 +50,7 @@ class MetropolisWithinGibbs(Sampler):
         sweeps: in one step; each proposes every coordinate twice.
         step_size: standard deviation of the random walk, in units of the (estimated) standard deviations.
         target_accept: acceptance rate of the random walk that warm-up aims at.
-        inverse_mass: variances of the coordinates; estimated when None.
+        inverse_mass: variances of the coordinates (of a covariance the diagonal counts); estimated when None.
         marginals: quantiles of the coordinates, (dim, 33); estimated when None.
 
     >>> import gmdsl as gm, jax.numpy as jnp
@@ -70,6 +70,8 @@ class MetropolisWithinGibbs(Sampler):
         check_step(self)
         if not isinstance(self.sweeps, Integral) or isinstance(self.sweeps, bool) or self.sweeps < 1:
             raise SpecError(f"MetropolisWithinGibbs(sweeps={self.sweeps!r}): a whole number of at least 1 is needed.")
+        if is_known(self.marginals) and (np.diff(np.asarray(self.marginals, float)) <= 0).any():
+            raise SpecError("MetropolisWithinGibbs(marginals=...): quantiles must increase in each row.")
 
     @property
     def adapts(self) -> Any:
@@ -78,7 +80,8 @@ class MetropolisWithinGibbs(Sampler):
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
         terms = separate_terms(target, state)
         table, weights = _Table.of(terms, target.dim), terms.weights(state.dtype)
-        scale = self.step_size * jnp.sqrt(jnp.asarray(self.inverse_mass, state.dtype))
+        mass = jnp.asarray(self.inverse_mass, state.dtype)
+        scale = self.step_size * jnp.sqrt(jnp.diagonal(mass) if mass.ndim == 2 else mass)
         sweep = _Sweep(terms, table, weights, scale, jnp.asarray(self.marginals, state.dtype))
         zero = jnp.zeros((), state.dtype)
         start = _At(state, terms.terms(state, weights), zero, zero, jnp.zeros_like(state), jnp.zeros((), bool))

@@ -108,5 +108,17 @@ def test_bad_settings_are_refused():
         gm.MetropolisWithinGibbs(sweeps=0)
     with pytest.raises(gm.SpecError, match="step is above zero"):
         gm.MetropolisWithinGibbs(step_size=0.0)
+    three = jnp.broadcast_to(jnp.arange(33.0), (3, 33))
+    with pytest.raises(gm.SpecError, match=r"shape \(3, 33\).*\(2, 33\)"):
+        gm.sample(target(), gm.MetropolisWithinGibbs(marginals=three), draws=10, progress=False)
+    with pytest.raises(gm.SpecError, match="must increase"):
+        gm.MetropolisWithinGibbs(marginals=jnp.zeros((2, 33)))
     with pytest.raises(gm.SpecError, match="discrete"):
         gm.sample(gm.energies.ising(4, 4).model, gm.MetropolisWithinGibbs(), progress=False)
+
+
+def test_of_a_covariance_the_diagonal_counts():
+    move = gm.MetropolisWithinGibbs(inverse_mass=jnp.array([[1.0, 0.9], [0.9, 2.0]]))
+    tree = gm.sample(target(), move, draws=20, progress=False)
+    other = gm.sample(target(), gm.MetropolisWithinGibbs(inverse_mass=jnp.array([1.0, 2.0])), draws=20, progress=False)
+    np.testing.assert_array_equal(tree["posterior"]["a"], other["posterior"]["a"])
