@@ -38,7 +38,8 @@ STEPS = 3  # transitions at each temperature
 SHARE = 0.8  # of the particles that count after the weights of a temperature
 MOST = 100  # temperatures
 LONGER = 15  # times as many transitions at the target before a mode is believed
-SECONDS = 20.0  # that a population may take, besides compiling
+FEWEST = 10  # temperatures that a population is expected to need
+SECONDS = 10.0  # that a population may take, besides compiling
 EVALUATIONS = 40  # of the density with its gradient that the moves of one temperature take, by the time of the density
 
 
@@ -80,8 +81,8 @@ def own_population(path: Path, density: Density, seed: int, *, longer: bool = Fa
     flat, rng, key = compile_path(path), np.random.default_rng([seed, 0]), jax.random.key(seed)
     move = Constant(MOVE.bound(density))
     x, ratio = _start(flat, jax.random.split(key, PARTICLES))
-    if (seconds := _seconds(flat, x)) > SECONDS / 5:
-        return _nothing(x, f"one temperature takes about {seconds:.0f} s")
+    if (seconds := _seconds(flat, x)) > SECONDS / FEWEST:
+        return _nothing(x, f"one temperature takes about {seconds:.1f} s")
     tuning = PopulationKernel(move.value).start(flat.dim, x.dtype)
     level, beta, rates, late, started = np.zeros(ISLANDS), 0.0, [], 0, 0.0
     for number in range(MOST):

@@ -48,7 +48,7 @@ class NestedSampling(PathSampler):
     r"""Nested sampling from the reference of a path, such as the prior of a conditioned joint density.
 
     Attributes:
-        live: points that are alive; the error of log Z falls like $\sqrt{H / n}$.
+        live: points that are alive, at least 20; the error of log Z falls like $\sqrt{H / n}$.
         deleted: how many of them are replaced at a time, side by side; a tenth of them when None.
         steps: slices along random directions that a new point is moved by; three times the dimension, and 10 at
             least, when None.

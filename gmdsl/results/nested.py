@@ -146,9 +146,14 @@ def _judge(climb: NestedRecord, information: float, size: float, live: int, batc
 
 
 def _growth_at_end(height: np.ndarray, live: int, batch: int) -> float:
-    """By how much log L grows when log X falls by one, over the last points that died."""
-    last = height[: len(height) - live][-2 * live :]
-    if len(last) < live or not np.isfinite(last).all():
-        return 0.0
-    log_volume = np.arange(len(last)) // batch * np.log1p(-batch / live)
+    """By how much log L grows when log X falls by one, over the last points that died.
+
+    Points on a plateau at the top say nothing of the climb to it: it may be where the numbers of a precision end.
+    """
+    dead, top = height[: len(height) - live], height.max()
+    log_volume = np.arange(len(dead)) // batch * np.log1p(-batch / live)
+    below = dead < top
+    last, log_volume = dead[below][-2 * live :], log_volume[below][-2 * live :]
+    if len(last) < live or not np.isfinite(last).all() or (not below.all() and len(np.unique(last)) < live):
+        return 0.0  # too few, or steps of plateaus
     return -float(np.polyfit(log_volume, last, 1)[0])

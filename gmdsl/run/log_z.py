@@ -30,7 +30,7 @@ def log_z(path: Any, sampler: Method | Model, *, seed: int = 0, draws: int = 409
 def log_z(path: Any, sampler: Sequence[Method], *, seed: int = 0, draws: int = 4096, repeats: int = 1) -> Agreement: ...
 @checked_settings
 def log_z(
-    path: Any, sampler: Any, *, seed: int = 0, draws: int = 4096, repeats: int = 1, end: Any = None
+    path: Any, sampler: Any = None, *, seed: int = 0, draws: int = 4096, repeats: int = 1, end: Any = None
 ) -> LogZ | Agreement:
     """The log normalising constant of the model at the end of a path, or of a model.
 
@@ -63,6 +63,10 @@ def log_z(
     """
     if is_run(path) or is_run(sampler):
         return bridge_of_run(*((path, sampler) if is_run(path) else (sampler, path)), seed=seed)
+    if sampler is None:
+        raise SpecError(
+            "log_z(...): a method is needed second, such as gm.SMC(gm.HMC()), or a list of them to compare."
+        )
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise SpecError(f"log_z(repeats={repeats!r}): a whole number of at least 1 is needed.")
     target = path.target if isinstance(path, Path) else path

@@ -44,7 +44,8 @@ class MetropolisWithinGibbs(Sampler):
     """Moves one coordinate at a time, all of one colour at once; needs no gradient.
 
     For energies that are sums of small terms (lattices, time series, independent wells), where a sweep costs as many
-    evaluations as there are colours, twice, and for coordinates with several modes.
+    evaluations as there are colours, twice. As the move of a population (`gm.SMC`, `gm.AIS`) it also takes coordinates
+    from mode to mode. A chain on its own has the quantiles of its own warm-up: it keeps to modes that it saw there.
 
     Attributes:
         sweeps: in one step; each proposes every coordinate twice.

@@ -196,3 +196,20 @@ def test_settings_out_of_range_and_discrete_variables_are_refused():
         gm.log_z(model, gm.NestedSampling())
     with pytest.raises(gm.SpecError, match="a path is needed first"):
         gm.log_z(gm.energy(lambda x: x**2, x=gm.Real()), gm.NestedSampling())
+
+
+@pytest.mark.parametrize("power", [1.0, 1.3])
+def test_an_infinite_constant_is_suspect_where_the_numbers_of_single_precision_end(power):
+    unit = dist.Uniform(0.0, 1.0)
+    target = gm.joint(s=unit) * gm.energy(lambda s: power * jnp.log(s), s=gm.Interval(0.0, 1.0))
+    found = gm.log_z(gm.temper(target, gm.joint(s=unit)), gm.NestedSampling(live=100))
+    assert found.status == "suspect"
+    assert "heavier tails" in found.verdict.evidence
+
+
+def test_a_finite_one_is_not():
+    unit = dist.Uniform(0.0, 1.0)
+    target = gm.joint(s=unit) * gm.energy(lambda s: 0.5 * jnp.log(s), s=gm.Interval(0.0, 1.0))
+    found = gm.log_z(gm.temper(target, gm.joint(s=unit)), gm.NestedSampling(live=200))
+    assert found.status == "ok"
+    assert abs(found.log_z - np.log(2.0)) < 4.5 * found.standard_error

@@ -1,6 +1,6 @@
 import numpy as np
 
-from gmdsl.results.nested import simulated_log_z, uneven_ranks
+from gmdsl.results.nested import _growth_at_end, simulated_log_z, uneven_ranks
 
 
 def test_the_spread_of_simulated_volumes_is_the_root_of_information_over_points():
@@ -35,3 +35,13 @@ def test_ranks_of_independent_points_are_seldom_called_uneven():
     assert low <= 2
     crowded = np.bincount((rng.uniform(size=3000) ** 1.3 * 451).astype(int) * 10 // 451, minlength=10)
     assert uneven_ranks(crowded, 500, 50) < 1e-4
+
+
+def test_the_growth_is_that_of_the_climb_also_below_a_plateau_at_the_top():
+    volume = -np.arange(1, 2001) / 100.0
+    climb = -1.3 * volume
+    alive = np.full(100, climb[-1] + 1.0)
+    assert abs(_growth_at_end(np.concatenate([climb, alive + np.arange(100)]), 100, 1) - 1.3) < 0.02
+    assert abs(_growth_at_end(np.concatenate([climb, np.full(900, alive[0]), alive]), 100, 1) - 1.3) < 0.02
+    steps = np.repeat([0.0, 50.0], [500, 500])  # a likelihood of two levels is no climb
+    assert _growth_at_end(np.concatenate([steps, np.full(100, 50.0)]), 100, 1) == 0.0

@@ -26,3 +26,8 @@ def test_what_gives_no_constant_is_refused_before_time_is_spent(path):
         gm.log_z(path, gm.ParallelTempering(gm.MALA(), temperatures=2), draws=2)
     with pytest.raises(gm.SpecError, match="seed"):
         gm.log_z(path, gm.SMC(gm.MALA()), seed="one")
+
+
+def test_a_missing_method_is_asked_for():
+    with pytest.raises(gm.SpecError, match=r"a method is needed second, such as gm\.SMC"):
+        gm.log_z(gm.temper(gm.energy(lambda x: x**2, x=gm.Real()), gm.joint(x=dist.Normal(0, 1))))

@@ -52,7 +52,7 @@ BEYOND = 0.01  # share of held-out draws farther than the yardstick
 LEAST_SHARE = 0.02  # share above the expected one that is called a mode
 ERRORS = 4.0  # standard errors above the expected share
 
-TAKE_TIME = "Pass the path, gm.check(tree, gm.temper_data(model)), for a larger population, or a closer reference."
+TAKE_TIME = "gm.check(tree, gm.temper_data(model)) takes all the time that it needs; or pass a closer reference."
 FAR = "Longer chains will not cross: start chains there (init=), or use a tempered path, gm.AIS or another reference."
 
 
@@ -62,6 +62,8 @@ def modes(model: Model, reference: Model | None, found: Positions, seed: int = 0
         own = path_of(model) if found.log_weight is None else None
         if own is not None:
             return _by_itself(own, Density(model), found, seed)
+        if found.log_weight is not None and path_of(model) is not None:
+            return Finding("mode audit", "note", "not examined: the draws are a population themselves", "")
         advice = "Pass reference=, a normalised model of the same variables that covers the target widely."
         return Finding("mode audit", "note", "not examined: no reference was given", advice)
     try:

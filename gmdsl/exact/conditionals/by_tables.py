@@ -10,15 +10,14 @@ whether two labels are equal, one comparison is enough.
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse import csr_array
 
-from gmdsl.core.random.threefry import word_rows
 from gmdsl.exact.conditionals.abreast import Words
 from gmdsl.exact.conditionals.choice import chosen
+from gmdsl.exact.conditionals.colour_loop import colour_sweeps
 from gmdsl.exact.conditionals.fields import Neighbours, neighbours, read_neighbours, slotted
 
 MOST_VALUES = 16  # of a label, and neighbours of it: more comparisons cost more than an evaluation of the density
@@ -46,25 +45,13 @@ def by_tables(
     """
     fields, tables = numbers
     near = neighbours(pairs, colours, matrix=False)
-    sizes, order = [len(group) for group in colours], np.concatenate(colours)
-    ends = np.cumsum(sizes)[:-1]
-    own = [slotted(one, size, tables) for one, size in zip(near, sizes, strict=True)]
-    alone, starts = [fields[group].T[..., None] for group in colours], [0, *ends.tolist()]
+    own = [slotted(one, len(group), tables) for one, group in zip(near, colours, strict=True)]
+    alone = [fields[group].T[..., None] for group in colours]
 
-    def sweep(number: Array, at: Any) -> Any:
-        parts, changed, broken = at
-        for c, size in enumerate(sizes):
-            heights = alone[c] + _brought(near[c], own[c], parts, fields.shape[1])
-            new = chosen(heights, word_rows(words, number, size, starts[c])).astype(n.dtype)
-            changed = changed + jnp.sum(new != parts[c], 0, dtype=jnp.int32)
-            broken = broken | jnp.isnan(heights).any((0, 1))
-            parts = (*parts[:c], new, *parts[c + 1 :])
-        return parts, changed, broken
+    def heights(c: int, parts: tuple[Array, ...]) -> Array:
+        return alone[c] + _brought(near[c], own[c], parts, fields.shape[1])
 
-    chains = n.shape[1]
-    start = (tuple(jnp.split(n[order], ends)), jnp.zeros(chains, jnp.int32), jnp.zeros(chains, bool))
-    parts, changed, broken = jax.lax.fori_loop(0, sweeps, sweep, start)
-    return jnp.concatenate(parts)[np.argsort(order)], changed, broken
+    return colour_sweeps(colours, sweeps, words, n, heights, chosen)
 
 
 def _brought(near: Neighbours, own: Any, parts: tuple[Array, ...], q: int) -> Array:
