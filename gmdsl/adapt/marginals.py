@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.fields import replace, setting
 from gmdsl.inference.adapter import Adapter
+from gmdsl.inference.collectives import all_chains, chain_count
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import Stats
 
@@ -32,9 +33,19 @@ class Marginals(Adapter):
     """Tunes `marginals`, (dim, 33) quantiles, to the draws of the warm-up windows.
 
     They are NaN until a window has ended; a sampler does without them until then.
+
+    Attributes:
+        pooled: whether the draws of all chains count, so that each may go where any of them has been; otherwise each
+            chain has its own.
     """
 
+    pooled: bool = False
+
     tunes: ClassVar[tuple[str, ...]] = ("marginals",)
+
+    @property
+    def side_by_side(self) -> bool:
+        return self.pooled
 
     def start(self, sampler: Sampler, dim: int) -> tuple[Recent, Sampler]:
         given = setting(sampler, "marginals")
@@ -54,11 +65,19 @@ class Marginals(Adapter):
         draws = state.draws.at[state.count % KEPT].set(jnp.where(inside, position, state.draws[state.count % KEPT]))
         count = state.count + jnp.asarray(inside, jnp.int32)
         old = setting(sampler, "marginals")
-        found = jax.lax.cond(end & (count > CELLS), lambda: quantiles(draws).astype(old.dtype), lambda: old)
+        of = lambda: quantiles(_of_all(draws) if self.pooled else draws).astype(old.dtype)  # noqa: E731
+        found = jax.lax.cond(end & (count > CELLS), of, lambda: old)
         return Recent(draws, jnp.where(end, 0, count)), replace(sampler, marginals=found)
 
     def finish(self, state: Recent, sampler: Sampler) -> Sampler:
         return sampler
+
+
+def _of_all(draws: Float[Array, "kept dim"]) -> Float[Array, "some dim"]:
+    """Draws of all chains: the last ones of each, evenly spaced, as many as one chain keeps or one per chain."""
+    chains = chain_count()
+    each = max(KEPT // chains, 1)
+    return all_chains(draws[:: KEPT // each][:each]).reshape(-1, draws.shape[1])
 
 
 def quantiles(draws: Float[Array, "draws dim"]) -> Float[Array, "dim cells_and_one"]:

@@ -29,6 +29,7 @@ from gmdsl.diagnose.checks.exchange import exchange
 from gmdsl.diagnose.checks.gradient import gradient
 from gmdsl.diagnose.checks.guide import guide
 from gmdsl.diagnose.checks.learning import learning
+from gmdsl.diagnose.checks.local_rhat import local_rhat
 from gmdsl.diagnose.checks.modes import modes
 from gmdsl.diagnose.checks.reverse import reverse_checks
 from gmdsl.diagnose.checks.stein import stein
@@ -57,6 +58,7 @@ CHECKS: tuple[Callable[[Examined], Finding | None], ...] = (  # of chains, whate
     lambda run: sampler_stats.divergences(run.stats),
     lambda run: sampler_stats.depth(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.nan_evaluations(run.stats),
+    lambda run: sampler_stats.infinite(run.stats),
     lambda run: sampler_stats.acceptance(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.energies(run.stats, run.posterior.attrs),
     lambda run: sampler_stats.bias(run.posterior),
@@ -157,7 +159,7 @@ def _chains(run: Examined, *, broken: bool) -> list[Finding | None]:
     if broken:
         return found
     ranked = run.ranked
-    found += [draws.enough(run.moving), draws.rhat(ranked), *draws.sizes(ranked)]
+    found += [draws.enough(run.moving), draws.rhat(ranked), local_rhat(ranked), *draws.sizes(ranked)]
     return [*found, by_arviz(run.tree)] if run.moving.sizes["draw"] >= draws.FEW else found
 
 

@@ -22,7 +22,7 @@ from gmdsl.inference.stats import Stats
 class Adapter(eqx.Module):
     """Settings of one adaptation rule. Subclasses give `start`, `update` and `finish`.
 
-    `tunes`, `needs` and `chains` are class attributes, or properties where they depend on settings.
+    `tunes`, `needs`, `chains` and `side_by_side` are class attributes, or properties where they depend on settings.
     """
 
     @property
@@ -39,9 +39,15 @@ class Adapter(eqx.Module):
     def chains(self) -> int:
         """Least number of chains side by side that it needs; 1 for a rule that tunes each chain on its own.
 
-        A rule that speaks of other chains (`gmdsl.inference.collectives`) gives 2 or more.
+        A rule that cannot do without other chains (`gmdsl.inference.collectives`) gives 2 or more; one that
+        speaks of them where there are any says so by `side_by_side`.
         """
         return 1
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether chains run side by side while it tunes, because it speaks of other chains where there are any."""
+        return self.chains > 1
 
     @abc.abstractmethod
     def start(self, sampler: Sampler, dim: int) -> tuple[Any, Sampler]:

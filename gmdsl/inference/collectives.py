@@ -5,6 +5,7 @@ one chain can so speak of all of them, for adaptation that pools what the chains
 by side there is no such axis, and a chain speaks of itself alone.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -48,6 +49,16 @@ def all_chains(x: Any) -> Any:
     if len(_axes()) == 2:
         x = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.lax.all_gather(x, DEVICES))
     return x if _axes() else jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], x)
+
+
+def chain_count() -> int:
+    """How many chains run side by side; 1 where a chain is on its own.
+
+    >>> import jax, jax.numpy as jnp
+    >>> jax.vmap(lambda x: x * chain_count(), axis_name="lanes")(jnp.ones(3)).tolist()
+    [3.0, 3.0, 3.0]
+    """
+    return math.prod(jax.lax.axis_size(axis) for axis in _axes())
 
 
 def _axes() -> tuple[str, ...]:

@@ -44,8 +44,8 @@ class MetropolisWithinGibbs(Sampler):
     """Moves one coordinate at a time, all of one colour at once; needs no gradient.
 
     For energies that are sums of small terms (lattices, time series, independent wells), where a sweep costs as many
-    evaluations as there are colours, twice. As the move of a population (`gm.SMC`, `gm.AIS`) it also takes coordinates
-    from mode to mode. A chain on its own has the quantiles of its own warm-up: it keeps to modes that it saw there.
+    evaluations as there are colours, twice. It takes coordinates from mode to mode: as the move of a population
+    (`gm.SMC`, `gm.AIS`) to all modes of the reference, as plain chains to those that any of them saw in warm-up.
 
     Attributes:
         sweeps: in one step; each proposes every coordinate twice.
@@ -53,6 +53,8 @@ class MetropolisWithinGibbs(Sampler):
         target_accept: acceptance rate of the random walk that warm-up aims at.
         inverse_mass: variances of the coordinates (of a covariance the diagonal counts); estimated when None.
         marginals: quantiles of the coordinates, (dim, 33); estimated when None.
+        pooled: whether these are of the draws of all chains, which then run side by side; otherwise each chain keeps to
+            the modes that it saw itself.
 
     >>> import gmdsl as gm, jax.numpy as jnp
     >>> wells = gm.energy(lambda x: jnp.sum(x**4 - 4 * x**2), x=gm.Real(20))
@@ -66,17 +68,20 @@ class MetropolisWithinGibbs(Sampler):
     target_accept: float = 0.44
     inverse_mass: Any = None
     marginals: Any = None
+    pooled: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
         check_step(self)
         if not isinstance(self.sweeps, Integral) or isinstance(self.sweeps, bool) or self.sweeps < 1:
             raise SpecError(f"MetropolisWithinGibbs(sweeps={self.sweeps!r}): a whole number of at least 1 is needed.")
+        if not isinstance(self.pooled, bool):
+            raise SpecError(f"MetropolisWithinGibbs(pooled={self.pooled!r}): True or False is needed.")
         if is_known(self.marginals) and (np.diff(np.asarray(self.marginals, float)) <= 0).any():
             raise SpecError("MetropolisWithinGibbs(marginals=...): quantiles must increase in each row.")
 
     @property
     def adapts(self) -> Any:
-        return (DiagonalMetric(), Marginals(), StepSize(self.target_accept))
+        return (DiagonalMetric(), Marginals(self.pooled), StepSize(self.target_accept))
 
     def step(self, key: Array, target: Target, state: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Stats]:
         terms = separate_terms(target, state)

@@ -50,3 +50,22 @@ def test_windows_of_draws_become_quantiles_at_their_end(x64):
     assert state.count == 0
     given = np.sort(draws[: CELLS + 1].T)
     assert (rule.start(MetropolisWithinGibbs(marginals=given), 2)[1].marginals == given).all()
+
+
+def test_pooled_quantiles_are_of_the_draws_of_all_chains(x64):
+    """Four chains of 300 draws: of each the last 256 count, every fourth place of them."""
+    rule = gm.adapt.Marginals(pooled=True)
+    draws = np.random.default_rng(1).normal(size=(4, 300, 2)) + 10.0 * np.arange(4)[:, None, None]
+
+    def chain(draws):
+        def one(at, i):
+            flags = {"warmup_window": True, "warmup_window_end": i == len(draws) - 1}
+            return rule.update(*at, draws[i], None, flags), None
+
+        return jax.lax.scan(one, rule.start(MetropolisWithinGibbs(), 2), jnp.arange(len(draws)))[0][1].marginals
+
+    found = np.asarray(jax.jit(jax.vmap(chain, axis_name="lanes"))(jnp.asarray(draws)))
+    assert (found == found[0]).all()
+    ring = np.array([[draws[c, p + KEPT if p + KEPT < 300 else p] for p in range(KEPT)] for c in range(4)])
+    exact = quantiles(jnp.asarray(ring[:, ::4].reshape(-1, 2)))
+    np.testing.assert_allclose(found[0], exact, rtol=1e-12)

@@ -1,3 +1,4 @@
+import arviz_stats
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,6 +86,20 @@ def test_chains_go_from_mode_to_mode_once_they_have_seen_both():
     assert abs(share - exact) < 4.5 * np.sqrt(exact * (1 - exact) / ess)
 
 
+def test_plain_chains_go_where_any_of_them_has_been():
+    """Two wells of shares 0.38 and 0.62; each chain begins in one of them and none crosses by the walk."""
+    wells = gm.energy(lambda x: jnp.sum(0.5 * (jnp.abs(x) - 80.0) ** 2 - 0.25 * jnp.sign(x)), x=gm.Real(3))
+    starts = {"x": jnp.array([[80.0] * 3, [-80.0] * 3, [80.0] * 3, [-80.0] * 3])}
+    kept = gm.sample(wells, gm.MetropolisWithinGibbs(pooled=False), init=starts, draws=500, progress=False)
+    assert set(np.sign(kept["posterior"]["x"].values).mean(axis=1).ravel()) == {-1.0, 1.0}
+    tree = gm.sample(wells, gm.MetropolisWithinGibbs(), init=starts, draws=4000, progress=False)
+    share, exact = (tree["posterior"]["x"].values > 0).mean(axis=1), 1 / (1 + np.exp(-0.5))
+    ess = arviz_stats.ess((tree["posterior"]["x"] > 0).astype(float), method="mean").values
+    assert (ess > 400).all()
+    assert abs(share.mean() - exact) < 4.5 * np.sqrt(exact * (1 - exact) / ess.sum())
+    assert gm.sample(wells, gm.MetropolisWithinGibbs(), chains=1, draws=20, warmup=50, progress=False)
+
+
 def test_walls_and_broken_densities_are_refused_one_coordinate_at_a_time():
     """A wall at 1 in one coordinate, and NaN in another one: the third is free."""
 
@@ -104,6 +119,8 @@ def test_walls_and_broken_densities_are_refused_one_coordinate_at_a_time():
 
 
 def test_bad_settings_are_refused():
+    with pytest.raises(gm.SpecError, match="pooled='no'"):
+        gm.MetropolisWithinGibbs(pooled="no")
     with pytest.raises(gm.SpecError, match="sweeps=0"):
         gm.MetropolisWithinGibbs(sweeps=0)
     with pytest.raises(gm.SpecError, match="step is above zero"):

@@ -133,7 +133,7 @@ class Trial:
     @property
     def together(self) -> bool:
         """Whether chains are tuned together."""
-        return any(adapter.chains > 1 for adapter in adapters_of(self.sampler))
+        return any(adapter.side_by_side for adapter in adapters_of(self.sampler))
 
     @functools.cached_property
     def law(self) -> Law:

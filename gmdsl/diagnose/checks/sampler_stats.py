@@ -90,6 +90,19 @@ def nan_evaluations(stats: Any) -> Finding | None:
     return Finding("NaN evaluations", status, f"{percent(share)} of proposals, all rejected", advice)
 
 
+def infinite(stats: Any) -> Finding | None:
+    """The finding "infinite density": a chain that comes to such a point stays there."""
+    if "lp" not in stats:
+        return None
+    at = np.isposinf(stats["lp"].values)
+    if not at.any():
+        return None
+    evidence = f"the log-density is +inf at {percent(float(at.mean()))} of the draws, in {int(at.any(axis=1).sum())}"
+    evidence += f" of {len(at)} chains: all mass is there"
+    advice = "A slip of sign? What is forbidden has an energy of +inf, which is a log-density of -inf."
+    return Finding("infinite density", "failed", evidence, advice)
+
+
 def bias(posterior: Any) -> Finding | None:
     """The finding "law of the sampler", where it differs from the target by design."""
     if "bias" not in posterior.attrs:

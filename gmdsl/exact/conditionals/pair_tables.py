@@ -133,8 +133,9 @@ class PottsForm(NamedTuple):
         i, j = self.edges.T
         alone = self.fields[:, 1] - self.fields[:, 0]
         if is_known(self.holds):
-            np.subtract.at(alone, i, self.strengths)
-            np.subtract.at(alone, j, self.strengths)
+            with np.errstate(invalid="ignore"):  # a pair that is forbidden: NaN, and `holds` is False
+                np.subtract.at(alone, i, self.strengths)
+                np.subtract.at(alone, j, self.strengths)
             return alone
         return alone.at[i].add(-self.strengths).at[j].add(-self.strengths)
 

@@ -72,7 +72,7 @@ def choose_mode(
         return "vmap"
     tall = target is not None and target.has_tall_data
     apart = not sampler.lockstep or (tall and chains < NARROW)
-    if not any(adapter.chains > 1 for adapter in adapters_of(sampler)):
+    if not any(adapter.side_by_side for adapter in adapters_of(sampler)):
         return "map" if apart or split else "vmap" if chains <= WIDEST else "tile"
     numbers = chains * target.dim * (TALL if tall else 1) if target is not None else 0
     if mesh is not None or numbers < MANY:

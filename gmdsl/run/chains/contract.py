@@ -34,12 +34,12 @@ def check_chains(sampler: Sampler, adapters: tuple[Adapter, ...], chains: int, m
     """Refuses rules that speak of other chains where there are too few, or where they do not run side by side."""
     for adapter in adapters:
         name, least = type(adapter).__name__, adapter.chains
-        if least > 1 and split:
+        if adapter.side_by_side and split:
             raise SpecError(
                 f"sample(...): {name} of {type(sampler).__name__} tunes all chains together, and they are split among"
                 " processes. Run them in one process, on several devices by mesh=gm.mesh(), or tune each on its own."
             )
-        if least > 1 and mode != "vmap":
+        if adapter.side_by_side and chains > 1 and mode != "vmap":
             raise SpecError(
                 f"sample(chain_mode={mode!r}): {name} of {type(sampler).__name__} tunes all chains together, so they"
                 " run side by side. Leave chain_mode out, or give a rule that tunes each chain on its own."

@@ -1,9 +1,11 @@
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
 
+import gmdsl as gm
 from gmdsl.diagnose.checks import sampler_stats
 from gmdsl.diagnose.report import Finding
 
@@ -113,3 +115,24 @@ def test_the_limit_of_a_tree_has_the_name_that_its_library_gives_it():
     found = sampler_stats.depth(stats(reached_max_treedepth=full), {"sampler": "BlackJAXKernel"})
     assert "max_num_doublings" in found.advice
     assert "max_tree_depth" in sampler_stats.depth(stats(reached_max_treedepth=full)).advice
+
+
+def test_an_infinite_density_is_a_failure_and_a_forbidden_point_is_not():
+    lp = np.random.default_rng(0).normal(size=(4, 100))
+    lp[1, 3] = -np.inf
+    assert sampler_stats.infinite(stats(lp=lp)) is None
+    lp[2, 60:] = np.inf
+    found = sampler_stats.infinite(stats(lp=lp))
+    assert found.status == "failed"
+    assert found.evidence.startswith("the log-density is +inf at 10 % of the draws, in 1 of 4 chains")
+
+
+@pytest.mark.filterwarnings("error:invalid value")
+@pytest.mark.parametrize("sampler", [gm.Gibbs(), gm.RandomWalk()], ids=["Gibbs", "RandomWalk"])
+def test_a_slip_of_sign_in_a_hard_constraint_is_a_failure(sampler):
+    if isinstance(sampler, gm.Gibbs):
+        model = gm.energy(lambda x: -jnp.where(x[0] + x[1] > 1, jnp.inf, 0.2 * x.sum()), x=gm.Binary(8))
+    else:
+        model = gm.energy(lambda x: 0.5 * x**2 - jnp.where(x > 2.0, jnp.inf, 0.0), x=gm.Real())
+    tree = gm.sample(model, sampler, draws=500, progress=False)
+    assert gm.check(tree)["infinite density"].status == "failed"
