@@ -76,6 +76,8 @@ from .paths.thermodynamic_integration import ThermodynamicIntegration as Thermod
 from .processes.brownian import Brownian as Brownian
 from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM
+from .processes.rectified import Rectified as Rectified
+from .processes.sub_vp import SubVP as SubVP
 from .processes.ve import VE as VE
 from .processes.vp import VP as VP
 from .run.chains.tuned import Tuned as Tuned

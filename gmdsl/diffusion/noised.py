@@ -221,6 +221,4 @@ def _call(what: str, family: Noised, x: Array, t: Array) -> Array:
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _evaluate_compiled(what: str, skeleton: Skeleton, arrays: Any, x: Array, t: Array) -> Array:
     process, denoiser = skeleton.fill(arrays)
-    if what == "velocity":
-        return process.velocity(x, denoiser.score(process, x, t), t)
     return getattr(denoiser, what)(process, x, t)

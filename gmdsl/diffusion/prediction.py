@@ -64,9 +64,11 @@ class PredictNoise(Prediction):
     """The network's output is the noise in units of its standard deviation; it is called with x and t as they are."""
 
     def denoise(self, process: Process, network: Network, x: Array, t: Scalar) -> Array:
+        t = jnp.minimum(t, process.t_signal)
         return (x - process.sigma(t) * network(x, t)) / process.alpha(t)
 
     def weight(self, process: Process, t: Scalar) -> Scalar:
+        t = jnp.minimum(t, process.t_signal)
         return (process.alpha(t) / process.sigma(t)) ** 2
 
 
@@ -74,7 +76,9 @@ class PredictScore(Prediction):
     """The network's output is the score; it is called with x and t as they are."""
 
     def denoise(self, process: Process, network: Network, x: Array, t: Scalar) -> Array:
+        t = jnp.minimum(t, process.t_signal)
         return process.denoised(x, network(x, t), t)
 
     def weight(self, process: Process, t: Scalar) -> Scalar:
+        t = jnp.minimum(t, process.t_signal)
         return (process.alpha(t) / process.sigma(t)) ** 2

@@ -52,6 +52,10 @@ class LearnedDenoiser(Denoiser):
     def score(self, process: Process, x: Array, t: Scalar) -> Array:
         return process.score_of(x, self.denoise(process, x, t), t)
 
+    def velocity(self, process: Process, x: Array, t: Scalar) -> Array:
+        denoised = self.denoise(process, x, t)  # the network is called once
+        return process.velocity_of(denoised, process.score_of(x, denoised, t), t)
+
     def _flat(self, x: Array, t: Scalar) -> Array:
         """The network on flat vectors."""
         named = unflatten(self.layout, x)
