@@ -77,6 +77,7 @@ from .processes.brownian import Brownian as Brownian
 from .processes.cosine import Cosine as Cosine
 from .processes.edm import EDM as EDM
 from .processes.rectified import Rectified as Rectified
+from .processes.score_descent import ScoreDescent as ScoreDescent
 from .processes.sub_vp import SubVP as SubVP
 from .processes.ve import VE as VE
 from .processes.vp import VP as VP

@@ -68,3 +68,7 @@ class Denoiser(eqx.Module):
     def frozen(self, process: Process, t: Scalar, declared: Any) -> Any:
         """The factor of the noised variables at one time; None when the density is not known."""
         del process, t, declared
+
+    def earlier(self, process: Process, x: Float[Array, " dim"], s: Scalar, t: Scalar, declared: Any) -> Any:
+        """The factor of the variables at time s < t given x at time t; None when it is not known."""
+        del process, x, s, t, declared
