@@ -25,12 +25,19 @@ from .diagnose.report import Report as Report
 from .diffusion.noise import noise as noise
 from .diffusion.noised import Noised as Noised
 from .diffusion.prediction import Preconditioned as Preconditioned
+from .diffusion.prediction import PredictClean as PredictClean
+from .diffusion.prediction import PredictEnergy as PredictEnergy
 from .diffusion.prediction import Prediction as Prediction
 from .diffusion.prediction import PredictNoise as PredictNoise
 from .diffusion.prediction import PredictScore as PredictScore
+from .diffusion.prediction import PredictVelocity as PredictVelocity
 from .diffusion.process import Process as Process
 from .diffusion.score_model import score_model as score_model
 from .diffusion.solver import Solver as Solver
+from .diffusion.weighting import EDMWeighting as EDMWeighting
+from .diffusion.weighting import LikelihoodWeighting as LikelihoodWeighting
+from .diffusion.weighting import MinSNRWeighting as MinSNRWeighting
+from .diffusion.weighting import Weighting as Weighting
 from .distributions.censored import censored as censored
 from .distributions.truncated import truncated as truncated
 from .graph.nodes import data as data
@@ -63,6 +70,7 @@ from .models.render import render as render
 from .objectives.contrastive_divergence import ContrastiveDivergence as ContrastiveDivergence
 from .objectives.denoising_score_matching import DenoisingScoreMatching as DenoisingScoreMatching
 from .objectives.elbo import ELBO as ELBO
+from .objectives.flow_matching import FlowMatching as FlowMatching
 from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihood
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
 from .paths.ais import AIS as AIS

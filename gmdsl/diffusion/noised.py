@@ -169,7 +169,7 @@ class Noised(eqx.Module):
         return self.process.transition(*self._two_times("transition", s, t))
 
     def bridge(self, s: Any, t: Any) -> Bridge:
-        r"""The Gaussian $q(x_s \mid x_t, x_0) = N(\text{noisy}\, x_t + \text{clean}\, x_0, \text{std}^2 I)$ for $s < t$.
+        r"""The Gaussian $q(x_s \mid x_t, x_0) = N(\text{noisy}\, x_t + \text{clean}\, x_0, \text{std}^2 I)$, $s < t$.
 
         Raises:
             SpecError: times that are none, or in the wrong order.

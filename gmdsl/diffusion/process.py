@@ -5,10 +5,10 @@ stochastic differential equation $dx = f(t)\, x\, dt + g(t)\, dB$ with
 
 $$f = \frac{d \log \alpha}{dt}, \qquad g^2 = \frac{d \sigma^2}{dt} - 2 f \sigma^2,$$
 
-and the score, the noise, the clean datum and the velocity of the flow are four names of one vector. Where no signal is
-left ($\alpha = 0$, as at the end of a straight interpolant) $f$ and $g$ are infinite, although the velocity
-$\dot\alpha\, E[x_0 \mid x_t] - \tfrac12 \frac{d \sigma^2}{dt} s$ is not: it is computed in this form, and $f$ and $g$ stay
-what they are at `t_signal`.
+and the score, the noise, the clean datum and the velocity of the flow are four names of one vector. Where no signal
+is left ($\alpha = 0$, as at the end of a straight interpolant) $f$ and $g$ are infinite, although the velocity
+$\dot\alpha\, E[x_0 \mid x_t] - \tfrac12 \frac{d \sigma^2}{dt} s$ is not: it is computed in this form, and $f$ and $g$
+stay what they are at `t_signal`.
 
 Reference:
     Song et al., *Score-based generative modeling through SDEs*, 2021, arXiv:2011.13456;
@@ -128,7 +128,7 @@ class Process(Checked, eqx.Module):
         return self.velocity_of(self.denoised(x, score, t), score, t)
 
     def velocity_of(self, denoised: Array, score: Array, t: Scalar) -> Array:
-        r"""The same velocity as $\dot\alpha\, E[x_0 \mid x_t] - \tfrac12 \frac{d\sigma^2}{dt} s$, finite at every time."""
+        r"""The velocity as $\dot\alpha\, E[x_0 \mid x_t] - \tfrac12 \frac{d\sigma^2}{dt} s$, finite at every time."""
         t = self._inside(t)
         return _slope(self.alpha, t) * denoised - 0.5 * self._growth(t) * score
 

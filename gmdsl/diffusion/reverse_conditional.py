@@ -1,15 +1,15 @@
 r"""One step back: the law of $x_{t - \Delta}$ given $x_t$, exactly, and as the Gaussian of the tutorial.
 
-By Bayes' rule $p(x_s \mid x_t) \propto p_s(x_s)\, q(x_t \mid x_s)$ with $q = N(r x_s, \tau^2 I)$. For a mixture of Gaussians
-this is a mixture: each component $N(m_k, V_k)$ of $p_s$ is conditioned on its own, and the weights are how well
-it explains $x_t$. The tutorial expands $\log p$ to first order about $x_t$ instead and gets one Gaussian,
+By Bayes' rule $p(x_s \mid x_t) \propto p_s(x_s)\, q(x_t \mid x_s)$ with $q = N(r x_s, \tau^2 I)$. For a mixture of
+Gaussians this is a mixture: each component $N(m_k, V_k)$ of $p_s$ is conditioned on its own, and the weights are how
+well it explains $x_t$. The tutorial expands $\log p$ to first order about $x_t$ instead and gets one Gaussian,
 
 $$N\big((x_t + \tfrac{\tau^2}{r} \nabla \log p_t(x_t)) / r,\ (\tau / r)^2 I\big),$$
 
-for Brownian noise $N(x_t + \sigma^2 \Delta\, s(x_t),\ \sigma^2 \Delta I)$. Its mean is exact (Tweedie's identity for the noise
-of one step); its covariance lacks $\sigma^4 \Delta^2\, \nabla^2 \log p_t$, so that
+for Brownian noise $N(x_t + \sigma^2 \Delta\, s(x_t),\ \sigma^2 \Delta I)$. Its mean is exact (Tweedie's identity for
+the noise of one step); its covariance lacks $\sigma^4 \Delta^2\, \nabla^2 \log p_t$, so that
 
-$$D_{KL}(\text{exact} \,\|\, \text{Gaussian}) = \tfrac14 \sigma^4 \Delta^2\, \| \nabla^2 \log p_t(x_t) \|_F^2 + O(\Delta^3).$$
+$$D_{KL}(\text{exact} \,\|\, \text{Gaussian}) = \tfrac14 \sigma^4 \Delta^2 \| \nabla^2 \log p_t(x_t) \|_F^2 + O(\Delta^3).$$
 
 Reference:
     Sohl-Dickstein et al., *Deep unsupervised learning using nonequilibrium thermodynamics*, 2015, arXiv:1503.03585.
@@ -38,8 +38,8 @@ def exact_factor(
     """
     if not isinstance(s, Tracer) and float(s) == 0.0 and not denoiser.zero_is_finite and denoiser.kind == "exact":
         raise SpecError(
-            "reverse_conditional(x, t, dt=t): at t = 0 this family has no density. Take dt below t; the probabilities of"
-            " the data themselves are a softmax, and family.denoise(x, t) is their mean."
+            "reverse_conditional(x, t, dt=t): at t = 0 this family has no density. Take dt below t, or"
+            " family.denoise(x, t), the mean of the data given x."
         )
     factor = denoiser.earlier(process, x, s, t, declared)
     if factor is None:

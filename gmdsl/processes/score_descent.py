@@ -1,14 +1,16 @@
-r"""Data that descend the score, $dx = -\tfrac{\delta^2}{2} \nabla \log p_t(x)\, dt$: the tutorial's forward form without noise.
+r"""Data that descend the score, $dx = -\tfrac{\delta^2}{2} \nabla \log p_t\, dt$: the tutorial's forward form without noise.
 
 A point moves away from where many are, and the density spreads as under Brownian noise of rate $\delta$. By the
-continuity equation $\partial_t p = \tfrac{\delta^2}{2} \nabla \cdot (p\, \nabla \log p) = \tfrac{\delta^2}{2} \Delta p$, the heat equation,
-which noise solves too: every $p_t$ is that of $x_t = x_0 + \delta \sqrt t\, \epsilon$. In the tutorial's words, with a test
+continuity equation $\partial_t p = \tfrac{\delta^2}{2} \nabla \cdot (p\, \nabla \log p) = \tfrac{\delta^2}{2} \Delta
+p$, the heat equation, which noise solves too: every $p_t$ is that of $x_t = x_0 + \delta \sqrt t\, \epsilon$. In the
+tutorial's words, with a test
 function h, squeezing and spreading have the same sign:
 
 $$-\tfrac{\delta^2}{2} E[\nabla h \cdot \nabla \log p_t] = +\tfrac{\delta^2}{2} E[\Delta h].$$
 
-The tutorial prints one step with both, $+\delta e \sqrt{dt}$ and $-\tfrac{\delta^2 dt}{2} \nabla \log p_t$: together they diffuse
-twice as fast, and its later $x_t = x_0 + N(0, \sigma^2 t)$ is then wrong. They are two forms of one process.
+The tutorial prints one step with both, $+\delta e \sqrt{dt}$ and $-\tfrac{\delta^2 dt}{2} \nabla \log p_t$: together
+they diffuse twice as fast, and its later $x_t = x_0 + N(0, \sigma^2 t)$ is then wrong. They are two forms of one
+process.
 
 Reference:
     Song et al., *Score-based generative modeling through SDEs*, 2021, arXiv:2011.13456 (appendix D); Maoutsa, Reich,

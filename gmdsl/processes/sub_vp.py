@@ -1,7 +1,7 @@
 r"""The sub-variance-preserving process: the signal of `VP`, the noise $\sigma = 1 - \alpha^2$.
 
-$dx = -\tfrac12 \beta(t) x\, dt + \sqrt{\beta(t)\,(1 - e^{-2 \int_0^t \beta})}\, dB$. Noise begins with rate zero and is never
-more than that of `VP`, of which the name speaks; in the source it gave the better likelihoods.
+$dx = -\tfrac12 \beta(t) x\, dt + \sqrt{\beta(t)\,(1 - e^{-2 \int_0^t \beta})}\, dB$. Noise begins with rate zero and
+is never more than that of `VP`, of which the name speaks; in the source it gave the better likelihoods.
 
 Reference:
     Song et al., *Score-based generative modeling through SDEs*, 2021, arXiv:2011.13456 (equation 13 and appendix B).

@@ -20,7 +20,16 @@ class Linear(gm.Process):
         return t
 
 
-PROCESSES = [gm.VP(), gm.VE(0.1, 20.0), gm.Brownian(1.5, t_max=4.0), gm.EDM(30.0), gm.Cosine(), Linear(), gm.SubVP(), gm.Rectified()]
+PROCESSES = [
+    gm.VP(),
+    gm.VE(0.1, 20.0),
+    gm.Brownian(1.5, t_max=4.0),
+    gm.EDM(30.0),
+    gm.Cosine(),
+    Linear(),
+    gm.SubVP(),
+    gm.Rectified(),
+]
 each_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda p: type(p).__name__)
 
 

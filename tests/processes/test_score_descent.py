@@ -105,7 +105,9 @@ def test_its_velocity_is_minus_half_the_squared_rate_times_the_score(x64):
     assert float(family.process.prior_scale) == pytest.approx(DELTA)
 
 
-@pytest.mark.parametrize(("settings", "text"), [({"delta": 0.0}, r"ScoreDescent\(delta=0.0\)"), ({"t_max": -1}, "t_max")])
+@pytest.mark.parametrize(
+    ("settings", "text"), [({"delta": 0.0}, r"ScoreDescent\(delta=0.0\)"), ({"t_max": -1}, "t_max")]
+)
 def test_a_bad_setting_is_named_with_its_value(settings, text):
     with pytest.raises(gm.SpecError, match=text):
         gm.ScoreDescent(**settings)
