@@ -34,6 +34,7 @@ from .diffusion.prediction import PredictVelocity as PredictVelocity
 from .diffusion.process import Process as Process
 from .diffusion.score_model import score_model as score_model
 from .diffusion.solver import Solver as Solver
+from .diffusion.variational_bound import variational_bound as variational_bound
 from .diffusion.weighting import EDMWeighting as EDMWeighting
 from .diffusion.weighting import LikelihoodWeighting as LikelihoodWeighting
 from .diffusion.weighting import MinSNRWeighting as MinSNRWeighting
@@ -73,6 +74,7 @@ from .objectives.elbo import ELBO as ELBO
 from .objectives.flow_matching import FlowMatching as FlowMatching
 from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihood
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
+from .objectives.variational_bound import VariationalBound as VariationalBound
 from .paths.ais import AIS as AIS
 from .paths.importance import ImportanceSampling as ImportanceSampling
 from .paths.nested_sampling import NestedSampling as NestedSampling

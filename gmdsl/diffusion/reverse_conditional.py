@@ -9,7 +9,7 @@ $$N\big((x_t + \tfrac{\tau^2}{r} \nabla \log p_t(x_t)) / r,\ (\tau / r)^2 I\big)
 for Brownian noise $N(x_t + \sigma^2 \Delta\, s(x_t),\ \sigma^2 \Delta I)$. Its mean is exact (Tweedie's identity for
 the noise of one step); its covariance lacks $\sigma^4 \Delta^2\, \nabla^2 \log p_t$, so that
 
-$$D_{KL}(\text{exact} \,\|\, \text{Gaussian}) = \tfrac14 \sigma^4 \Delta^2 \| \nabla^2 \log p_t(x_t) \|_F^2 + O(\Delta^3).$$
+$$D_{KL}(\text{exact} \| \text{Gaussian}) = \tfrac14 \sigma^4 \Delta^2 \| \nabla^2 \log p_t(x_t) \|_F^2 + O(\Delta^3).$$
 
 Reference:
     Sohl-Dickstein et al., *Deep unsupervised learning using nonequilibrium thermodynamics*, 2015, arXiv:1503.03585.

@@ -37,7 +37,7 @@ class Weighting(Checked, eqx.Module):
 
 
 class LikelihoodWeighting(Weighting):
-    r"""The error of the score by $g(t)^2 / 2$ over time: the loss bounds the divergence of the data, but for a constant.
+    r"""The error of the score by $g(t)^2 / 2$ over time: the loss bounds the divergence, but for a constant.
 
     Levels are spread evenly in log noise, where this weight is that of an error of the noise of one. The loss is in
     nats per coordinate: $\frac1d \int \tfrac12 g^2 E \|s_\theta - \nabla \log q(x_t \mid x_0)\|^2 dt$ from `t_min` on.

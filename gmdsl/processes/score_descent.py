@@ -1,4 +1,4 @@
-r"""Data that descend the score, $dx = -\tfrac{\delta^2}{2} \nabla \log p_t\, dt$: the tutorial's forward form without noise.
+r"""Data that descend the score, $dx = -\tfrac{\delta^2}{2} \nabla \log p_t\, dt$: the forward form without noise.
 
 A point moves away from where many are, and the density spreads as under Brownian noise of rate $\delta$. By the
 continuity equation $\partial_t p = \tfrac{\delta^2}{2} \nabla \cdot (p\, \nabla \log p) = \tfrac{\delta^2}{2} \Delta
