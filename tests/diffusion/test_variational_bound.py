@@ -88,8 +88,8 @@ def test_every_term_is_the_expected_divergence_of_the_gaussians(process, x64):
 
 @each_process
 def test_the_bound_lies_below_and_rises_to_the_exact_log_likelihood(process, x64):
-    """In closed form. For each datum it is below the log-density of what the steps draw; in the mean over the data, below
-    minus the entropy; with four times the steps the gap falls to a quarter, down to that of the last Gaussian."""
+    """In closed form. For each datum it is below the log-density of what the steps draw; in the mean over the data,
+    below minus the entropy; with four times the steps the gap falls to a quarter, down to that of the last Gaussian."""
     entropy = 0.5 * np.log(2 * np.pi * np.e * VARIANCE)
     gaps = []
     for steps in (50, 200, 800, 3200):

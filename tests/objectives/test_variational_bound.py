@@ -15,7 +15,7 @@ def mixture():
 
 @pytest.mark.parametrize("process", [gm.VP(), gm.Rectified()], ids=lambda p: type(p).__name__)
 def test_the_loss_estimates_minus_the_bound_term_by_term(process):
-    """With the exact denoiser, against `gm.variational_bound` of the same data: |z| < 4.5 for the sum and for each part."""
+    """With the exact denoiser, against `gm.variational_bound` of the same data: |z| < 4.5 for the sum and each part."""
     exact = gm.noise(mixture(), process)
     x = mixture().sample(jax.random.key(1), 1000)["x"]
     family = gm.score_model(process, exact.denoise, prediction=gm.PredictClean(), x=gm.Real())
