@@ -149,7 +149,7 @@ class PredictVelocity(Prediction):
         return (_rates(process, t)[0] / process.sigma(t) ** 2) ** 2
 
 
-def _mix(process: Process, scale: Scalar, t: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+def _mix(process: Process, scale: float, t: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     """What x counts in the clean datum, what it is divided by for the network, and what the network's output counts."""
     signal, noise = process.alpha(t) * scale, process.sigma(t)
     total = jnp.sqrt(signal**2 + noise**2)

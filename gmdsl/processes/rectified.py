@@ -10,7 +10,7 @@ Reference:
     arXiv:2209.03003; Lipman et al., *Flow matching for generative modeling*, 2022, arXiv:2210.02747.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -39,7 +39,9 @@ class Rectified(Process):
 
     @property
     def t_signal(self) -> float:
-        return jnp.minimum(self.t_max, 0.99) if not isinstance(self.t_max, float | int) else min(self.t_max, 0.99)
+        last: Any = self.t_max
+        least: Any = min if isinstance(last, float | int) else jnp.minimum  # an array inside of a run
+        return least(last, 0.99)
 
     def alpha(self, t: Scalar) -> Scalar:
         return 1.0 - jnp.asarray(t, float)
