@@ -18,7 +18,14 @@ from jaxtyping import Array, Float
 
 from gmdsl.diffusion.learned_family import check_learned_family, clean_and_given, even_shares
 from gmdsl.diffusion.noised import Noised
-from gmdsl.diffusion.variational_bound import check_levels, data_constant, level_times, level_weights, prior_term
+from gmdsl.diffusion.variational_bound import (
+    check_levels,
+    data_constant,
+    level_times,
+    level_weights,
+    noise_left,
+    prior_term,
+)
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, rows
 
 FIRST = 0.1  # share of the data whose level is the first
@@ -59,10 +66,11 @@ class VariationalBound(Objective):
         level = jnp.where(first, 0, jnp.clip(drawn, 1, self.steps - 1))
         scale = jnp.where(first, 1.0 / FIRST, (self.steps - 1) / (1.0 - FIRST))
         noise = jax.random.normal(key_noise, clean.shape, clean.dtype)
+        spread = jnp.where(len(clean) > 1, jnp.mean(jnp.var(clean, axis=0)), 1.0)
 
         def error(x_0: Array, noise: Array, t: Array, given: Any) -> Array:
             denoised = learned.at(given).denoise(process, process.noisy(x_0, noise, t), t)
-            return 0.5 * jnp.sum((denoised - x_0) ** 2)
+            return 0.5 * jnp.sum((denoised - x_0) ** 2) - noise_left(process, noise, t, spread)
 
         terms = scale * weights[level] * jax.vmap(error)(clean, noise, times[level], given)
         prior = jnp.mean(jax.vmap(lambda x: prior_term(process, x))(clean))

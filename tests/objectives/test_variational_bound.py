@@ -38,7 +38,7 @@ def test_the_loss_estimates_minus_the_bound_term_by_term(process):
         values = np.asarray(values, float)
         error = np.hypot(values.std() / np.sqrt(200), np.sqrt(np.sum(truth.standard_error**2)) / 1000)
         assert abs(values.mean() - wanted[name]) < 4.5 * error + 1e-5, name
-        assert error < 0.1, name
+        assert error < 0.03, name
 
 
 def test_a_family_is_learned_and_its_record_has_the_terms():
