@@ -52,6 +52,10 @@ class Denoiser(eqx.Module):
     def score(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The gradient of the log-density of the noised data."""
 
+    def velocity(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
+        """The velocity of the probability flow, finite also where no signal is left."""
+        return process.velocity_of(self.denoise(process, x, t), self.score(process, x, t), t)
+
     def log_density(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Scalar | None:
         """The log-density of the noised data; None when only the score is known."""
         del process, x, t
@@ -64,3 +68,7 @@ class Denoiser(eqx.Module):
     def frozen(self, process: Process, t: Scalar, declared: Any) -> Any:
         """The factor of the noised variables at one time; None when the density is not known."""
         del process, t, declared
+
+    def earlier(self, process: Process, x: Float[Array, " dim"], s: Scalar, t: Scalar, declared: Any) -> Any:
+        """The factor of the variables at time s < t given x at time t; None when it is not known."""
+        del process, x, s, t, declared

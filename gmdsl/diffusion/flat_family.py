@@ -46,7 +46,7 @@ class FlatFamily(eqx.Module):
 
     def velocity(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The velocity of the probability flow."""
-        return self.process.velocity(x, self.score(x, t), t)
+        return self.denoiser.velocity(self.process, x, t)
 
     def start(self, key: Array) -> Float[Array, " dim"]:
         """A draw at the noisy end."""

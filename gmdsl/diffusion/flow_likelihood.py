@@ -90,7 +90,7 @@ def _one(family: FlatFamily, probes: int | None, tolerance: Any, key: Array, x: 
     directions = None if probes is None else jax.random.rademacher(key, (probes, family.dim), x.dtype)
 
     def field(t: Any, at: Any, args: Any) -> Any:
-        velocity = lambda x: family.velocity(x, t)  # noqa: E731
+        velocity = lambda x: family.denoiser.velocity(family.process, x, t)  # noqa: E731
         value, push = jax.linearize(velocity, at[0])
         if directions is None:
             trace = jnp.trace(jax.vmap(push)(jnp.eye(family.dim, dtype=x.dtype)))

@@ -18,9 +18,11 @@ from jaxtyping import Array
 
 from gmdsl.core.errors import SpecError, unknown_name
 from gmdsl.core.pytrees.partition import Skeleton, strip
+from gmdsl.diffusion.carry import carried, check_tolerances
 from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.process import Process, Scalar
+from gmdsl.diffusion.process import Bridge, Process, Scalar, Transition
+from gmdsl.diffusion.reverse_conditional import check_step, exact_factor, gaussian_factor
 from gmdsl.graph.capability import Capabilities
 from gmdsl.models.model import Model
 from gmdsl.models.operators.condition import checked
@@ -158,6 +160,76 @@ class Noised(eqx.Module):
             raise SpecError("at(t): the score is learned, and its density is not known. Sample by gm.ReverseSDE().")
         return Model(factors=(factor,), declared=self.declared, dims=self.dims, coords=self.coords)
 
+    def transition(self, s: Any, t: Any) -> Transition:
+        r"""The Gaussian $q(x_t \mid x_s) = N(\text{scale}\, x_s, \text{std}^2 I)$ for $s \le t$.
+
+        Raises:
+            SpecError: times that are none, or in the wrong order.
+        """
+        return self.process.transition(*self._two_times("transition", s, t))
+
+    def bridge(self, s: Any, t: Any) -> Bridge:
+        r"""The Gaussian $q(x_s \mid x_t, x_0) = N(\text{noisy}\, x_t + \text{clean}\, x_0, \text{std}^2 I)$, $s < t$.
+
+        Raises:
+            SpecError: times that are none, or in the wrong order.
+        """
+        before, after = self._two_times("bridge", s, t)
+        if not isinstance(after, Tracer) and float(after) == 0.0:
+            raise SpecError("bridge(s, t=0.0): there is no time before the data. Take t above 0.")
+        return self.process.bridge(before, after)
+
+    def reverse_conditional(self, x: Any, t: Any, dt: Any) -> Model:
+        r"""The exact law of $x_{t - dt}$ given $x_t = x$, a mixture, as a model.
+
+        Args:
+            x: the point at time t.
+            t: its time.
+            dt: how far back, at most t.
+
+        Raises:
+            SpecError: the score is learned; a step past the data; a data set at dt = t.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> noised = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.Brownian(1.0))
+        >>> before = noised.reverse_conditional(1.0, t=1.0, dt=0.5)
+        >>> round(float(gm.compile(before).log_density({"x": 0.75})), 4)  # N(0.75, 0.375)
+        -0.4285
+        """
+        return self._one_step_back("reverse_conditional", exact_factor, x, t, dt)
+
+    def reverse_gaussian(self, x: Any, t: Any, dt: Any) -> Model:
+        r"""The Gaussian that the law of $x_{t - dt}$ given $x_t = x$ tends to as dt falls, for learned scores, too.
+
+        For Brownian noise $N(x + \sigma^2 dt\, s(x, t),\ \sigma^2 dt\, I)$; it is off by order dt squared in nats.
+
+        Raises:
+            SpecError: a step past the data, or a time at which no signal is left.
+        """
+        return self._one_step_back("reverse_gaussian", gaussian_factor, x, t, dt)
+
+    def carry(self, x: Any, s: Any, t: Any, *, rtol: float = 1e-5, atol: float = 1e-5) -> Any:
+        """Where the flow without noise carries a point from time s to time t, forward or backward; in the shape of x.
+
+        Args:
+            x: the point at time s.
+            s: its time.
+            t: the time to go to.
+            rtol: relative tolerance per step.
+            atol: absolute tolerance, in the units of the data.
+
+        Raises:
+            SpecError: a time that is none, or at which the score is not finite.
+
+        >>> import gmdsl as gm, numpyro.distributions as dist
+        >>> noised = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.Brownian(1.0, t_max=3.0))
+        >>> round(float(noised.carry(1.0, 0.0, 3.0)), 3)
+        2.0
+        """
+        check_tolerances(rtol, atol)
+        start, vector = self._time("carry", s), self._vector("carry", x)
+        return self._like(x, carried(self.flat, vector, start, self._time("carry", t), rtol, atol))
+
     def capabilities(self) -> Capabilities:
         """What the family offers."""
         return Capabilities(normalized=True, drawable=True, score=self.denoiser.kind)
@@ -166,6 +238,19 @@ class Noised(eqx.Module):
         lines = [f"Noised by {self.process}, score {self.denoiser.kind}"]
         lines += [f"  {name}: {space.title}" for name, space in self.declared]
         return "\n".join(lines + [f"  {name}: input, {space.title}" for name, space in self.inputs])
+
+    def _one_step_back(self, operation: str, factor_of: Any, x: Any, t: Any, dt: Any) -> Model:
+        after, vector = self._time(operation, t), self._vector(operation, x)
+        check_step(operation, t, dt)
+        before = jnp.where(jnp.equal(dt, t), 0.0, after - jnp.asarray(dt, float))
+        factor = factor_of(self.process, self.denoiser, self.declared, vector, before, after)
+        return Model(factors=(factor,), declared=self.declared, dims=self.dims, coords=self.coords)
+
+    def _two_times(self, operation: str, s: Any, t: Any) -> tuple[Array, Array]:
+        times = self._time(operation, s), self._time(operation, t)
+        if not any(isinstance(time, Tracer) for time in times) and not float(s) <= float(t):
+            raise SpecError(f"{operation}(s={float(s)}, t={float(t)}): s is the earlier time. Swap them.")
+        return times
 
     def _check_bound(self) -> None:
         if self.inputs:
@@ -198,7 +283,7 @@ class Noised(eqx.Module):
         if not 0.0 <= float(t) <= self.process.t_max * (1 + 1e-6):
             raise SpecError(f"{operation}(x, t={float(t)}): time runs from 0 (data) to {self.process.t_max} (noise).")
         blurred = self.denoiser.zero_is_finite or float(self.process.sigma(jnp.zeros(()))) > 0
-        if float(t) == 0.0 and operation != "at" and not blurred:
+        if float(t) == 0.0 and operation not in ("at", "transition", "bridge") and not blurred:
             raise SpecError(f"{operation}(x, t=0): without noise there is no density here. Take a time above 0.")
         return jnp.asarray(t, float)
 
@@ -221,6 +306,4 @@ def _call(what: str, family: Noised, x: Array, t: Array) -> Array:
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _evaluate_compiled(what: str, skeleton: Skeleton, arrays: Any, x: Array, t: Array) -> Array:
     process, denoiser = skeleton.fill(arrays)
-    if what == "velocity":
-        return process.velocity(x, denoiser.score(process, x, t), t)
     return getattr(denoiser, what)(process, x, t)

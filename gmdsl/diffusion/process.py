@@ -5,7 +5,10 @@ stochastic differential equation $dx = f(t)\, x\, dt + g(t)\, dB$ with
 
 $$f = \frac{d \log \alpha}{dt}, \qquad g^2 = \frac{d \sigma^2}{dt} - 2 f \sigma^2,$$
 
-and the score, the noise, the clean datum and the velocity of the flow are four names of one vector.
+and the score, the noise, the clean datum and the velocity of the flow are four names of one vector. Where no signal
+is left ($\alpha = 0$, as at the end of a straight interpolant) $f$ and $g$ are infinite, although the velocity
+$\dot\alpha\, E[x_0 \mid x_t] - \tfrac12 \frac{d \sigma^2}{dt} s$ is not: it is computed in this form, and $f$ and $g$
+stay what they are at `t_signal`.
 
 Reference:
     Song et al., *Score-based generative modeling through SDEs*, 2021, arXiv:2011.13456;
@@ -70,25 +73,29 @@ class Process(Checked, eqx.Module):
         return 1e-3 * self.t_max
 
     @property
+    def t_signal(self) -> float:
+        """The last time with signal enough to divide by `alpha`: `t_max`, unless almost none is left there."""
+        return self.t_max
+
+    @property
     def prior_scale(self) -> Scalar:
         """Standard deviation of the Gaussian from which the way back starts."""
         return self.sigma(jnp.asarray(self.t_max, float)) if self.stationary is None else jnp.asarray(self.stationary)
 
     def drift(self, t: Scalar) -> Scalar:
         """The coefficient f of x in the stochastic differential equation, per unit of time."""
-        t = self._inside(t)
-        value, slope = jax.jvp(self.alpha, (t,), (jnp.ones_like(t),))
-        return slope / value
+        t = jnp.minimum(self._inside(t), self.t_signal)
+        return _slope(self.alpha, t) / self.alpha(t)
 
     def diffusion(self, t: Scalar) -> Scalar:
         """The coefficient g of the Brownian motion, in units of the data per root of time."""
-        t = self._inside(t)
-        variance, slope = jax.jvp(lambda t: self.sigma(t) ** 2, (t,), (jnp.ones_like(t),))
-        return jnp.sqrt(jnp.maximum(slope - 2.0 * self.drift(t) * variance, 0.0))
+        t = jnp.minimum(self._inside(t), self.t_signal)
+        return jnp.sqrt(jnp.maximum(self._growth(t) - 2.0 * self.drift(t) * self.sigma(t) ** 2, 0.0))
 
     def transition(self, s: Scalar, t: Scalar) -> Transition:
         """The law of x_t given x_s, for s <= t."""
-        scale = self.alpha(t) / self.alpha(s)
+        before = self.alpha(s)
+        scale = jnp.where(jnp.equal(s, t), 1.0, self.alpha(t) / jnp.where(before == 0.0, 1.0, before))
         return Transition(scale, jnp.sqrt(jnp.maximum(self.sigma(t) ** 2 - (scale * self.sigma(s)) ** 2, 0.0)))
 
     def bridge(self, s: Scalar, t: Scalar) -> Bridge:
@@ -103,7 +110,7 @@ class Process(Checked, eqx.Module):
 
     def denoised(self, x: Array, score: Array, t: Scalar) -> Array:
         r"""Tweedie's identity (Vincent's in the tutorial): $E[x_0 \mid x_t] = (x_t + \sigma^2 s) / \alpha$."""
-        return (x + self.sigma(t) ** 2 * score) / self.alpha(t)
+        return (x + self.sigma(t) ** 2 * score) / self._signal(t)
 
     def score_of(self, x: Array, denoised: Array, t: Scalar) -> Array:
         """Tweedie's identity read backwards: the score from the denoised datum."""
@@ -114,13 +121,21 @@ class Process(Checked, eqx.Module):
         return (x - self.alpha(t) * denoised) / self.sigma(t)
 
     def velocity(self, x: Array, score: Array, t: Scalar) -> Array:
-        r"""The probability-flow velocity $f x - \tfrac12 g^2 s$: it moves points so that their law is that of x_t."""
-        return self.drift(t) * x - 0.5 * self.diffusion(t) ** 2 * score
+        r"""The probability-flow velocity $f x - \tfrac12 g^2 s$: it moves points so that their law is that of x_t.
+
+        Where no signal is left the score does not tell the clean datum; `velocity_of` knows it.
+        """
+        return self.velocity_of(self.denoised(x, score, t), score, t)
+
+    def velocity_of(self, denoised: Array, score: Array, t: Scalar) -> Array:
+        r"""The velocity as $\dot\alpha\, E[x_0 \mid x_t] - \tfrac12 \frac{d\sigma^2}{dt} s$, finite at every time."""
+        t = self._inside(t)
+        return _slope(self.alpha, t) * denoised - 0.5 * self._growth(t) * score
 
     def level(self, t: Scalar) -> Scalar:
-        r"""The level of noise as a number from 0 (at `t_min`) to 1 (at `t_max`), linear in $\log(\sigma/\alpha)$."""
-        low, high = self._log_ratio(jnp.asarray(self.t_min)), self._log_ratio(jnp.asarray(self.t_max))
-        return (self._log_ratio(jnp.maximum(t, self.t_min)) - low) / (high - low)
+        r"""The level of noise as a number from 0 (at `t_min`) to 1 (at `t_signal`), linear in $\log(\sigma/\alpha)$."""
+        low, high = self._log_ratio(jnp.asarray(self.t_min)), self._log_ratio(jnp.asarray(self.t_signal))
+        return (self._log_ratio(jnp.clip(t, self.t_min, self.t_signal)) - low) / (high - low)
 
     def time_at(self, level: Array) -> Array:
         """The time of a level of noise: the inverse of `level`, by a table that is dense near both ends."""
@@ -130,21 +145,35 @@ class Process(Checked, eqx.Module):
         return jnp.interp(level, levels, times)
 
     def _times(self) -> Array:
-        known = isinstance(self.t_min, float | int) and isinstance(self.t_max, float | int)
+        first, last = self.t_min, self.t_signal
+        known = isinstance(first, float | int) and isinstance(last, float | int)
         of: Any = np if known else jnp
-        early = of.geomspace(self.t_min, self.t_max, 513)
-        late = self.t_max - of.geomspace(1e-4 * self.t_max, self.t_max - self.t_min, 513)
-        times = of.sort(of.concatenate([early, late[:-1], of.linspace(self.t_min, self.t_max, 513)[1:-1]]))
+        early = of.geomspace(first, last, 513)
+        late = last - of.geomspace(1e-4 * last, last - first, 513)
+        times = of.sort(of.concatenate([early, late[:-1], of.linspace(first, last, 513)[1:-1]]))
         return jnp.asarray(times, dtype_of(Real()))
 
     def _log_ratio(self, t: Scalar) -> Scalar:
         t = jnp.asarray(t, float)
         return jnp.log(self.sigma(t)) - jnp.log(self.alpha(t))
 
+    def _growth(self, t: Scalar) -> Scalar:
+        """The derivative of the variance of the noise."""
+        return _slope(lambda t: self.sigma(t) ** 2, t)
+
+    def _signal(self, t: Scalar) -> Scalar:
+        """What is left of the signal, or what is left at `t_signal` if that is more: a number to divide by."""
+        return self.alpha(jnp.minimum(jnp.asarray(t, float), self.t_signal))
+
     def _inside(self, t: Scalar) -> Scalar:
         """A time at which derivatives are finite: just after 0 instead of 0."""
         t = jnp.asarray(t, float)
         return jnp.maximum(t, 1e-12 * self.t_max)
+
+
+def _slope(function: Any, t: Scalar) -> Scalar:
+    """The derivative of a function of time."""
+    return jax.jvp(function, (t,), (jnp.ones_like(t),))[1]
 
 
 @eqx.filter_jit

@@ -18,12 +18,13 @@ from gmdsl.spaces.space import Real, Space, abstract, dtype_of
 def score_model(
     process: Process, network: Any, *, prediction: Prediction | None = None, **variables: Space | Input
 ) -> Noised:
-    """A noised family whose score is a network, to be learned by `gm.DenoisingScoreMatching`.
+    """A noised family whose score is a network, to be learned by `gm.DenoisingScoreMatching` or `gm.FlowMatching`.
 
     Args:
         process: how noise is added, such as `gm.VE()`.
         network: called as `network(x, level)` with one point in its declared shape (several variables: a dict), and
-            with the values of inputs after these, `network(x, level, c)`; it returns the shape of x.
+            with the values of inputs after these, `network(x, level, c)`; it returns the shape of x (a number for an
+            energy).
             `gm.nets.TimeMLP` is one.
         prediction: what its output means; `Preconditioned()` when None, which hands it data of variance one and
             the level of noise from 0 to 1. Give `gm.Preconditioned(scale)` the standard deviation of your data.
@@ -80,7 +81,14 @@ def _probe(denoiser: LearnedDenoiser, process: Process, layout: Any) -> None:
         raise SpecError(
             f"score_model(...): {written} fails for one point, {error}. It gets one x, one t{more}."
         ) from error
-    if jax.tree.map(lambda leaf: leaf.shape, out) != jax.tree.map(lambda leaf: leaf.shape, point):
+    if denoiser.prediction.scalar:
+        if getattr(out, "shape", None) != ():
+            found = jax.tree.map(lambda leaf: leaf.shape, out)
+            raise SpecError(
+                f"score_model(...): {written} returns shape {found}, but {type(denoiser.prediction).__name__} needs one"
+                ' number, shape (). Build it so, as gm.nets.TimeMLP(..., out="scalar").'
+            )
+    elif jax.tree.map(lambda leaf: leaf.shape, out) != jax.tree.map(lambda leaf: leaf.shape, point):
         found = jax.tree.map(lambda leaf: leaf.shape, out)
         wanted = jax.tree.map(lambda leaf: leaf.shape, point)
         raise SpecError(f"score_model(...): {written} returns shape {found}, but x has {wanted}. Return that.")

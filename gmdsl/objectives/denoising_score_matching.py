@@ -16,10 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
+from gmdsl.diffusion.learned_family import check_learned_family, clean_and_given, even_shares
 from gmdsl.diffusion.noised import Noised
-from gmdsl.learning.inputs import input_names
+from gmdsl.diffusion.weighting import Weighting
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, rows
-from gmdsl.spaces.layout import flatten
 
 
 class DenoisingScoreMatching(Objective):
@@ -27,32 +27,34 @@ class DenoisingScoreMatching(Objective):
 
     Inputs of the family take their values from the data, each datum its own.
 
-    Levels are spread evenly in log noise over its range, one per datum, by one random shift of a grid.
+    Attributes:
+        weighting: which levels are drawn and what they count, such as `gm.MinSNRWeighting()`. When None, levels are
+            spread evenly in log noise, and the error of what the network predicts counts alike at all of them.
+            One level per datum either way, by one random shift of a grid.
     """
 
+    weighting: Weighting | None = None
+
+    def __check_init__(self) -> None:
+        if self.weighting is not None and not isinstance(self.weighting, Weighting):
+            given = self.weighting.__name__ if isinstance(self.weighting, type) else type(self.weighting).__name__
+            raise SpecError(f"DenoisingScoreMatching(weighting={given}): a weighting is needed, gm.MinSNRWeighting().")
+
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
-        if not isinstance(model, Noised) or model.denoiser.kind != "learned":
-            what = "a model" if not isinstance(model, Noised) else "a family whose score is exact"
-            raise SpecError(
-                f"fit(..., DenoisingScoreMatching()): {what} has no score to learn. Declare one by"
-                " gm.score_model(process, net, x=gm.Real(...))."
-            )
-        missing = [name for name in model.free if name not in data]
-        if missing:
-            raise SpecError(f"fit(..., DenoisingScoreMatching()): {missing[0]} has no data. Give data for it.")
+        check_learned_family("DenoisingScoreMatching", model, data)
 
     def loss(self, key: Array, model: Noised, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         key_level, key_noise = jax.random.split(key)
-        clean = flatten(model.declared, batch)
-        grid = jnp.arange(rows(batch)) / rows(batch)
-        times = model.process.time_at(jnp.mod(grid + jax.random.uniform(key_level), 1.0))
+        clean, given = clean_and_given(model, batch)
+        learned: Any = model.denoiser
+        process, weighting = model.process, self.weighting
+        shares = even_shares(key_level, rows(batch))
+        times = process.time_at(shares) if weighting is None else weighting.time(process, shares)
         noise = jax.random.normal(key_noise, clean.shape, clean.dtype)
 
-        learned: Any = model.denoiser
-
         def error(x_0: Array, noise: Array, t: Array, given: Any) -> Array:
-            denoised = learned.at(given).denoise(model.process, model.process.noisy(x_0, noise, t), t)
-            return learned.prediction.weight(model.process, t) * jnp.mean((denoised - x_0) ** 2)
+            denoised = learned.at(given).denoise(process, process.noisy(x_0, noise, t), t)
+            weight = learned.prediction.weight(process, t) if weighting is None else weighting.weight(process, t)
+            return weight * jnp.mean((denoised - x_0) ** 2)
 
-        given = {name: batch[name] for name in input_names(model)}
         return jnp.mean(jax.vmap(error)(clean, noise, times, given)), (state, {})

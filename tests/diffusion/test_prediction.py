@@ -6,7 +6,7 @@ import pytest
 import gmdsl as gm
 from gmdsl.diffusion.prediction import Prediction
 
-PROCESSES = [gm.VP(), gm.VE(0.05, 10.0), gm.EDM(20.0), gm.Cosine()]
+PROCESSES = [gm.VP(), gm.VE(0.05, 10.0), gm.EDM(20.0), gm.Cosine(), gm.SubVP(), gm.Rectified(0.98)]
 each_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda p: type(p).__name__)
 X_0, NOISE = jnp.array([0.7, -1.2, 0.1]), jnp.array([-0.4, 0.9, 1.5])
 MEAN, VARIANCE = 0.6, 1.7
@@ -24,6 +24,12 @@ def oracle_noise(process):
 
 def oracle_score(process):
     return lambda x, t: process.score_of(x, denoiser(process, x, t), t)
+
+
+def oracle_velocity(process):
+    """f x - g^2 s / 2, by drift and diffusion."""
+    score = oracle_score(process)
+    return lambda x, t: process.drift(t) * x - 0.5 * process.diffusion(t) ** 2 * score(x, t)
 
 
 def oracle_residual(process, scale):
@@ -48,6 +54,10 @@ def test_an_oracle_gives_the_oracle_denoiser(process, x64):
         np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-9)
         found = gm.PredictScore().denoise(process, oracle_score(process), x, t)
         np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-9)
+        found = gm.PredictClean().denoise(process, lambda x, t: denoiser(process, x, t), x, t)
+        np.testing.assert_allclose(found, exact)
+        found = gm.PredictVelocity().denoise(process, oracle_velocity(process), x, t)
+        np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-9)
         if process.level(t) in (0.0, 1.0) or not isinstance(process, gm.Cosine):
             found = gm.Preconditioned(1.3).denoise(process, oracle_residual(process, 1.3), x, t)
             np.testing.assert_allclose(found, exact, rtol=1e-4)
@@ -63,7 +73,10 @@ def test_the_weight_makes_the_error_that_of_the_network_itself(process, x64):
     zero = lambda x, t: jnp.zeros_like(x)  # noqa: E731
     for t in (process.t_min, 0.3 * process.t_max, process.t_max):
         x = process.noisy(X_0, NOISE, t)
-        units = {gm.Preconditioned(1.3): 1.0, gm.PredictNoise(): 1.0, gm.PredictScore(): process.sigma(t)}
+        units = {
+            gm.Preconditioned(1.3): 1.0, gm.PredictNoise(): 1.0, gm.PredictScore(): process.sigma(t),
+            gm.PredictClean(): 1.0, gm.PredictVelocity(): 1.0,
+        }  # fmt: skip
         for prediction, unit in units.items():
             shifted = lambda x, t, unit=unit: off / unit  # noqa: E731
             gap = prediction.denoise(process, shifted, x, t) - prediction.denoise(process, zero, x, t)
@@ -114,3 +127,56 @@ def test_a_prediction_of_ones_own_takes_two_methods(x64):
 def test_a_scale_that_is_none_is_named(scale):
     with pytest.raises(gm.SpecError, match=rf"Preconditioned\(scale={scale}\): a finite number above zero"):
         gm.Preconditioned(scale)
+
+
+def bowl(x, level):
+    """A scalar with a gradient that is neither linear nor along one axis."""
+    return jnp.sum(jnp.cos(x)) + level * x[0] * x[1] + x[2] ** 3 / 3.0
+
+
+@each_process
+def test_the_energy_is_preconditioned_and_its_negative_gradient_is_the_score(process, x64):
+    prediction, plain = gm.PredictEnergy(1.3), gm.Preconditioned(1.3)
+    downhill = lambda x, level: -jax.grad(bowl)(x, level)  # noqa: E731
+    for t in (process.t_min, 0.3 * process.t_max, process.t_max):
+        x = process.noisy(X_0, NOISE, t)
+        found = prediction.denoise(process, bowl, x, t)
+        np.testing.assert_allclose(found, plain.denoise(process, downhill, x, t), rtol=1e-10)
+        np.testing.assert_allclose(prediction.weight(process, t), plain.weight(process, t))
+        slope = jax.grad(lambda x, t=t: prediction.energy(process, bowl, x, t))(x)
+        np.testing.assert_allclose(process.score_of(x, found, t), -slope, rtol=1e-6, atol=1e-9)
+
+
+def test_the_score_of_an_energy_has_no_curl_and_that_of_a_free_network_has(x64):
+    """The Jacobian of a gradient is symmetric."""
+    scalar = gm.nets.TimeMLP(3, width=16, out="scalar", key=jax.random.key(0))
+    free = gm.nets.TimeMLP(3, width=16, key=jax.random.key(0))
+    for network, prediction, curl in ((scalar, gm.PredictEnergy(), False), (free, gm.Preconditioned(), True)):
+        family = gm.score_model(gm.VP(), network, prediction=prediction, x=gm.Real(3))
+        bend = jax.jacfwd(lambda x, family=family: family.score(x, 0.4))(jnp.array([0.2, -0.7, 1.0]))
+        assert (np.abs(bend - bend.T).max() > 1e-3) == curl
+        assert np.abs(bend).max() > 0.1
+
+
+def test_an_energy_of_several_variables_is_one_number(x64):
+    network = lambda x, level: x["a"] * jnp.sum(x["b"]) * level  # noqa: E731
+    family = gm.score_model(gm.VP(), network, prediction=gm.PredictEnergy(), a=gm.Real(), b=gm.Real(2))
+    process, point = gm.VP(), {"a": 0.4, "b": jnp.array([1.0, -0.3])}
+    found = family.denoise(point, 0.3)
+    product = lambda x, level: x[0] * (x[1] + x[2]) * level  # noqa: E731
+    wanted = gm.PredictEnergy().denoise(process, product, jnp.array([0.4, 1.0, -0.3]), 0.3)
+    np.testing.assert_allclose(jnp.append(found["a"], found["b"]), wanted, rtol=1e-12)
+    with pytest.raises(gm.SpecError, match=r"returns shape \(2,\), but PredictEnergy needs one number"):
+        gm.score_model(gm.VP(), lambda x, t: x, prediction=gm.PredictEnergy(), x=gm.Real(2))
+    with pytest.raises(gm.SpecError, match=r"PredictEnergy\(scale=0.0\)"):
+        gm.PredictEnergy(0.0)
+
+
+def test_a_velocity_is_finite_at_both_ends_of_every_process(x64):
+    """At t = 0 the clean datum is x itself, whatever the network says; at the end of Rectified x - v."""
+    for process in (*PROCESSES, gm.Brownian(1.5), gm.Rectified()):
+        if float(process.sigma(0.0)) == 0.0:
+            found = gm.PredictVelocity().denoise(process, lambda x, t: jnp.cos(x), X_0, 0.0)
+            np.testing.assert_allclose(found, X_0, rtol=1e-5)
+    found = gm.PredictVelocity().denoise(gm.Rectified(), lambda x, t: jnp.cos(x), X_0, 1.0)
+    np.testing.assert_allclose(found, X_0 - jnp.cos(X_0), rtol=1e-6)

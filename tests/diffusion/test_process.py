@@ -20,7 +20,16 @@ class Linear(gm.Process):
         return t
 
 
-PROCESSES = [gm.VP(), gm.VE(0.1, 20.0), gm.Brownian(1.5, t_max=4.0), gm.EDM(30.0), gm.Cosine(), Linear()]
+PROCESSES = [
+    gm.VP(),
+    gm.VE(0.1, 20.0),
+    gm.Brownian(1.5, t_max=4.0),
+    gm.EDM(30.0),
+    gm.Cosine(),
+    Linear(),
+    gm.SubVP(),
+    gm.Rectified(),
+]
 each_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda p: type(p).__name__)
 
 
@@ -110,13 +119,13 @@ def test_the_time_of_a_level_inverts_the_level_of_a_time(process, x64):
     found = jax.vmap(process.level)(process.time_at(levels))
     np.testing.assert_allclose(found, levels, atol=0.02 if isinstance(process, gm.Cosine) else 1e-4)
     ends = process.time_at(jnp.array([0.0, 1.0]))
-    np.testing.assert_allclose(ends, [process.t_min, process.t_max], rtol=1e-9)
+    np.testing.assert_allclose(ends, [process.t_min, process.t_signal], rtol=1e-9)
 
     def ratio(t):
         return np.log(process.sigma(t) / process.alpha(t))
 
     middle = float(process.time_at(jnp.asarray(0.5)))
-    np.testing.assert_allclose(ratio(middle), (ratio(process.t_min) + ratio(process.t_max)) / 2, atol=1e-4)
+    np.testing.assert_allclose(ratio(middle), (ratio(process.t_min) + ratio(process.t_signal)) / 2, atol=1e-4)
 
 
 @each_process

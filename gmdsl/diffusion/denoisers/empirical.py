@@ -47,6 +47,14 @@ class EmpiricalDenoiser(Denoiser):
             declared, jnp.full(n, -math.log(n)), process.alpha(t) * self.points, spectrum, None
         )
 
+    def earlier(self, process: Process, x: Array, s: Scalar, t: Scalar, declared: Any) -> Any:
+        from gmdsl.graph.factors.gaussian_mixture import GaussianMixtureFactor
+
+        bridge = process.bridge(s, t)  # given the datum
+        means = bridge.noisy * x + bridge.clean * self.points
+        spectrum = jnp.full(self.points.shape, bridge.std**2)
+        return GaussianMixtureFactor(declared, jax.nn.log_softmax(self._logits(process, x, t)), means, spectrum, None)
+
     def _logits(self, process: Process, x: Array, t: Scalar) -> Float[Array, " n"]:
         gap = x - process.alpha(t) * self.points
         return -0.5 * jnp.sum(gap**2, axis=-1) / process.sigma(t) ** 2

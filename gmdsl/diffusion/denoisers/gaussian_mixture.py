@@ -87,3 +87,16 @@ class GaussianMixtureDenoiser(Denoiser):
         alpha, noise = process.alpha(t), process.sigma(t) ** 2
         spectrum = alpha**2 * self.spectrum + noise
         return GaussianMixtureFactor(declared, self.log_weights, alpha * self.means, spectrum, self.basis)
+
+    @full_precision
+    def earlier(self, process: Process, x: Array, s: Scalar, t: Scalar, declared: Any) -> Any:
+        from gmdsl.graph.factors.gaussian_mixture import GaussianMixtureFactor
+
+        seen, step = self.components(process, x, t), process.transition(s, t)
+        before = process.alpha(s) ** 2 * self.spectrum + process.sigma(s) ** 2
+        after = step.scale**2 * before + step.std**2
+        along = jnp.einsum("kij,ki->kj", self.basis, x - process.alpha(t) * self.means)
+        pulled = jnp.einsum("kij,kj->ki", self.basis, step.scale * before / after * along)
+        means = process.alpha(s) * self.means + pulled
+        log_weights = jax.nn.log_softmax(seen.log_density)
+        return GaussianMixtureFactor(declared, log_weights, means, before * step.std**2 / after, self.basis)

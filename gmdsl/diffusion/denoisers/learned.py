@@ -47,19 +47,29 @@ class LearnedDenoiser(Denoiser):
         return dataclasses.replace(self, given={**self.given, **given})
 
     def denoise(self, process: Process, x: Array, t: Scalar) -> Array:
-        return self.prediction.denoise(process, self._flat, x, t)
+        return self.prediction.denoise(process, self._number if self.prediction.scalar else self._flat, x, t)
 
     def score(self, process: Process, x: Array, t: Scalar) -> Array:
         return process.score_of(x, self.denoise(process, x, t), t)
 
+    def velocity(self, process: Process, x: Array, t: Scalar) -> Array:
+        denoised = self.denoise(process, x, t)  # the network is called once
+        return process.velocity_of(denoised, process.score_of(x, denoised, t), t)
+
     def _flat(self, x: Array, t: Scalar) -> Array:
         """The network on flat vectors."""
+        out = self._call(x, t)
+        return jnp.ravel(out) if len(self.layout) == 1 else flatten(self.layout, out)
+
+    def _number(self, x: Array, t: Scalar) -> Scalar:
+        """A network of one number on flat vectors."""
+        return jnp.reshape(self._call(x, t), ())
+
+    def _call(self, x: Array, t: Scalar) -> Any:
         named = unflatten(self.layout, x)
-        single = len(self.layout) == 1
-        point = next(iter(named.values())) if single else named
+        point = next(iter(named.values())) if len(self.layout) == 1 else named
         given = {argument(name): self.given[name] for name, _ in self.takes}
-        out = self.network({"x": point, "t": t, **given})
-        return jnp.ravel(out) if single else flatten(self.layout, out)
+        return self.network({"x": point, "t": t, **given})
 
 
 def argument(name: str) -> str:
