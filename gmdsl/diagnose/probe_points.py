@@ -16,6 +16,8 @@ BATCH = 128  # points that are evaluated together at most
 LEAST = 16  # at least
 WORK = 2**30  # numbers of a model that a check reads: 500 evaluations of a regression on a million rows
 
+SEE_STARTS = 'Where the log-density is not finite, and in which factor, tells the finding "starts" of gm.lint(model).'
+
 
 def starts(dim: int, count: int, seed: int = 0) -> Float[np.ndarray, "count dim"]:
     """Random unconstrained points, where `gm.sample` would start its chains."""

@@ -98,7 +98,7 @@ def sample_stored(
 def resume(
     store: Any,
     model: Model | Path,
-    sampler: Sampler,
+    sampler: Sampler | None = None,
     *,
     draws: int | None = None,
     checkpoint_every: int | None = None,
@@ -111,7 +111,7 @@ def resume(
     Args:
         store: the path that was given to `gm.sample(store=...)`.
         model: the same model, with the same data; the same path for a sampler on its rungs.
-        sampler: the same sampler, with the same settings.
+        sampler: the same sampler, with the same settings; a store does not hold it.
         draws: draws per chain in the end; as many as were asked for by default, more to lengthen the run.
         checkpoint_every: draws between commits; by default every two seconds.
         progress: whether to show a progress bar.
@@ -140,6 +140,10 @@ def resume(
     ((4, 80, 2), True)
     """
     store, model, sampler = _in_order(store, model, sampler)
+    if sampler is None:
+        raise SpecError(
+            "resume(store, model): the sampler is missing. Pass the one of the run, with the same settings."
+        )
     model = as_path(model, sampler)
     if not isinstance(sampler, Sampler):
         raise mismatch("resume", model, sampler)

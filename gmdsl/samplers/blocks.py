@@ -39,6 +39,10 @@ class Blocks(Sampler):
     parts: tuple[Any, ...]
     places: tuple[tuple[int, ...], ...] = eqx.field(static=True, default=())
 
+    def __repr__(self) -> str:
+        of = lambda names: repr(names[0] if len(names) == 1 else names)  # noqa: E731
+        return f"blocks({{{', '.join(f'{of(n)}: {p!r}' for n, p in zip(self.names, self.parts, strict=True))}}})"
+
     @property
     def adapts(self) -> Any:
         return tuple(

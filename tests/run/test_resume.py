@@ -255,3 +255,8 @@ def test_path_model_and_sampler_may_come_in_any_order(tmp_path):
     for order in ((model, store, gm.NUTS()), (store, gm.NUTS(), model), (gm.NUTS(), model, store)):
         again = gm.resume(*order, progress=False)
         np.testing.assert_array_equal(again["posterior"]["x"].values, tree["posterior"]["x"].values)
+
+
+def test_a_resumed_run_needs_its_sampler(tmp_path):
+    with pytest.raises(gm.SpecError, match="the sampler is missing"):
+        gm.resume(tmp_path / "run", gm.energy(lambda x: x**2, x=gm.Real()), draws=10)

@@ -114,3 +114,9 @@ def test_wrong_blocks_say_what_to_do():
     ):
         with pytest.raises(gm.SpecError, match=message):
             gm.blocks(samplers)
+
+
+def test_blocks_are_shown_as_they_are_written():
+    assert repr(gm.blocks({"a": gm.Slice(), ("b", "c"): gm.Gibbs()})) == (
+        f"blocks({{'a': {gm.Slice()!r}, ('b', 'c'): {gm.Gibbs()!r}}})"
+    )

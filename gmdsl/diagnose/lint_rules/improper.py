@@ -14,7 +14,7 @@ import numpy as np
 
 from gmdsl.compiler.density import Density
 from gmdsl.diagnose.positions import coordinates
-from gmdsl.diagnose.probe_points import log_densities, scores, starts
+from gmdsl.diagnose.probe_points import SEE_STARTS, log_densities, scores, starts
 from gmdsl.diagnose.report import Finding, listed
 from gmdsl.models.model import Model
 
@@ -38,7 +38,7 @@ def improper(model: Model) -> Finding:
     dim, names = density.dim, coordinates(density)
     bases = _bases(model, dim)
     if len(bases) < BASES:
-        return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", "See the starts.")
+        return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", SEE_STARTS)
     lines, called, limits = _directions(model, names, ~density.gone)
     slopes = _slopes(model, bases, lines, np.array(limits))
     found = [(c, s) for c, s, limit in zip(called, slopes, limits, strict=True) if s > limit - SLACK]

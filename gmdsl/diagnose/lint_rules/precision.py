@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from gmdsl.compiler.density import Density
-from gmdsl.diagnose.probe_points import log_densities, scores, starts
+from gmdsl.diagnose.probe_points import SEE_STARTS, log_densities, scores, starts
 from gmdsl.diagnose.report import Finding
 from gmdsl.models.model import Model
 
@@ -37,7 +37,7 @@ def precision(model: Model) -> Finding:
         return Finding(NAME, "ok", "double precision is on")
     x = _spread(model, _uphill(model, starts(Density(model).dim, POINTS)))
     if len(x) < 4:
-        return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", "See the starts.")
+        return Finding(NAME, "note", "not examined: the log-density is finite at too few starts", SEE_STARTS)
     error, slope, evidence = _lost(*_both(model, x))
     return Finding(
         NAME, *(("ok", evidence) if error <= ERROR and slope <= SCORE_ERROR else ("suspect", evidence, ADVICE))

@@ -36,6 +36,12 @@ class KnownTarget:
     draw: Callable[[Array, int], dict[str, Any]] | None = field(repr=False, default=None)
     reference: Model | None = field(repr=False, default=None)
 
+    def __repr__(self) -> str:
+        exact = [name for name in ("mean", "variance", "draw") if getattr(self, name) is not None]
+        constant = "log Z unknown" if self.log_z is None else f"log Z {self.log_z:.6g}"
+        told = ", ".join([constant, *(f"exact {name}" for name in exact)])
+        return f"KnownTarget: {told}{', with a reference' if self.reference is not None else ''}\n{self.model!r}"
+
 
 def draw_ancestrally(model: Model) -> Callable[[Array, int], dict[str, Any]]:
     """The exact draws of a directed model, in the form of `KnownTarget.draw`.

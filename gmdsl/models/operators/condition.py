@@ -141,4 +141,7 @@ def _refuse(model: FactorGraph, name: str, operation: str, computed: frozenset[s
         raise unknown_name(operation, name, [*model.random, *dict(model.inputs)])
 
 
-_GAPS = 'Integrate what is missing out, .condition(..., missing="marginalise"), or remove it.'
+_GAPS = (
+    'Integrate what is missing out, .condition(..., missing="marginalise"), where a distribution of its own draws the'
+    " variable; in an energy, declare the missing part as a variable of its own. Or remove it."
+)

@@ -19,3 +19,9 @@ def test_ancestral_draws_follow_the_key():
     draw = draw_ancestrally(gm.joint(x=dist.Normal(0.0, 1.0)))
     one, again, other = (draw(jax.random.key(k), 3)["x"].tolist() for k in (0, 0, 1))
     assert one == again != other
+
+
+def test_it_is_shown_with_what_is_known():
+    known = gm.energies.many_well(2)
+    assert repr(known).splitlines()[0].startswith("KnownTarget: log Z 10.29")
+    assert repr(known).splitlines()[0].endswith("with a reference")
