@@ -29,11 +29,19 @@ def model_digest(model: Model | Path) -> str:
 
 
 def _digest(model: Model) -> str:
-    leaves, treedef = jax.tree.flatten(model)
+    return pytree_digest(model, model.constants)
+
+
+def pytree_digest(tree: Any, beside: Any = ()) -> str:
+    """A digest of the structure, the functions and the arrays of a pytree, for every process.
+
+    `beside` is what counts as well and is no leaf.
+    """
+    leaves, treedef = jax.tree.flatten(tree)
     arrays = [fingerprint(_numbers(leaf), []) for leaf in leaves if isinstance(leaf, ARRAYS)]
-    held = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Function | Constant))
+    held = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, Function | Constant))
     functions = [stable_text(node.key) for node in held if isinstance(node, Function | Constant)]
-    text = repr((str(treedef), functions, model.constants, arrays))
+    text = repr((str(treedef), functions, beside, arrays))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -4,6 +4,8 @@ Many optimiser steps run in one compiled block; the host sees losses between blo
 the first loss that is not finite, and what was good before it is kept.
 """
 
+import hashlib
+import importlib.metadata
 from typing import Any
 
 import jax
@@ -12,6 +14,8 @@ import numpy as np
 
 from gmdsl.compiler.many_models import give_back
 from gmdsl.core.errors import SpecError
+from gmdsl.core.pytrees.digest import stable_text
+from gmdsl.core.random.keys import seed_key
 from gmdsl.core.settings import checked_settings, count_hint
 from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.noised import Noised
@@ -20,7 +24,10 @@ from gmdsl.learning.objective import Data, Objective
 from gmdsl.models.mistaken import mistaken
 from gmdsl.models.model import Model
 from gmdsl.models.probe.supports import with_ends_in_rows
-from gmdsl.run.training import Fit, make_trainer, train
+from gmdsl.results.digest import pytree_digest
+from gmdsl.run.storage.training_store import digest_of, training_store
+from gmdsl.run.training import Fit, make_trainer
+from gmdsl.run.training_loop import TrainingJob, train
 from gmdsl.run.training_progress import TrainingProgress
 from gmdsl.spaces.space import dtype_of
 
@@ -37,6 +44,8 @@ def fit(
     seed: int = 0,
     average: float | None = None,
     held_out: Data | None = None,
+    patience: int | None = None,
+    store: Any = None,
     progress: bool = True,
 ) -> Fit:
     """Learns the parameters (`gm.param`) of a model and the float arrays of its modules.
@@ -52,11 +61,17 @@ def fit(
         seed: the same seed gives the same fit.
         average: decay of an exponential moving average of the parameters, such as 0.999; None for none.
         held_out: data whose loss is recorded between blocks of 100 steps.
+        patience: steps without a lower held-out loss after which training ends; the model is then that of the lowest.
+        store: a folder, such as "fit": where training stands is written there every few seconds. After a stop, a
+            crash or a kill the same call goes on from there, to the same numbers as if there had been none; with more
+            `steps` it goes further.
         progress: whether to show a progress bar with the loss and steps per second; lines on standard error every ten
             seconds where it is no terminal.
 
     Raises:
-        SpecError: nothing to learn, names or shapes that do not fit, an objective that does not apply.
+        SpecError: nothing to learn, names or shapes that do not fit, an objective that does not apply; a store of
+            another fit, or one that another process is writing.
+        StoreError: the store cannot be written, or all of its states are damaged.
         FitError: a loss that is not finite; its `.fit` holds what was good before.
 
     >>> import numpy as np, optax, gmdsl as gm, numpyro.distributions as dist
@@ -68,7 +83,19 @@ def fit(
     """
     give_back()
     _check_pair(model, objective)
-    _check_settings(optimizer, steps, batch_size)
+    _check_settings(optimizer, steps, batch_size, patience, held_out)
+    model, arrays, others = _checked(model, data, held_out, objective)
+    prepared = objective.prepare(model)
+    trainer, moving, still = make_trainer(prepared, objective, optimizer, batch_size, average)
+    job = TrainingJob(trainer, still, arrays, others, seed_key("fit", seed), patience)
+    facts = {} if store is None else _facts(prepared, job, seed)
+    bar = TrainingProgress(type(objective).__name__, steps, show=progress)
+    with training_store(store, facts) as kept, bar:
+        return train(job, moving, steps, bar, kept)
+
+
+def _checked(model: Any, data: Data, held_out: Data | None, objective: Objective) -> tuple[Any, Data, Data | None]:
+    """The model and the data as device arrays, which the objective takes."""
     model, arrays = _check_data(model, data, "fit(data)")
     others = None
     if held_out is not None:
@@ -77,9 +104,27 @@ def fit(
         if isinstance(model, Model):
             check_labels(operation, model, given)
     objective.check(model, arrays, others)
-    trainer, moving, still = make_trainer(objective.prepare(model), objective, optimizer, batch_size, average)
-    with TrainingProgress(type(objective).__name__, steps, show=progress) as bar:
-        return train(trainer, moving, still, arrays, others, steps, seed, bar)
+    return model, arrays, others
+
+
+def _facts(model: Any, job: TrainingJob, seed: int) -> dict[str, str]:
+    """What must be the same when a fit goes on."""
+    trainer = job.trainer
+    text = {"objective": stable_text(trainer.objective.key), "optimizer": stable_text(trainer.optimizer.key)}
+    return {
+        "model": pytree_digest(model),
+        **{name: hashlib.sha256(value.encode()).hexdigest()[:16] for name, value in text.items()},
+        "data": digest_of(job.data),
+        "held-out data": "none" if job.others is None else digest_of(job.others),
+        "batch_size": str(trainer.batch_size),
+        "average": str(trainer.average),
+        "patience": str(job.patience),
+        "seed": str(seed),
+        "version of gmdsl": importlib.metadata.version("gmdsl"),
+        "version of jax": jax.__version__,
+        "precision": "float64" if jax.config.jax_enable_x64 else "float32",
+        "platform": jax.default_backend(),
+    }
 
 
 def _check_pair(model: Any, objective: Any) -> None:
@@ -94,12 +139,14 @@ def _check_pair(model: Any, objective: Any) -> None:
         raise SpecError(f"fit(..., {text}): an objective is needed third, such as gm.MaximumLikelihood().{steps}")
 
 
-def _check_settings(optimizer: Any, steps: Any, batch_size: Any) -> None:
+def _check_settings(optimizer: Any, steps: Any, batch_size: Any, patience: Any, held_out: Any) -> None:
     if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise SpecError(f"fit(optimizer={optimizer!r}): an optax transformation is needed, such as optax.adam(1e-3).")
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
+    for name, value in (("steps", steps), ("batch_size", batch_size), ("patience", patience)):
         if value is not None and (not isinstance(value, int | np.integer) or value < 1):
             raise SpecError(f"fit({name}={value!r}): a whole number of at least 1 is needed.")
+    if patience is not None and held_out is None:
+        raise SpecError(f"fit(patience={patience}): the loss of other data tells when to stop. Give held_out=.")
 
 
 def _check_data(model: Any, data: Data, operation: str) -> tuple[Any, dict[str, jax.Array]]:

@@ -17,7 +17,6 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.density import Density
@@ -52,9 +51,11 @@ from gmdsl.run.storage.layout import (
     tree_of,
     unoccupied,
 )
+from gmdsl.run.storage.leaves import leaf_of, numbers_of
 from gmdsl.run.storage.lock import locked
 from gmdsl.run.storage.manifest import identify
 from gmdsl.run.storage.store import Store
+from gmdsl.run.storage.training_store import is_training
 from gmdsl.run.targets import as_path, chain_density, mismatch
 from gmdsl.spaces.space import Real, dtype_of
 
@@ -139,14 +140,7 @@ def resume(
     >>> longer["posterior"]["x"].shape, bool((longer["posterior"]["x"][:, :50] == short["posterior"]["x"]).all())
     ((4, 80, 2), True)
     """
-    store, model, sampler = _in_order(store, model, sampler)
-    if sampler is None:
-        raise SpecError(
-            "resume(store, model): the sampler is missing. Pass the one of the run, with the same settings."
-        )
-    model = as_path(model, sampler)
-    if not isinstance(sampler, Sampler):
-        raise mismatch("resume", model, sampler)
+    store, model, sampler = _checked(store, model, sampler)
     began, path, here = time.perf_counter(), local_path("resume", store), place(mesh)
     if not path.is_dir() or not any(path.iterdir()):
         raise SpecError(f"resume({str(path)!r}): there is no run at that path. Start one by gm.sample(store=...).")
@@ -160,6 +154,19 @@ def resume(
         _lengthen_alone(path, plan.draws)
     tree = _run(path, setup, sampler, checkpoint_every, here, progress, began, False, cores)
     return with_exchange(model, sampler, tree) if isinstance(model, Path) else tree
+
+
+def _checked(*given: Any) -> tuple[Any, Model | Path, Sampler]:
+    """The store, the model or path, and the sampler, whichever way round they were given."""
+    store, model, sampler = _in_order(*given)
+    if is_path(store) and is_training(pathlib.Path(store)):
+        raise SpecError(f"resume({str(store)!r}): the store of a fit. Repeat the call of gm.fit: it goes on there.")
+    if sampler is None:
+        raise SpecError("resume(store, model): the sampler is missing. Pass that of the run, with the same settings.")
+    model = as_path(model, sampler)
+    if not isinstance(sampler, Sampler):
+        raise mismatch("resume", model, sampler)
+    return store, model, sampler
 
 
 def _in_order(*given: Any) -> list[Any]:
@@ -346,20 +353,10 @@ def _restore(path: pathlib.Path, setup: Setup, arrays: tuple[np.ndarray, ...], s
     shape = start_chains.eval_shape(setup.kernel, *given)[0]
     leaves, treedef = jax.tree.flatten(shape)
     chains = len(share.of(len(setup.chains)))
-    wanted = [(chains, *leaf.shape[1:]) for leaf in map(jax.eval_shape, [_numbers_of] * len(leaves), leaves)]
+    wanted = [(chains, *leaf.shape[1:]) for leaf in map(jax.eval_shape, [numbers_of] * len(leaves), leaves)]
     if wanted != [array.shape for array in arrays]:
         raise StoreError(
             f"resume({str(path)!r}): the state has arrays of shapes {[array.shape for array in arrays]}, the sampler"
             f" {wanted}: it was written by another version. {manifest.AGAIN}"
         )
-    return jax.tree.unflatten(treedef, [_wrap_keys(a, leaf) for a, leaf in zip(arrays, leaves, strict=True)])
-
-
-def _numbers_of(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-
-
-def _wrap_keys(array: np.ndarray, like: Any) -> jax.Array:
-    if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(jnp.empty((), like.dtype)))
-    return jnp.asarray(array)
+    return jax.tree.unflatten(treedef, [leaf_of(a, leaf) for a, leaf in zip(arrays, leaves, strict=True)])

@@ -1,7 +1,4 @@
-"""The training loop: many optimiser steps in one compiled block, losses between blocks.
-
-Training stops at the first loss that is not finite, and what was good before it is kept.
-"""
+"""What a fit is and leaves behind, and its compiled block of many optimiser steps."""
 
 import functools
 from dataclasses import dataclass, field
@@ -12,16 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gmdsl.compiler.rewrites.convolution_layouts import with_fast_convolutions
-from gmdsl.core.errors import FitError, SpecError
+from gmdsl.core.errors import SpecError
 from gmdsl.core.pytrees.function import Constant
 from gmdsl.core.pytrees.partition import Skeleton, strip
-from gmdsl.core.random.keys import seed_key
 from gmdsl.core.random.subset import subset
-from gmdsl.diffusion.noised import Noised
 from gmdsl.learning.learnable import learnable, unlearned
 from gmdsl.learning.objective import Batch, Data, Objective, checked_returns, rows
-from gmdsl.models.model import Model
-from gmdsl.run.progress import Progress
 
 BLOCK = 100  # optimiser steps in a compiled block
 
@@ -60,12 +53,16 @@ class Fit:
         history: arrays by name: `loss`, the objective's own numbers, and `held_out` with its `held_out_step`.
         steps: optimiser steps that were made.
         interrupted: whether Ctrl-C ended it early.
+        stopped: whether the held-out loss had not fallen for as long as `patience=` allows.
+        best_step: with `patience=`, the step of the lowest held-out loss, of which the model is; else None.
     """
 
     model: Any
     history: dict[str, np.ndarray] = field(repr=False)
     steps: int = 0
     interrupted: bool = False
+    stopped: bool = False
+    best_step: int | None = None
     learned: Any = field(default=None, repr=False)
     remark: str = ""
     end: End | None = field(default=None, repr=False, compare=False)
@@ -88,41 +85,8 @@ class Trainer:
         return self.skeleton.fill(next(moving) if moves else next(still) for moves in self.moves)
 
 
-def train(
-    trainer: Trainer, moving: Any, still: Any, data: Data, others: Any, steps: int, seed: int, bar: Progress
-) -> Fit:
-    """Blocks of steps until done, interrupted, or not finite."""
-    key = seed_key("fit", seed)
-    carry = _start(trainer, still, data, key, moving)
-    blocks: list[Any] = []
-    held: list[tuple[int, float]] = []
-    done, interrupted = 0, False
-    try:
-        while done < steps:
-            count = min(BLOCK, steps - done)
-            new, record, finite = train_block(trainer, still, data, key, carry, jnp.int32(done), jnp.int32(count))
-            record = jax.tree.map(lambda a, n=count: np.asarray(a)[:n], record)
-            bad = np.flatnonzero(~np.isfinite(record["loss"]))
-            if bad.size or not bool(finite):
-                last = int(bad[0]) if bad.size else count
-                replay = functools.partial(train_block, trainer, still, data, key, carry, jnp.int32(done))
-                kept, carry = _last_finite(replay, carry, last)
-                blocks.append({name: values[:kept] for name, values in record.items()})
-                raise _stop_error(
-                    _result(trainer, carry, still, (data, key), blocks, held, done + kept, False), done + last
-                )
-            carry, done = new, done + count
-            blocks.append(record)
-            if others is not None:
-                held.append((done, float(_evaluate(trainer, still, others, key, carry))))
-            bar.advance(count, record)
-    except KeyboardInterrupt:
-        interrupted = True
-    return _result(trainer, carry, still, (data, key), blocks, held, done, interrupted)
-
-
 @functools.partial(jax.jit, static_argnums=0)
-def _start(trainer: Trainer, still: Any, data: Data, key: jax.Array, moving: Any) -> Any:
+def start(trainer: Trainer, still: Any, data: Data, key: jax.Array, moving: Any) -> Any:
     """What is carried from step to step: what is learned, the optimiser's state, the objective's, and the average."""
     state = trainer.objective.value.init(key, trainer.model(moving, still), data)
     return moving, trainer.optimizer.value.init(moving), state, moving
@@ -168,7 +132,8 @@ def train_block(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _evaluate(trainer: Trainer, still: Any, data: dict[str, Any], key: jax.Array, carry: Any) -> Any:
+def evaluate(trainer: Trainer, still: Any, data: dict[str, Any], key: jax.Array, carry: Any) -> Any:
+    """The loss of other data, by the moving average where one was asked for."""
     moving, _, state, averaged = carry
     model = trainer.model(moving if trainer.average is None else averaged, still)
     return trainer.objective.value.loss(key, model, Batch(data), state)[0]
@@ -195,45 +160,3 @@ def make_trainer(model: Any, objective: Objective, optimizer: Any, size: int | N
     still = tuple(leaf for leaf, moves_ in zip(leaves, moves, strict=True) if not moves_)
     chosen = Constant(optax.adam(1e-3) if optimizer is None else optimizer)
     return Trainer(skeleton, moves, Constant(objective), chosen, size, average), moving, still
-
-
-def _last_finite(replay: Any, carry: Any, last: int) -> tuple[int, Any]:
-    """How many steps of a block led to a finite loss and finite parameters, and what they left, by doing them again."""
-    for count in range(last - 1, 0, -1):
-        again, _, finite = replay(jnp.int32(count))
-        if bool(finite):
-            return count, again
-    return 0, carry
-
-
-def _stop_error(good: Fit, step: int) -> FitError:
-    kept = f"the model of step {good.steps}, the last with a finite loss," if good.steps else "the model as given"
-    error = FitError(
-        f"fit(...): the loss or a parameter is not finite at step {step}. Lower the learning rate or clip gradients;"
-        f" {kept} is kept in the .fit of this error."
-    )
-    error.fit = good
-    return error
-
-
-def _result(
-    trainer: Trainer,
-    carry: Any,
-    still: Any,
-    source: tuple[Data, jax.Array],
-    blocks: list[Any],
-    held: list[Any],
-    done: int,
-    cut: bool,
-) -> Fit:
-    """The fit, from what was carried at the end, data and key, and what was recorded on the way."""
-    moving = carry[0] if trainer.average is None else carry[3]
-    history = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
-    # A sampler without an acceptance rate tells NaN at every step: that is nothing.
-    history = {name: values for name, values in history.items() if name == "loss" or not np.isnan(values).all()}
-    if held:
-        history["held_out_step"], history["held_out"] = np.array(held).T
-    learned, objective = trainer.model(moving, still), trainer.objective.value
-    model = learned if isinstance(learned, Model | Noised) else learned.model
-    end = End(trainer, moving, still, carry[2], *source)
-    return Fit(model, history, done, cut, learned, objective.bias or "", end)

@@ -165,7 +165,7 @@ def test_every_convolution_of_the_steps_has_the_order_that_is_fast_inside_a_loop
     model, data, objective = of_images()
     trainer, moving, still = fitting.make_trainer(model, objective, None, 16, None)
     data, key = {"x": jnp.asarray(data["x"])}, jax.random.key(0)
-    carry = fitting._start(trainer, still, data, key, moving)
+    carry = fitting.start(trainer, still, data, key, moving)
     program = fitting.train_block.lower(trainer, still, data, key, carry, jnp.int32(0), jnp.int32(1)).as_text()
     orders = re.findall(r"dim_numbers = (\S+, .*?->\[.*?\])", program)
     assert len(orders) == 8  # the convolutions, their slopes in the kernel, and in the image but for the first

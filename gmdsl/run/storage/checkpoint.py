@@ -21,6 +21,11 @@ from gmdsl.core.errors import StoreError
 from gmdsl.run.storage.durable import DamagedError, seal, unseal, write_file
 
 KEPT = 2
+NONE = "Put back a copy of it, or make the run again, gm.sample(..., store=another path)."
+DAMAGED = (
+    "The draws are there (xarray.open_datatree); start a new run from them, gm.sample(..., init=tree, store=another"
+    " path)."
+)
 _MAGIC = b"gmdsl state 2\n"
 _LEFTOVER = re.compile(r"(.*\.)?[0-9a-f]{32}\.partial")
 _NAME = re.compile(r"[0-9]{12}\.state")
@@ -88,8 +93,14 @@ def read_note(path: pathlib.Path) -> int:
     return number
 
 
-def newest(folder: pathlib.Path) -> Commit:
+def newest(folder: pathlib.Path, call: str = "resume(...)", none: str = NONE, damaged: str = DAMAGED) -> Commit:
     """The newest state that is whole.
+
+    Args:
+        folder: where the states are.
+        call: what the user called.
+        none: what to do where there is no state.
+        damaged: what to do where no state is whole.
 
     Raises:
         StoreError: there is none.
@@ -103,18 +114,12 @@ def newest(folder: pathlib.Path) -> Commit:
             commit = _unpack(path)
         except DamagedError as damage:
             if number + 1 < len(found):
-                warnings.warn(f"resume(...): {path} is damaged ({damage}); the one before it is used.", stacklevel=3)
+                warnings.warn(f"{call}: {path} is damaged ({damage}); the one before it is used.", stacklevel=3)
             continue
         return commit
     if not found:
-        raise StoreError(
-            f"resume(...): there is no state file in {folder}. Put back a copy of it, or make the run again,"
-            " gm.sample(..., store=another path)."
-        )
-    raise StoreError(
-        f"resume(...): all state files in {folder} are damaged. The draws are there (xarray.open_datatree); start a new"
-        " run from them, gm.sample(..., init=tree, store=another path)."
-    )
+        raise StoreError(f"{call}: there is no state file in {folder}. {none}")
+    raise StoreError(f"{call}: all state files in {folder} are damaged. {damaged}")
 
 
 def _pack(commit: Commit) -> bytes:

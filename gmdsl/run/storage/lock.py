@@ -8,8 +8,13 @@ from gmdsl.core.errors import SpecError, StoreError
 
 
 @contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Generator[None]:
+def locked(folder: pathlib.Path, verb: str = "resume", what: str = "these chains") -> Generator[None]:
     """Holds the lock of a folder of state files; without effect where the system has no such locks.
+
+    Args:
+        folder: the folder.
+        verb: what the user called.
+        what: what is written there.
 
     Raises:
         SpecError: another process holds it.
@@ -29,7 +34,7 @@ def locked(folder: pathlib.Path) -> Generator[None]:
         file = (folder / "lock").open("ab")
     except OSError as error:
         raise StoreError(
-            f"resume({str(folder)!r}): the lock of these chains, {folder / 'lock'}, cannot be opened"
+            f"{verb}({str(folder)!r}): the lock of {what}, {folder / 'lock'}, cannot be opened"
             f" ({error.strerror or error}). The store must be on a disk that may be written; without its folder of"
             " states, put back a copy, or make the run again in another store."
         ) from error
@@ -38,6 +43,6 @@ def locked(folder: pathlib.Path) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SpecError(
-                f"resume({str(folder)!r}): another process is running these chains. Wait for it, or stop it."
+                f"{verb}({str(folder)!r}): another process is running {what}. Wait for it, or stop it."
             ) from None
         yield
