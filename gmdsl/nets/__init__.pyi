@@ -4,3 +4,4 @@ from .encoder import GaussianEncoder as GaussianEncoder
 from .mlp import MLP as MLP
 from .time_embedding import TimeEmbedding as TimeEmbedding
 from .time_mlp import TimeMLP as TimeMLP
+from .unet import UNet as UNet
