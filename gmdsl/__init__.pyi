@@ -74,6 +74,8 @@ from .objectives.elbo import ELBO as ELBO
 from .objectives.flow_matching import FlowMatching as FlowMatching
 from .objectives.maximum_likelihood import MaximumLikelihood as MaximumLikelihood
 from .objectives.noise_contrastive import NoiseContrastive as NoiseContrastive
+from .objectives.pseudo_likelihood import PseudoLikelihood as PseudoLikelihood
+from .objectives.score_matching import ScoreMatching as ScoreMatching
 from .objectives.variational_bound import VariationalBound as VariationalBound
 from .paths.ais import AIS as AIS
 from .paths.importance import ImportanceSampling as ImportanceSampling

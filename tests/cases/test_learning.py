@@ -76,3 +76,25 @@ def test_persistent_chains_of_an_exact_sampler_come_near_the_maximum_likelihood(
         energy(2.0, -1.0), DATA, objective, optimizer=optax.adam(rate), steps=3000, average=0.999, progress=False
     )
     assert (np.abs(parameters(fit) - MLE) < 0.5 * ERROR).all()
+
+
+def test_score_matching_is_maximum_likelihood_here(x64):
+    fit = gm.fit(energy(), DATA, gm.ScoreMatching(), optimizer=ADAM, steps=3000, progress=False)
+    np.testing.assert_allclose(parameters(fit), CASE["score_matching"]["theta"], rtol=1e-6)
+
+
+def test_pseudo_likelihood_of_a_boltzmann_machine_is_that_of_enumeration(x64):
+    """Twenty-one parameters; the estimate is not that of maximum likelihood."""
+    here = HERE.parent / "boltzmann_6"
+    case, counts = json.loads((here / "case.json").read_text()), np.load(here / "arrays.npz")["state_counts"]
+    states = 2.0 * (np.arange(64)[:, None] >> np.arange(6) & 1) - 1.0
+    data = {"s": np.repeat(states, counts, axis=0)}
+    rows, columns = (gm.data(index) for index in np.triu_indices(6, 1))
+    machine = gm.energy(
+        lambda s, h, j, rows, columns: -(h @ s + j @ (s[rows] * s[columns])),
+        s=gm.Spin(6), h=gm.param(np.zeros(6)), j=gm.param(np.zeros(15)), rows=rows, columns=columns,
+    )  # fmt: skip
+    fit = gm.fit(machine, data, gm.PseudoLikelihood(), optimizer=ADAM, steps=3000, progress=False)
+    found = np.concatenate([np.asarray(fit.model.params[name].value) for name in ("h", "j")])
+    np.testing.assert_allclose(found, case["pseudo_likelihood"]["theta"], atol=1e-5)
+    assert np.abs(found - case["mle"]["theta"]).max() > 1e-3
