@@ -118,13 +118,17 @@ from .samplers.nuts import NUTS as NUTS
 from .samplers.parallel_tempering import ParallelTempering as ParallelTempering
 from .samplers.random_walk import RandomWalk as RandomWalk
 from .samplers.reverse.annealed_langevin import AnnealedLangevin as AnnealedLangevin
+from .samplers.reverse.ddim import DDIM as DDIM
 from .samplers.reverse.ddpm import DDPM as DDPM
 from .samplers.reverse.learned_reverse_diffusion import LearnedReverseDiffusion as LearnedReverseDiffusion
 from .samplers.reverse.reverse_ode import ReverseODE as ReverseODE
 from .samplers.reverse.reverse_sde import ReverseSDE as ReverseSDE
+from .samplers.reverse.solvers.deis import DEIS as DEIS
 from .samplers.reverse.solvers.dpm_solver import DPMSolver as DPMSolver
 from .samplers.reverse.solvers.euler import Euler as Euler
 from .samplers.reverse.solvers.heun import Heun as Heun
+from .samplers.reverse.solvers.ipndm import IPNDM as IPNDM
+from .samplers.reverse.solvers.unipc import UniPC as UniPC
 from .samplers.sghmc import SGHMC as SGHMC
 from .samplers.sgld import SGLD as SGLD
 from .samplers.slice import Slice as Slice

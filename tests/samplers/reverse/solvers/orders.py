@@ -46,3 +46,21 @@ def order(process, solver, grid, counts):
     truth = exact(flat, float(grid(counts[0])[0]), float(grid(counts[0])[-1]))
     errors = [float(np.abs(ends(flat, solver, grid(n)) - truth).max()) for n in counts]
     return np.log2(errors[-2] / errors[-1]), errors
+
+
+def log_snr_grid(process):
+    """Times of equal steps in log(alpha / sigma), from `t_max` to where little noise is left."""
+
+    def grid(n):
+        low, high = (jnp.log(process.sigma(t) / process.alpha(t)) for t in (process.t_min, process.t_max))
+        wanted = low + jnp.linspace(1.0, 0.3, n + 1) * (high - low)
+        ends = jnp.full(n + 1, 1e-9), jnp.full(n + 1, process.t_max)
+
+        def halve(_, ends):
+            middle = 0.5 * (ends[0] + ends[1])
+            above = jnp.log(process.sigma(middle) / process.alpha(middle)) > wanted
+            return jnp.where(above, ends[0], middle), jnp.where(above, middle, ends[1])
+
+        return jax.lax.fori_loop(0, 80, halve, ends)[0].at[0].set(process.t_max)
+
+    return grid
