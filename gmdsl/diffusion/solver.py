@@ -22,9 +22,9 @@ class Solver(Checked, eqx.Module):
     prefers: ClassVar[str] = "time"
     power: ClassVar[float | None] = None
 
-    @property
-    def floor(self) -> Any:
-        """The standard deviation of the finest structure of the data, where the solver was told; 0 where not."""
+    def floor(self, family: FlatFamily) -> Any:
+        """The noise below which the grid `"log-snr"` comes to an end, in units of the data; 0 for that at `t_min`."""
+        del family
         return 0.0
 
     def init(self, family: FlatFamily, x: Float[Array, " dim"]) -> Any:

@@ -89,19 +89,23 @@ def check_grid(name: str, steps: int, power: Any, grid: Any = None) -> None:
     if isinstance(grid, tuple):
         _check_times(name, steps, grid)
     elif grid is not None and grid not in GRIDS:
-        raise SpecError(f"{name}(grid={grid!r}): there is no such grid. Take 'time', 'karras', 'log-snr', or the times.")
+        raise SpecError(
+            f"{name}(grid={grid!r}): there is no such grid. Take 'time', 'karras', 'log-snr', or the times."
+        )
 
 
 def _check_times(name: str, steps: int, times: tuple[float, ...]) -> None:
     if len(times) != steps + 1:
         raise SpecError(f"{name}(grid=...): {len(times)} times make {len(times) - 1} steps, not {steps}. Set steps=.")
     if not all(later < earlier for earlier, later in zip(times, times[1:], strict=False)) or times[-1] != 0.0:
-        raise SpecError(f"{name}(grid=...): times fall from t_max to 0; these do not. Sort them, largest first, 0 last.")
+        raise SpecError(
+            f"{name}(grid=...): times fall from t_max to 0; these do not. Sort them, largest first, 0 last."
+        )
 
 
 def noise_ratio(process: Process, t: Scalar) -> Scalar:
     r"""$\rho = \sigma / \alpha$, the noise in units of the data."""
-    return process.sigma(t) / process.alpha(t)
+    return process.sigma(t) / jnp.asarray(process.alpha(t), float)
 
 
 def _even_in_noise(family: FlatFamily, steps: int, karras: bool, power: Any, width: Any) -> Array:

@@ -30,7 +30,9 @@ def test_without_a_width_it_is_the_denoiser_and_log_snr():
     process = gm.VP()
     family = gm.noise(gm.joint(x=dist.Normal(jnp.zeros(2), 1.0).to_event(1)), process).flat
     np.testing.assert_allclose(expected_centre(family, X, 0.4, 0.0), family.denoise(X, 0.4))
-    np.testing.assert_allclose(effective_time(process, 0.4, 0.0), jnp.log(process.alpha(0.4) / process.sigma(0.4)), rtol=1e-5)
+    np.testing.assert_allclose(
+        effective_time(process, 0.4, 0.0), jnp.log(process.alpha(0.4) / process.sigma(0.4)), rtol=1e-5
+    )
     assert float(effective_time(process, 0.0, 0.0)) == np.inf
 
 

@@ -14,9 +14,13 @@ def seen(count, room=4):
 
 def by_quadrature(density, nodes, start, end):
     """Integrals of the Lagrange polynomials, which SciPy builds and integrates by itself."""
+    if len(nodes) == 1:
+        return [integrate.quad(density, start, end, epsabs=1e-13)[0]]
     unit = np.eye(len(nodes))
     return [
-        integrate.quad(lambda u, e=e: density(u) * interpolate.BarycentricInterpolator(nodes, e)(u), start, end, epsabs=1e-13)[0]
+        integrate.quad(
+            lambda u, e=e: density(u) * interpolate.BarycentricInterpolator(nodes, e)(u), start, end, epsabs=1e-13
+        )[0]
         for e in unit
     ]
 
@@ -52,7 +56,8 @@ def test_the_polynomials_may_be_of_a_function_of_the_variable(x64):
     found = adams_weights(lambda v: jnp.cos(v), seen(3), 2.0, 0.1, lambda v: v**2)
     unit = np.eye(3)
     wanted = [
-        integrate.quad(lambda v, e=e: np.cos(v) * interpolate.BarycentricInterpolator(NODES[:3], e)(v**2), 2.0, 0.1)[0] for e in unit
+        integrate.quad(lambda v, e=e: np.cos(v) * interpolate.BarycentricInterpolator(NODES[:3], e)(v**2), 2.0, 0.1)[0]
+        for e in unit
     ]
     np.testing.assert_allclose(found[:3], wanted, rtol=1e-10)
 

@@ -53,7 +53,7 @@ class ReverseODE(Generator):
         grid, power = self.grid, self.power
         if grid is None and power is None:
             grid, power = self.solver.prefers, self.solver.power
-        return reverse_times(family, self.steps, grid, power, self.solver.floor)
+        return reverse_times(family, self.steps, grid, power, self.solver.floor(family))
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         times, x = self.times(target), target.start(key)

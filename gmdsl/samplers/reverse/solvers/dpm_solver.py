@@ -30,30 +30,34 @@ class DPMSolver(Solver):
 
     Attributes:
         order: 2 or 3.
-        width: standard deviation of the finest structure of the data, where it is known: the flow of a Gaussian that
-            wide is exact, and steps go evenly to the data.
+        width: standard deviation of the finest structure of the data, in their units: the flow of a Gaussian that wide
+            is exact, and steps go evenly to the data. When None it is that of the narrowest component where the family
+            is a mixture in closed form, else 0: nothing is supposed.
     """
 
     order: int = eqx.field(static=True, default=2)
-    width: float = 0.0
+    width: float | None = None
 
     prefers: ClassVar[str] = "log-snr"
 
     def __check_init__(self) -> None:
         check_one_of(self, "order", 2, 3)
-        check_not_negative(self, "width")
+        if self.width is not None:
+            check_not_negative(self, "width")
 
-    @property
-    def floor(self) -> Any:
-        return self.width
+    def floor(self, family: FlatFamily) -> Any:
+        return 0.5 * self._width(family)
 
     def init(self, family: FlatFamily, x: Array) -> History:
         return History.empty(self.order, x)
 
     def step(self, family: FlatFamily, x: Array, t: Scalar, s: Scalar, memory: Any) -> tuple[Array, Any]:
-        process, width = family.process, self.width
+        process, width = family.process, self._width(family)
         now, then = effective_time(process, t, width), effective_time(process, s, width)
         memory = memory.remember(expected_centre(family, x, t, width), now)
         push = exponential_weights(memory, now, then) @ memory.values
         ratio = effective_sigma(process, s, width) / effective_sigma(process, t, width)
         return ratio * x + process.alpha(s) * push, memory
+
+    def _width(self, family: FlatFamily) -> Any:
+        return family.width if self.width is None else self.width

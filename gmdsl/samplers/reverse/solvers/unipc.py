@@ -38,8 +38,9 @@ class UniPC(Solver):
 
     Attributes:
         order: 2 or 3, of the predictor; the corrected points have one more.
-        width: standard deviation of the finest structure of the data, where it is known: the flow of a Gaussian that
-            wide is exact, and steps go evenly to the data.
+        width: standard deviation of the finest structure of the data, in their units: the flow of a Gaussian that wide
+            is exact, and steps go evenly to the data. When None it is that of the narrowest component where the family
+            is a mixture in closed form, else 0: nothing is supposed.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VP())
@@ -49,26 +50,26 @@ class UniPC(Solver):
     """
 
     order: int = eqx.field(static=True, default=2)
-    width: float = 0.0
+    width: float | None = None
 
     prefers: ClassVar[str] = "log-snr"
 
     def __check_init__(self) -> None:
         check_one_of(self, "order", 2, 3)
-        check_not_negative(self, "width")
+        if self.width is not None:
+            check_not_negative(self, "width")
 
-    @property
-    def floor(self) -> Any:
-        return self.width
+    def floor(self, family: FlatFamily) -> Any:
+        return 0.5 * self._width(family)
 
     def init(self, family: FlatFamily, x: Array) -> Memory:
         return Memory(jnp.zeros_like(x), History.empty(self.order, x))
 
     def step(self, family: FlatFamily, x: Array, t: Scalar, s: Scalar, memory: Any) -> tuple[Array, Any]:
-        process, (start, seen) = family.process, memory
-        now, then = (effective_time(process, time, self.width) for time in (t, s))
-        here, there = (effective_sigma(process, time, self.width) for time in (t, s))
-        centre = expected_centre(family, x, t, self.width)
+        process, width, (start, seen) = family.process, self._width(family), memory
+        now, then = effective_time(process, t, width), effective_time(process, s, width)
+        here, there = effective_sigma(process, t, width), effective_sigma(process, s, width)
+        centre = expected_centre(family, x, t, width)
 
         both, before = seen.with_end(centre, now), seen.nodes[0]
         again = here * start + process.alpha(t) * (exponential_weights(both, before, now) @ both.values)
@@ -77,3 +78,6 @@ class UniPC(Solver):
         seen = seen.remember(centre, now)
         ahead = there * scaled + process.alpha(s) * (exponential_weights(seen, now, then) @ seen.values)
         return ahead, Memory(scaled, seen)
+
+    def _width(self, family: FlatFamily) -> Any:
+        return family.width if self.width is None else self.width

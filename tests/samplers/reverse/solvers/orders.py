@@ -28,7 +28,7 @@ def ends(flat, solver, times):
     return jax.vmap(run)(STARTS * flat.process.prior_scale)
 
 
-def exact(flat, first, last):
+def exact(flat, first, last, starts=None):
     term = diffrax.ODETerm(lambda t, x, _: flat.velocity(x, t))
     control = diffrax.PIDController(rtol=1e-12, atol=1e-12)
 
@@ -37,7 +37,7 @@ def exact(flat, first, last):
             term, diffrax.Dopri8(), first, last, None, x, stepsize_controller=control, max_steps=50_000
         ).ys[-1]
 
-    return jax.vmap(run)(STARTS * flat.process.prior_scale)
+    return jax.vmap(run)(STARTS * flat.process.prior_scale if starts is None else starts)
 
 
 def order(process, solver, grid, counts):
@@ -49,7 +49,10 @@ def order(process, solver, grid, counts):
 
 
 def log_snr_grid(process):
-    """Times of equal steps in log(alpha / sigma), from `t_max` to where little noise is left."""
+    """Times of equal steps in log(alpha / sigma), from `t_max` to where little noise is left.
+
+    The first step is made in pieces that double, so that the low order of the first of all is not what is measured.
+    """
 
     def grid(n):
         low, high = (jnp.log(process.sigma(t) / process.alpha(t)) for t in (process.t_min, process.t_max))
@@ -61,6 +64,29 @@ def log_snr_grid(process):
             above = jnp.log(process.sigma(middle) / process.alpha(middle)) > wanted
             return jnp.where(above, ends[0], middle), jnp.where(above, middle, ends[1])
 
-        return jax.lax.fori_loop(0, 80, halve, ends)[0].at[0].set(process.t_max)
+        times = jax.lax.fori_loop(0, 80, halve, ends)[0].at[0].set(process.t_max)
+        pieces = times[0] + (times[1] - times[0]) * 0.5 ** jnp.arange(14.0, 0.0, -1.0)
+        return jnp.concatenate([times[:1], pieces, times[1:]])
 
     return grid
+
+
+def order_from_exact_values(flat, solver, times_of, counts, back):
+    """The order where the first values that a solver remembers, and the point from which it starts, are exact."""
+    errors = []
+    for n in counts:
+        times = times_of(n)
+        points = [STARTS * flat.process.prior_scale]
+        for t, s in zip(times[:back], times[1 : back + 1], strict=True):
+            points.append(exact(flat, float(t), float(s), points[-1]))
+
+        def run(*points, times=times):
+            memory = solver.init(flat, points[0])
+            for k in range(back):
+                memory = solver.step(flat, points[k], times[k], times[k + 1], memory)[1]
+            step = lambda k, at: solver.step(flat, at[0], times[k], times[k + 1], at[1])  # noqa: E731
+            return jax.lax.fori_loop(back, n, step, (points[back], memory))[0]
+
+        truth = exact(flat, float(times[back]), float(times[-1]), points[back])
+        errors.append(float(np.abs(jax.vmap(run)(*points) - truth).max()))
+    return np.log2(errors[-2] / errors[-1]), errors

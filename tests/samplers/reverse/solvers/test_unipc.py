@@ -10,7 +10,7 @@ from .orders import log_snr_grid, order
 
 @pytest.mark.parametrize("process", [gm.VP(), gm.EDM(5.0)], ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize("width", [0.0, 0.4])
-@pytest.mark.parametrize(("predictor", "counts"), [(2, (80, 160)), (3, (80, 160))])
+@pytest.mark.parametrize(("predictor", "counts"), [(2, (80, 160)), (3, (120, 240))])
 def test_the_corrected_points_have_one_order_more_than_the_predictor(process, width, predictor, counts, x64):
     found, errors = order(process, gm.UniPC(predictor, width), log_snr_grid(process), counts)
     assert found == pytest.approx(predictor + 1, abs=0.3)
@@ -30,19 +30,19 @@ def test_a_gaussian_of_the_width_is_exact_in_one_step(x64):
 
 
 def test_it_beats_its_predictor_with_few_steps():
-    """Twelve evaluations of a mixture from the same noise, against 500 steps of Heun; the corrector halves the error."""
+    """Twelve evaluations of a mixture from the same noise, against 300 steps of Heun; the corrector halves the error."""
     centres = np.random.default_rng(0).uniform(-2.0, 2.0, (12, 2))
     parts = dist.Normal(centres, 0.1).to_event(1)
     model = gm.joint(x=dist.MixtureSameFamily(dist.Categorical(probs=np.full(12, 1 / 12)), parts))
     family = gm.noise(model, gm.EDM(20.0))
 
     def ends(generator):
-        return gm.sample(family, generator, draws=400, seed=1, progress=False)["posterior"]["x"].values[0]
+        return gm.sample(family, generator, draws=200, seed=1, progress=False)["posterior"]["x"].values[0]
 
-    fine = ends(gm.ReverseODE(gm.Heun(), steps=500, power=7.0))
+    fine = ends(gm.ReverseODE(gm.Heun(), steps=300, power=7.0))
     plain, corrected = (
         np.median(np.linalg.norm(ends(gm.ReverseODE(solver, steps=12)) - fine, axis=-1))
-        for solver in (gm.DPMSolver(width=0.1), gm.UniPC(width=0.1))
+        for solver in (gm.DPMSolver(), gm.UniPC())
     )
     assert corrected < 0.6 * plain
 
