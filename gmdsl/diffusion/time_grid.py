@@ -123,11 +123,11 @@ def _even_in_noise(family: FlatFamily, steps: int, karras: bool, power: Any, wid
     low = jnp.where((rest > 0) | smooth, rest, least)
     share = jnp.minimum(jnp.arange(steps + 1) / even, 1.0)
     ratios = back(forth(most) + share * (forth(low) - forth(most)))
-    times = jax.vmap(lambda r: _time_of(process, r))(ratios)
+    times = jax.vmap(lambda r: time_of_ratio(process, r))(ratios)
     return times.at[0].set(t_max).at[steps].set(0.0)
 
 
-def _time_of(process: Process, ratio: Scalar) -> Scalar:
+def time_of_ratio(process: Process, ratio: Scalar) -> Scalar:
     """The time at which the noise has a ratio, by bisection in the logarithm of time."""
     t_max = setting(process, "t_max")
     ends = jnp.log(1e-9 * jnp.asarray(t_max, float)), jnp.log(jnp.asarray(t_max, float))

@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +35,7 @@ def test_without_noise_it_is_the_exponential_step_of_order_one(process, x64):
     times = (process.t_max, 0.2 * process.t_max, 0.0)
     found = gm.DDIM(steps=2, grid=times).draw(key, flat)[0]
     x = flat.start(jax.random.split(key)[0])
-    for t, s in zip(times, times[1:], strict=False):
+    for t, s in itertools.pairwise(times):
         solver = gm.DPMSolver(width=0.0)
         x = solver.step(flat, x, t, s, solver.init(flat, x))[0]
     np.testing.assert_allclose(found, x, rtol=1e-10)
