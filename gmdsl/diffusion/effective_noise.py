@@ -1,15 +1,15 @@
 r"""The probability flow with the part that a Gaussian explains solved exactly.
 
 With $y = x / \alpha$ and $\rho = \sigma / \alpha$ the flow of any process is $dy / d\log\rho = y - D$, where D is the
-denoiser $E[x_0 \mid x_t]$. Let the data be centres blurred by $N(0, w^2 I)$. Their flow is that of the centres alone under
-the larger noise $\tilde\rho = \sqrt{\rho^2 + w^2}$, and with $\tau = -\log \tilde\rho$ it reads
+denoiser $E[x_0 \mid x_t]$. Let the data be centres blurred by $N(0, w^2 I)$. Their flow is that of the centres alone
+under the larger noise $\tilde\rho = \sqrt{\rho^2 + w^2}$, and with $\tau = -\log \tilde\rho$ it reads
 
 $$\frac{dy}{d\tau} = M - y, \qquad M = D + \frac{w^2}{\rho^2} (D - y),$$
 
-where M is the expected *centre*. For one Gaussian of width w it is constant, and a step of any length is exact; near the
-data it is constant, too, where the clean datum D is not. It ends at $\tau = -\log w$, a finite time. Without a width, w =
-0, it is the flow in log-SNR with the denoiser, $M = D$. Any w is right with small steps; what it changes is how little is
-left to the solver.
+where M is the expected *centre*. For one Gaussian of width w it is constant, and a step of any length is exact; near
+the data it is constant, too, where the clean datum D is not. It ends at $\tau = -\log w$, a finite time. Without a
+width, w = 0, it is the flow in log-SNR with the denoiser, $M = D$. Any w is right with small steps; what it changes
+is how little is left to the solver.
 
 Reference:
     Lu et al., *DPM-Solver++*, 2022, arXiv:2211.01095 (w = 0); Zheng et al., *DPM-Solver-v3*, 2023, arXiv:2310.13268

@@ -15,6 +15,7 @@ Reference:
     (equation 5); Lu et al., *DPM-Solver++*, 2022, arXiv:2211.01095 (even steps in log-SNR).
 """
 
+import itertools
 from typing import Any
 
 import jax
@@ -97,7 +98,7 @@ def check_grid(name: str, steps: int, power: Any, grid: Any = None) -> None:
 def _check_times(name: str, steps: int, times: tuple[float, ...]) -> None:
     if len(times) != steps + 1:
         raise SpecError(f"{name}(grid=...): {len(times)} times make {len(times) - 1} steps, not {steps}. Set steps=.")
-    if not all(later < earlier for earlier, later in zip(times, times[1:], strict=False)) or times[-1] != 0.0:
+    if not all(later < earlier for earlier, later in itertools.pairwise(times)) or times[-1] != 0.0:
         raise SpecError(
             f"{name}(grid=...): times fall from t_max to 0; these do not. Sort them, largest first, 0 last."
         )

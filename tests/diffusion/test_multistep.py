@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 from scipy import integrate, interpolate
 
-from gmdsl.diffusion.multistep import History, adams_weights, exponential_weights
+from gmdsl.diffusion.multistep import Past, adams_weights, exponential_weights
 
 NODES = np.array([0.7, 0.4, -0.3, -0.5])
 
 
 def seen(count, room=4):
-    return History(jnp.zeros((room, 1)), jnp.asarray(np.resize(NODES, room)), jnp.asarray(count))
+    return Past(jnp.zeros((room, 1)), jnp.asarray(np.resize(NODES, room)), jnp.asarray(count))
 
 
 def by_quadrature(density, nodes, start, end):
@@ -35,7 +35,7 @@ def test_exponential_weights_are_integrals_of_the_interpolating_polynomial(count
 
 
 def test_a_corrector_integrates_the_polynomial_through_the_end(x64):
-    both = History(jnp.zeros((3, 1)), jnp.asarray(NODES[1:]), jnp.asarray(2)).with_end(jnp.zeros(1), 0.7)
+    both = Past(jnp.zeros((3, 1)), jnp.asarray(NODES[1:]), jnp.asarray(2)).with_end(jnp.zeros(1), 0.7)
     found = exponential_weights(both, NODES[1], 0.7)
     wanted = by_quadrature(lambda u: np.exp(u - 0.7), NODES[:3], NODES[1], 0.7)
     np.testing.assert_allclose(found[:3], wanted, rtol=1e-10)
@@ -46,7 +46,7 @@ def test_a_corrector_integrates_the_polynomial_through_the_end(x64):
     [(1, [1]), (2, [3 / 2, -1 / 2]), (3, [23 / 12, -16 / 12, 5 / 12]), (4, [55 / 24, -59 / 24, 37 / 24, -9 / 24])],
 )
 def test_equal_steps_have_the_coefficients_of_adams_and_bashforth(count, wanted, x64):
-    history = History(jnp.zeros((4, 1)), jnp.asarray([3.0, 2.0, 1.0, 0.0]), jnp.asarray(count))
+    history = Past(jnp.zeros((4, 1)), jnp.asarray([3.0, 2.0, 1.0, 0.0]), jnp.asarray(count))
     found = adams_weights(jnp.ones_like, history, 3.0, 4.0)
     np.testing.assert_allclose(found[:count], wanted, rtol=1e-12)
 
@@ -64,14 +64,14 @@ def test_the_polynomials_may_be_of_a_function_of_the_variable(x64):
 
 def test_an_endless_step_and_one_from_pure_noise_take_the_newest_value():
     assert exponential_weights(seen(3), 0.7, jnp.inf).tolist() == [1.0, 0.0, 0.0, 0.0]
-    pure = History(jnp.zeros((2, 1)), jnp.array([-jnp.inf, 0.0]), jnp.asarray(1))
+    pure = Past(jnp.zeros((2, 1)), jnp.array([-jnp.inf, 0.0]), jnp.asarray(1))
     assert exponential_weights(pure, -jnp.inf, 0.5).tolist() == [1.0, 0.0]
-    after = History(jnp.zeros((2, 1)), jnp.array([0.5, -jnp.inf]), jnp.asarray(2))
+    after = Past(jnp.zeros((2, 1)), jnp.array([0.5, -jnp.inf]), jnp.asarray(2))
     np.testing.assert_allclose(exponential_weights(after, 0.5, 0.9), [1 - np.exp(-0.4), 0.0], rtol=1e-5)
 
 
 def test_a_history_forgets_the_oldest():
-    history = History.empty(2, jnp.zeros(3))
+    history = Past.empty(2, jnp.zeros(3))
     for k in range(3):
         history = history.remember(jnp.full(3, float(k)), 10.0 * k)
     assert history.nodes.tolist() == [20.0, 10.0]
@@ -80,7 +80,7 @@ def test_a_history_forgets_the_oldest():
 
 
 def test_nodes_that_coincide_are_left_out():
-    twice = History(jnp.zeros((3, 1)), jnp.array([0.7, 0.7, 0.1]), jnp.asarray(3))
+    twice = Past(jnp.zeros((3, 1)), jnp.array([0.7, 0.7, 0.1]), jnp.asarray(3))
     np.testing.assert_allclose(exponential_weights(twice, 0.7, 0.9), [1 - np.exp(-0.2), 0.0, 0.0], rtol=1e-5)
-    none = History(jnp.zeros((3, 1)), jnp.array([0.7, 0.7, 0.1]), jnp.asarray(3))
+    none = Past(jnp.zeros((3, 1)), jnp.array([0.7, 0.7, 0.1]), jnp.asarray(3))
     np.testing.assert_allclose(exponential_weights(none, 0.7, 0.7), 0.0, atol=1e-7)

@@ -1,9 +1,9 @@
 r"""Denoising diffusion implicit models: a step keeps the noise that is in the point, or draws a share of it anew.
 
-$x_s = \alpha_s \hat x_0 + \sqrt{\sigma_s^2 - \eta^2 \tau^2}\; \hat\epsilon + \eta\, \tau\, z$ with
-$\hat x_0 = E[x_0 \mid x_t]$, $\hat\epsilon = (x_t - \alpha_t \hat x_0) / \sigma_t$, and $\tau$ the standard deviation of
-the bridge $q(x_s \mid x_t, x_0)$. For $\eta = 1$ it is `DDPM`; for $\eta = 0$ a map without noise, the exponential Euler
-step of the probability flow: exact where the denoiser does not change along the way.
+$x_s = \alpha_s \hat x_0 + \sqrt{\sigma_s^2 - \eta^2 \tau^2}\; \hat\epsilon + \eta\, \tau\, z$ with $\hat x_0 = E[x_0
+\mid x_t]$, $\hat\epsilon = (x_t - \alpha_t \hat x_0) / \sigma_t$, and $\tau$ the standard deviation of the bridge
+$q(x_s \mid x_t, x_0)$. For $\eta = 1$ it is `DDPM`; for $\eta = 0$ a map without noise, the exponential Euler step of
+the probability flow: exact where the denoiser does not change along the way.
 
 Reference:
     Song, Meng, Ermon, *Denoising diffusion implicit models*, 2021, arXiv:2010.02502 (equations 12 and 16).

@@ -1,9 +1,9 @@
 r"""The stochastic sampler of EDM: a little noise is added, and the probability flow taken back from the raised level.
 
-In units of the data, $y = x / \alpha$ with noise $\rho = \sigma / \alpha$: the level is raised to
-$\hat\rho = (1 + \gamma)\, \rho$ by noise of variance $\hat\rho^2 - \rho^2$, and a step of Heun's method for
-$dy / d\rho = (y - D) / \rho$ leads to the next level. With $\gamma = 0$ it is Heun's method. The noise that is drawn anew
-forgets errors of the steps before; $\gamma = \min(\text{churn} / N, \sqrt 2 - 1)$ between two levels of noise.
+In units of the data, $y = x / \alpha$ with noise $\rho = \sigma / \alpha$: the level is raised to $\hat\rho = (1 +
+\gamma)\, \rho$ by noise of variance $\hat\rho^2 - \rho^2$, and a step of Heun's method for $dy / d\rho = (y - D) /
+\rho$ leads to the next level. With $\gamma = 0$ it is Heun's method. The noise that is drawn anew forgets errors of
+the steps before; $\gamma = \min(\text{churn} / N, \sqrt 2 - 1)$ between two levels of noise.
 
 Reference:
     Karras et al., *Elucidating the design space of diffusion-based generative models*, 2022, arXiv:2206.00364

@@ -1,8 +1,8 @@
 r"""Predictor and corrector: after each step down, Langevin steps at the new level take the point back to its law.
 
 The predictor is the bridge of `DDPM`. At the level s that it reaches, the corrector makes unadjusted Langevin steps
-$x \leftarrow x + \tfrac{a}{2}\, s(x, s) + \sqrt a\, z$ of length $a = \epsilon\, \sigma_s^2$, which leave $p_s$ as it is up to their
-size. Errors of the steps before are forgotten, at the cost of evaluations.
+$x \leftarrow x + \tfrac{a}{2}\, s(x, s) + \sqrt a\, z$ of length $a = \epsilon\, \sigma_s^2$, which leave $p_s$ as it
+is up to their size. Errors of the steps before are forgotten, at the cost of evaluations.
 
 Reference:
     Song et al., *Score-based generative modeling through SDEs*, 2021, arXiv:2011.13456 (section 4.2; there the step is

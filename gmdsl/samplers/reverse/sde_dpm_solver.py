@@ -1,12 +1,13 @@
-r"""SDE-DPM-Solver++(2M): the reverse stochastic equation with its linear part solved exactly, of order two in the drift.
+r"""SDE-DPM-Solver++(2M): the reverse stochastic equation with its linear part solved exactly, of order two in drift.
 
 With $\lambda = \log(\alpha / \sigma)$ and $h = \lambda_s - \lambda_t$ a step is
 
-$$x_s = \frac{\sigma_s}{\sigma_t} e^{-h}\, x_t + \alpha_s \int_{\lambda_t}^{\lambda_s} 2 e^{-2 (\lambda_s - \lambda)} D(\lambda)\,
-d\lambda + \sigma_s \sqrt{1 - e^{-2h}}\; z,$$
+$$x_s = \frac{\sigma_s}{\sigma_t} e^{-h}\, x_t
++ \alpha_s \int_{\lambda_t}^{\lambda_s} 2 e^{-2 (\lambda_s - \lambda)} D(\lambda)\, d\lambda
++ \sigma_s \sqrt{1 - e^{-2h}}\; z,$$
 
-where the denoiser D is extrapolated from the last two steps. With D taken constant it is the bridge of `DDPM`; noise that
-is drawn anew at each step corrects the errors of the steps before, and of the score.
+where the denoiser D is extrapolated from the last two steps. With D taken constant it is the bridge of `DDPM`; noise
+that is drawn anew at each step corrects the errors of the steps before, and of the score.
 
 Reference:
     Lu et al., *DPM-Solver++*, 2022, arXiv:2211.01095 (equation 18 and appendix).
@@ -21,7 +22,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.multistep import History, exponential_weights
+from gmdsl.diffusion.multistep import Past, exponential_weights
 from gmdsl.diffusion.time_grid import as_grid, check_grid, noise_ratio, reverse_times
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
@@ -66,4 +67,4 @@ class SDEDPMSolver(Generator):
             return (bridge.noisy * x + clean + bridge.std * noise).astype(x.dtype), seen
 
         start = target.start(key_start)
-        return jax.lax.fori_loop(0, self.steps, step, (start, History.empty(2, start)))[0], {}
+        return jax.lax.fori_loop(0, self.steps, step, (start, Past.empty(2, start)))[0], {}

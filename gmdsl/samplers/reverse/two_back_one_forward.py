@@ -7,8 +7,8 @@ $x \leftarrow x + f x \Delta + g \sqrt \Delta\, z$. Both together are one Euler 
 $$x - 2 \Delta \left(f x - \tfrac12 g^2 \nabla \log p_t\right) + f x \Delta + g \sqrt\Delta\, z
 = x - \Delta \left(f x - g^2 \nabla \log p_t\right) + g \sqrt\Delta\, z,$$
 
-up to terms of higher order. Here the forward step is the exact transition from $s - \Delta$ to s; where $s - \Delta$ would be
-below 0 the step down goes to 0 and the one forward from there.
+up to terms of higher order. Here the forward step is the exact transition from $s - \Delta$ to s; where $s - \Delta$
+would be below 0 the step down goes to 0 and the one forward from there.
 
 Reference:
     The tutorial's section on the reverse equations; Anderson, *Reverse-time diffusion equation models*, 1982.

@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,7 @@ def test_without_churn_it_is_heuns_method(x64):
 
     def heun(key):
         x, solver = flat.start(jax.random.split(key)[0]), gm.Heun()
-        for t, s in zip(times[:-2], times[1:-1], strict=True):
+        for t, s in itertools.pairwise(times[:-1]):
             x = solver.step(flat, x, t, s, ())[0]
         return flat.denoise(x, times[-2])  # Euler's step to no noise
 

@@ -38,16 +38,18 @@ def test_draws_of_a_noised_mixture_have_its_law(process):
 def test_the_mean_of_a_gaussian_is_right_to_order_two(x64):
     """The noise is the same for two starts, and the equation linear: their gap follows the drift alone.
 
-    For N(m, v) the drift of x - m is 2 rho / (rho^2 + v) per unit of noise, so the gap scales as rho^2 + v. VE keeps some
-    noise at the end, 0.3 here, so that no step goes to none.
+    For N(m, v) the drift of x - m is 2 rho / (rho^2 + v) per unit of noise, so the gap scales as rho^2 + v. VE keeps
+    some noise at the end, 0.3 here, so that no step goes to none.
     """
     process = gm.VE(0.3, 5.0)
     flat = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), process).flat
     errors = []
     for steps in (40, 80):
 
-        def end(at, solver=gm.SDEDPMSolver(steps)):
-            return solver.draw(jax.random.key(0), Started(flat.process, flat.denoiser, flat.layout, None, at))[0]
+        def end(at, steps=steps):
+            return gm.SDEDPMSolver(steps).draw(
+                jax.random.key(0), Started(flat.process, flat.denoiser, flat.layout, None, at)
+            )[0]
 
         ends = jax.jit(jax.vmap(end))(jnp.array([[0.0], [1.0]]))
         errors.append(abs(float(ends[1, 0] - ends[0, 0]) - (0.3**2 + 0.25) / (5.0**2 + 0.25)))

@@ -1,6 +1,5 @@
 import jax
 import jax.numpy as jnp
-import numpy as np
 import numpyro.distributions as dist
 import pytest
 from scipy import stats

@@ -1,10 +1,10 @@
 r"""DPM-Solver++: the probability flow with its linear part solved exactly, of order two or three in log-SNR.
 
-With $\lambda = \log(\alpha/\sigma)$ the flow from t to s is
-$x_s = \frac{\sigma_s}{\sigma_t} x_t + \sigma_s \int_{\lambda_t}^{\lambda_s} e^{\lambda} D(\lambda)\, d\lambda$. The denoiser
-D is extrapolated by the polynomial through the last two (2M) or three (3M) steps, and the integral is exact. One
-evaluation per step; good draws in 10 to 20. The first steps have fewer values and lower order, and so has the step to no
-noise at all, which ends at the denoised point.
+With $\lambda = \log(\alpha/\sigma)$ the flow from t to s is $x_s = \frac{\sigma_s}{\sigma_t} x_t + \sigma_s
+\int_{\lambda_t}^{\lambda_s} e^{\lambda} D(\lambda)\, d\lambda$. The denoiser D is extrapolated by the polynomial
+through the last two (2M) or three (3M) steps, and the integral is exact. One evaluation per step; good draws in 10 to
+20. The first steps have fewer values and lower order, and so has the step to no noise at all, which ends at the
+denoised point.
 
 Reference:
     Lu et al., *DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models*, 2022,
@@ -14,13 +14,12 @@ Reference:
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from gmdsl.core.errors import check_not_negative, check_one_of
 from gmdsl.diffusion.effective_noise import effective_sigma, effective_time, expected_centre
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.multistep import History, exponential_weights
+from gmdsl.diffusion.multistep import Past, exponential_weights
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
 
@@ -48,8 +47,8 @@ class DPMSolver(Solver):
     def floor(self, family: FlatFamily) -> Any:
         return 0.5 * self._width(family)
 
-    def init(self, family: FlatFamily, x: Array) -> History:
-        return History.empty(self.order, x)
+    def init(self, family: FlatFamily, x: Array) -> Past:
+        return Past.empty(self.order, x)
 
     def step(self, family: FlatFamily, x: Array, t: Scalar, s: Scalar, memory: Any) -> tuple[Array, Any]:
         process, width = family.process, self._width(family)

@@ -1,9 +1,10 @@
 r"""iPNDM: the classical Adams-Bashforth coefficients on the expected noise, with the exact transfer of DDIM.
 
 $x_s / \alpha_s = x_t / \alpha_t + (\rho_s - \rho_t)\, \bar\epsilon$ with $\rho = \sigma / \alpha$ and, of order four,
-$\bar\epsilon = (55\, \hat\epsilon_0 - 59\, \hat\epsilon_1 + 37\, \hat\epsilon_2 - 9\, \hat\epsilon_3) / 24$. The first steps
-take the formulas of lower order. The coefficients are those of steps that are equal in $\rho$: there the order is as
-stated. On another smooth grid it is two, yet few steps go far, for the weights do not grow as the steps shrink.
+$\bar\epsilon = (55\, \hat\epsilon_0 - 59\, \hat\epsilon_1 + 37\, \hat\epsilon_2 - 9\, \hat\epsilon_3) / 24$. The
+first steps take the formulas of lower order. The coefficients are those of steps that are equal in $\rho$: there the
+order is as stated. On another smooth grid it is two, yet few steps go far, for the weights do not grow as the steps
+shrink.
 
 Reference:
     Liu et al., *Pseudo numerical methods for diffusion models on manifolds*, 2022, arXiv:2202.09778;
@@ -18,7 +19,7 @@ from jaxtyping import Array
 
 from gmdsl.core.errors import check_one_of
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.multistep import History
+from gmdsl.diffusion.multistep import Past
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
 from gmdsl.diffusion.time_grid import noise_ratio
@@ -45,8 +46,8 @@ class IPNDM(Solver):
     def __check_init__(self) -> None:
         check_one_of(self, "order", 1, 2, 3, 4)
 
-    def init(self, family: FlatFamily, x: Array) -> History:
-        return History.empty(self.order, x)
+    def init(self, family: FlatFamily, x: Array) -> Past:
+        return Past.empty(self.order, x)
 
     def step(self, family: FlatFamily, x: Array, t: Scalar, s: Scalar, memory: Any) -> tuple[Array, Any]:
         process, clean = family.process, family.denoise(x, t)

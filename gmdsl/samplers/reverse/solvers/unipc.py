@@ -4,8 +4,8 @@ The predictor is the step of `DPMSolver`, of order p. The denoiser at the point 
 step anyway; with it the step just made is done again, the polynomial now going through the end of the step, too. This
 corrects the point to order p + 1 and costs nothing. The last point is not corrected: nothing is evaluated there.
 
-The paper writes the weights as solutions of a small linear system with a free function B(h). Solved in full, they are the
-integrals of the interpolating polynomial, whatever B is; they are taken so here.
+The paper writes the weights as solutions of a small linear system with a free function B(h). Solved in full, they are
+the integrals of the interpolating polynomial, whatever B is; they are taken so here.
 
 Reference:
     Zhao et al., *UniPC: a unified predictor-corrector framework for fast sampling of diffusion models*, 2023,
@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import check_not_negative, check_one_of
 from gmdsl.diffusion.effective_noise import effective_sigma, effective_time, expected_centre
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.multistep import History, exponential_weights
+from gmdsl.diffusion.multistep import Past, exponential_weights
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
 
@@ -30,7 +30,7 @@ class Memory(NamedTuple):
     r"""The point from which the last step went, over $\tilde\sigma$, and what was seen up to there."""
 
     start: Float[Array, " dim"]
-    history: History
+    history: Past
 
 
 class UniPC(Solver):
@@ -63,7 +63,7 @@ class UniPC(Solver):
         return 0.5 * self._width(family)
 
     def init(self, family: FlatFamily, x: Array) -> Memory:
-        return Memory(jnp.zeros_like(x), History.empty(self.order, x))
+        return Memory(jnp.zeros_like(x), Past.empty(self.order, x))
 
     def step(self, family: FlatFamily, x: Array, t: Scalar, s: Scalar, memory: Any) -> tuple[Array, Any]:
         process, width, (start, seen) = family.process, self._width(family), memory

@@ -28,16 +28,22 @@ def ends(flat, solver, times):
     return jax.vmap(run)(STARTS * flat.process.prior_scale)
 
 
-def exact(flat, first, last, starts=None):
+def exact(flat, first, last):
+    return exact_at(flat, jnp.array([first, last]))[-1]
+
+
+def exact_at(flat, times):
+    """The exact points at all of these times, from the starts at the first: (times, starts, dim)."""
     term = diffrax.ODETerm(lambda t, x, _: flat.velocity(x, t))
     control = diffrax.PIDController(rtol=1e-12, atol=1e-12)
 
     def run(x):
         return diffrax.diffeqsolve(
-            term, diffrax.Dopri8(), first, last, None, x, stepsize_controller=control, max_steps=50_000
-        ).ys[-1]
+            term, diffrax.Dopri8(), times[0], times[-1], None, x,
+            saveat=diffrax.SaveAt(ts=times), stepsize_controller=control, max_steps=50_000,
+        ).ys  # fmt: skip
 
-    return jax.vmap(run)(STARTS * flat.process.prior_scale if starts is None else starts)
+    return jnp.moveaxis(jax.vmap(run)(STARTS * flat.process.prior_scale), 1, 0)
 
 
 def order(process, solver, grid, counts):
@@ -76,17 +82,14 @@ def order_from_exact_values(flat, solver, times_of, counts, back):
     errors = []
     for n in counts:
         times = times_of(n)
-        points = [STARTS * flat.process.prior_scale]
-        for t, s in zip(times[:back], times[1 : back + 1], strict=True):
-            points.append(exact(flat, float(t), float(s), points[-1]))
+        *points, truth = exact_at(flat, jnp.concatenate([times[: back + 1], times[-1:]]))
 
-        def run(*points, times=times):
+        def run(*points, times=times, n=n):
             memory = solver.init(flat, points[0])
             for k in range(back):
                 memory = solver.step(flat, points[k], times[k], times[k + 1], memory)[1]
             step = lambda k, at: solver.step(flat, at[0], times[k], times[k + 1], at[1])  # noqa: E731
             return jax.lax.fori_loop(back, n, step, (points[back], memory))[0]
 
-        truth = exact(flat, float(times[back]), float(times[-1]), points[back])
         errors.append(float(np.abs(jax.vmap(run)(*points) - truth).max()))
     return np.log2(errors[-2] / errors[-1]), errors

@@ -30,7 +30,7 @@ def test_a_gaussian_of_the_width_is_exact_in_one_step(x64):
 
 
 def test_it_beats_its_predictor_with_few_steps():
-    """Twelve evaluations of a mixture from the same noise, against 300 steps of Heun; the corrector halves the error."""
+    """Twelve evaluations of a mixture from the same noise, against 300 steps of Heun; errors are halved."""
     centres = np.random.default_rng(0).uniform(-2.0, 2.0, (12, 2))
     parts = dist.Normal(centres, 0.1).to_event(1)
     model = gm.joint(x=dist.MixtureSameFamily(dist.Categorical(probs=np.full(12, 1 / 12)), parts))
