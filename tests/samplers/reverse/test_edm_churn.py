@@ -18,9 +18,9 @@ def mixture(process):
 
 def test_without_churn_it_is_heuns_method(x64):
     """On the process of EDM, where the velocity is (x - D) / t."""
-    flat, times = mixture(gm.EDM(20.0)).flat, tuple(float(t) for t in 20.0 * np.linspace(1.0, 0.0, 31) ** 5)
+    flat, times = mixture(gm.EDM(20.0)).flat, tuple(float(t) for t in 20.0 * np.linspace(1.0, 0.0, 9) ** 3)
     keys = jax.random.split(jax.random.key(0), 10)
-    ours = jax.vmap(lambda key: gm.EDMChurn(30, churn=0.0, grid=times).draw(key, flat)[0])(keys)
+    ours = jax.vmap(lambda key: gm.EDMChurn(8, churn=0.0, grid=times).draw(key, flat)[0])(keys)
 
     def heun(key):
         x, solver = flat.start(jax.random.split(key)[0]), gm.Heun()
@@ -32,7 +32,7 @@ def test_without_churn_it_is_heuns_method(x64):
 
 
 @pytest.mark.parametrize("process", [gm.VP(), gm.EDM(20.0)], ids=lambda p: type(p).__name__)
-@pytest.mark.parametrize("churn", [5.0, 30.0])
+@pytest.mark.parametrize("churn", [20.0])
 def test_draws_of_a_noised_mixture_have_its_law(process, churn):
     """Kolmogorov-Smirnov distance of 20,000 draws: chance of 0.0163 is 1e-4, bias of the steps and start 0.01."""
     family = mixture(process)

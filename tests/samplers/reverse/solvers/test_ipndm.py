@@ -17,7 +17,7 @@ def test_on_steps_that_are_equal_in_the_noise_the_order_is_as_stated(stated, x64
     assert errors[-1] < 0.05
 
 
-@pytest.mark.parametrize("stated", [2, 3, 4])
+@pytest.mark.parametrize("stated", [2, 4])
 def test_on_other_grids_it_is_two(stated, x64):
     found, _ = order(gm.VP(), gm.IPNDM(stated), log_snr_grid(gm.VP()), (320, 640))
     assert found == pytest.approx(2.0, abs=0.25)
