@@ -7,8 +7,8 @@ $$x_s = \frac{\sigma_s}{\sigma_t} e^{-h}\, x_t
 + \sigma_s \sqrt{1 - e^{-2h}}\; z,$$
 
 where the denoiser D is extrapolated from the last two steps. With D taken constant it is the bridge of `DDPM`; noise
-that is drawn anew at each step corrects the errors of the steps before, and of the score. The expected denoiser does not
-change along the way back, so means of Gaussian data are exact in any number of steps.
+that is drawn anew at each step corrects the errors of the steps before, and of the score. The expected denoiser does
+not change along the way back, so means of Gaussian data are exact in any number of steps.
 
 Reference:
     Lu et al., *DPM-Solver++*, 2022, arXiv:2211.01095 (equation 18 and appendix).

@@ -41,8 +41,8 @@ def test_draws_of_a_noised_mixture_have_its_law(process):
 def test_the_mean_of_a_gaussian_is_exact_in_any_number_of_steps(steps, x64):
     """The noise is the same for two starts, and the equation linear: their gap follows the drift alone.
 
-    For N(m, v) the drift of x - m is 2 rho / (rho^2 + v) per unit of noise, so the gap scales as rho^2 + v; the expected
-    denoiser does not change on the way back, and extrapolating it makes no error.
+    For N(m, v) the drift of x - m is 2 rho / (rho^2 + v) per unit of noise, so the gap scales as rho^2 + v; the
+    expected denoiser does not change on the way back, and extrapolating it makes no error.
     """
     flat = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VE(0.3, 5.0)).flat
 
