@@ -75,3 +75,28 @@ def check_positive(settings: Any, *names: str, renamed: Any = None) -> None:
         if not (isinstance(value, numbers.Real) and value > 0 and math.isfinite(value)):
             shown = (renamed or {}).get(name, name)
             raise SpecError(f"{type(settings).__name__}({shown}={value!r}): a finite number above zero is needed.")
+
+
+def check_not_negative(settings: Any, *names: str) -> None:
+    """Refuses settings that are not finite numbers of at least zero; traced values pass.
+
+    Raises:
+        SpecError: names the class, the setting and its value.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if hasattr(value, "aval"):  # a JAX array, perhaps traced
+            continue
+        if not (isinstance(value, numbers.Real) and value >= 0 and math.isfinite(value)):
+            raise SpecError(f"{type(settings).__name__}({name}={value!r}): a finite number of at least 0 is needed.")
+
+
+def check_one_of(settings: Any, name: str, *known: Any) -> None:
+    """Refuses a setting that is none of a few values.
+
+    Raises:
+        SpecError: names the class, the setting, its value and what there is.
+    """
+    value = getattr(settings, name)
+    if isinstance(value, bool) or value not in known:
+        raise SpecError(f"{type(settings).__name__}({name}={value!r}): one of {', '.join(map(str, known))} is needed.")

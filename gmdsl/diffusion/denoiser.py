@@ -44,6 +44,11 @@ class Denoiser(eqx.Module):
         """Whether score and density are finite at t = 0, where a data set has no density."""
         return False
 
+    @property
+    def width(self) -> Any:
+        """Standard deviation of a Gaussian by which the clean data are blurred, where it is known; 0 where not."""
+        return 0.0
+
     @abc.abstractmethod
     def denoise(self, process: Process, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The expected clean datum given a noised one."""

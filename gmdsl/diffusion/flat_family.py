@@ -36,6 +36,11 @@ class FlatFamily(eqx.Module):
         """The first time at which the score is finite: 0 where it is, else the `t_min` of the process."""
         return 0.0 if self.denoiser.zero_is_finite else self.process.t_min
 
+    @property
+    def width(self) -> Any:
+        """Standard deviation of the finest structure of the data, where it is known; 0 where not."""
+        return self.denoiser.width
+
     def score(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The score at time t."""
         return self.denoiser.score(self.process, x, t)

@@ -15,10 +15,17 @@ class Solver(Checked, eqx.Module):
     """Moves a point along the probability flow. Subclasses give `step`; what they remember goes in `memory`.
 
     Class attributes:
-        power: the grid that suits it, times `t_max (k / steps) ** power`.
+        prefers: the grid that suits it: `"time"`, `"karras"` or `"log-snr"`.
+        power: the power of that grid, where it has one; with `"time"`, times are `t_max (k / steps) ** power`.
     """
 
-    power: ClassVar[float] = 1.0
+    prefers: ClassVar[str] = "time"
+    power: ClassVar[float | None] = None
+
+    def floor(self, family: FlatFamily) -> Any:
+        """The noise below which the grid `"log-snr"` comes to an end, in units of the data; 0 for that at `t_min`."""
+        del family
+        return 0.0
 
     def init(self, family: FlatFamily, x: Float[Array, " dim"]) -> Any:
         """What is remembered before the first step; by default nothing."""

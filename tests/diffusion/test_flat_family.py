@@ -45,3 +45,10 @@ def test_a_model_may_begin_the_way_back(pair):
 def test_points_have_no_score_before_the_first_time_of_the_process():
     points = gm.noise({"x": np.array([0.0, 1.0])}, gm.VP())
     assert points.flat.first == gm.VP().t_min > 0.0
+
+
+def test_its_width_is_that_of_the_narrowest_component_or_none_that_is_known():
+    parts = dist.MultivariateNormal(jnp.zeros((2, 2)), jnp.stack([jnp.eye(2), jnp.diag(jnp.array([0.25, 4.0]))]))
+    model = gm.joint(x=dist.MixtureSameFamily(dist.Categorical(probs=jnp.array([0.3, 0.7])), parts))
+    np.testing.assert_allclose(gm.noise(model, gm.VP()).flat.width, 0.5, rtol=1e-6)
+    assert gm.noise(np.ones((3, 2)), gm.VP()).flat.width == 0.0

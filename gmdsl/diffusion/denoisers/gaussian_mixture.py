@@ -55,6 +55,11 @@ class GaussianMixtureDenoiser(Denoiser):
     def zero_is_finite(self) -> bool:
         return self.definite
 
+    @property
+    def width(self) -> Array:
+        """The least standard deviation of any component in any direction."""
+        return jnp.sqrt(jnp.maximum(jnp.min(self.spectrum), 0.0))
+
     @full_precision
     def components(self, process: Process, x: Array, t: Scalar) -> Component:
         """The point x at time t seen from each component."""

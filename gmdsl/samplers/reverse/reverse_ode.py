@@ -9,14 +9,14 @@ Reference:
 
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.core.pytrees.fields import setting
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.solver import Solver
-from gmdsl.diffusion.time_grid import check_grid, reverse_grid
+from gmdsl.diffusion.time_grid import as_grid, check_grid, reverse_times
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
 from gmdsl.samplers.reverse.solvers.heun import Heun
@@ -26,15 +26,18 @@ class ReverseODE(Generator):
     """Independent draws by the probability flow.
 
     Attributes:
-        solver: how a step is made: `gm.Euler()`, `gm.Heun()`, `gm.DPMSolver()`.
+        solver: how a step is made: `gm.UniPC()`, `gm.DPMSolver()`, `gm.Heun()`, or another `gm.Solver`.
         steps: steps from `t_max` to 0.
-        power: times are `t_max (k / steps) ** power`; above 1 puts more steps near the data. What the solver
-            prefers when None: 1 for Euler and Heun, 2 for DPMSolver.
+        power: times are `t_max (k / steps) ** power`; above 1 puts more steps near the data. With `grid="karras"` its
+            exponent, 7 when None.
+        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0. When None: `"time"` if a
+            power is given, else what the solver prefers.
     """
 
     solver: Solver = Heun()
     steps: int = 100
     power: float | None = None
+    grid: Any = eqx.field(default=None, converter=as_grid)
 
     takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
@@ -43,15 +46,17 @@ class ReverseODE(Generator):
         if not isinstance(self.solver, Solver):
             given = self.solver.__name__ if isinstance(self.solver, type) else type(self.solver).__name__
             raise SpecError(f"ReverseODE({given}): a solver is needed first, such as gm.Heun().")
-        check_grid("ReverseODE", self.steps, self._power)
+        check_grid("ReverseODE", self.steps, self.power, self.grid)
 
-    @property
-    def _power(self) -> Any:
-        return self.solver.power if self.power is None else self.power
+    def times(self, family: FlatFamily) -> Float[Array, " steps+1"]:
+        """The times of the steps, from `t_max` to 0."""
+        grid, power = self.grid, self.power
+        if grid is None and power is None:
+            grid, power = self.solver.prefers, self.solver.power
+        return reverse_times(family, self.steps, grid, power, self.solver.floor(family))
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
-        times = reverse_grid(setting(target.process, "t_max"), self.steps, self._power)
-        x = target.start(key)
+        times, x = self.times(target), target.start(key)
 
         def step(k: Array, at: Any) -> Any:
             return self.solver.step(target, at[0], times[k], times[k + 1], at[1])
