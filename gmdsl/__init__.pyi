@@ -95,6 +95,8 @@ from .processes.ve import VE as VE
 from .processes.vp import VP as VP
 from .run.chains.tuned import Tuned as Tuned
 from .run.chains.tuned import tuned as tuned
+from .run.divergence import entropy as entropy
+from .run.divergence import kl as kl
 from .run.expectation import Expectation as Expectation
 from .run.expectation import MonteCarlo as MonteCarlo
 from .run.expectation import expectation as expectation
