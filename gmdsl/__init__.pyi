@@ -34,6 +34,11 @@ from .diffusion.prediction import PredictVelocity as PredictVelocity
 from .diffusion.process import Process as Process
 from .diffusion.score_model import score_model as score_model
 from .diffusion.solver import Solver as Solver
+from .diffusion.time_grid import FixedGrid as FixedGrid
+from .diffusion.time_grid import KarrasGrid as KarrasGrid
+from .diffusion.time_grid import LogSNRGrid as LogSNRGrid
+from .diffusion.time_grid import PowerGrid as PowerGrid
+from .diffusion.time_grid import TimeGrid as TimeGrid
 from .diffusion.variational_bound import variational_bound as variational_bound
 from .diffusion.weighting import EDMWeighting as EDMWeighting
 from .diffusion.weighting import LikelihoodWeighting as LikelihoodWeighting
@@ -134,6 +139,7 @@ from .samplers.metropolis_within_gibbs import MetropolisWithinGibbs as Metropoli
 from .samplers.nuts import NUTS as NUTS
 from .samplers.parallel_tempering import ParallelTempering as ParallelTempering
 from .samplers.random_walk import RandomWalk as RandomWalk
+from .samplers.reverse.adaptive_ode import AdaptiveODE as AdaptiveODE
 from .samplers.reverse.annealed_langevin import AnnealedLangevin as AnnealedLangevin
 from .samplers.reverse.ddim import DDIM as DDIM
 from .samplers.reverse.ddpm import DDPM as DDPM

@@ -85,7 +85,7 @@ def check_not_negative(settings: Any, *names: str) -> None:
     """
     for name in names:
         value = getattr(settings, name)
-        if hasattr(value, "aval"):  # a JAX array, perhaps traced
+        if hasattr(value, "aval") and value.shape == ():  # a number of JAX, perhaps traced
             continue
         if not (isinstance(value, numbers.Real) and value >= 0 and math.isfinite(value)):
             raise SpecError(f"{type(settings).__name__}({name}={value!r}): a finite number of at least 0 is needed.")

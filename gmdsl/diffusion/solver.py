@@ -9,21 +9,20 @@ from jaxtyping import Array, Float
 from gmdsl.core.settings import Checked
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Scalar
+from gmdsl.diffusion.time_grid import PowerGrid, TimeGrid
 
 
 class Solver(Checked, eqx.Module):
     """Moves a point along the probability flow. Subclasses give `step`; what they remember goes in `memory`.
 
     Class attributes:
-        prefers: the grid that suits it: `"time"`, `"karras"` or `"log-snr"`.
-        power: the power of that grid, where it has one; with `"time"`, times are `t_max (k / steps) ** power`.
+        prefers: the grid that suits it.
     """
 
-    prefers: ClassVar[str] = "time"
-    power: ClassVar[float | None] = None
+    prefers: ClassVar[TimeGrid] = PowerGrid()
 
     def floor(self, family: FlatFamily) -> Any:
-        """The noise below which the grid `"log-snr"` comes to an end, in units of the data; 0 for that at `t_min`."""
+        """The noise below which `gm.LogSNRGrid` comes to an end, in units of the data; 0 for that at `t_min`."""
         del family
         return 0.0
 

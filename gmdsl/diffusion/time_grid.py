@@ -2,73 +2,128 @@ r"""The times of a way back: a grid from `t_max` to 0.
 
 With $\rho = \sigma / \alpha$, the scale of the noise in units of the data, N steps are
 
-* `"time"`: $t_k = t_{max} (k / N)^p$, even in time for p = 1;
-* `"karras"`: $\rho_k^{1/p}$ even between the largest and the least noise;
-* `"log-snr"`: $\log(\rho_k^2 + w^2)$ even, where w is the width of the finest structure. It is even in the logarithm of
-  the signal-to-noise ratio where there is more noise than structure, and comes to an end below.
+* `gm.PowerGrid(p)`: $t_k = t_{max} (k / N)^p$, even in time for p = 1;
+* `gm.KarrasGrid(p)`: $\rho_k^{1/p}$ even between the largest and the least noise;
+* `gm.LogSNRGrid()`: $\log(\rho_k^2 + w^2)$ even, where w is the width of the finest structure. It is even in the
+  logarithm of the signal-to-noise ratio where there is more noise than structure, and comes to an end below.
 
-Where a family has a finite score without noise, or keeps some (`gm.VE`), `"log-snr"` goes evenly to the end. Elsewhere
-the last step goes from the least noise that is learned, `t_min`, to none, in one stroke.
+Where a family has a finite score without noise, or keeps some (`gm.VE`), `gm.LogSNRGrid` goes evenly to the end.
+Elsewhere the last step goes from the least noise that is learned, `t_min`, to none, in one stroke.
 
 Reference:
     Karras et al., *Elucidating the design space of diffusion-based generative models*, 2022, arXiv:2206.00364
     (equation 5); Lu et al., *DPM-Solver++*, 2022, arXiv:2211.01095 (even steps in log-SNR).
 """
 
+import abc
 import itertools
+import numbers
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.pytrees.fields import setting
+from gmdsl.core.settings import Checked
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.process import Process, Scalar
 
-GRIDS = ("time", "karras", "log-snr")
-POWERS = {"time": 1.0, "karras": 7.0, "log-snr": 1.0}  # where none is given
 
-type Grid = str | tuple[float, ...] | None
+class TimeGrid(Checked, eqx.Module):
+    """Where the steps of a way back lie. Subclasses give `nodes`."""
+
+    @abc.abstractmethod
+    def nodes(self, family: FlatFamily, steps: int, floor: Any = 0.0) -> Float[Array, " steps+1"]:
+        """The times from `t_max` to 0.
+
+        Args:
+            family: what is run backwards.
+            steps: how many steps.
+            floor: the noise below which a grid may come to its end, in units of the data; 0 where none is known.
+        """
+
+
+class PowerGrid(TimeGrid):
+    """Times `t_max (k / steps) ** power`; even for 1, and with more steps near the data above.
+
+    Attributes:
+        power: the exponent.
+    """
+
+    power: float = 1.0
+
+    def __check_init__(self) -> None:
+        check_positive(self, "power")
+
+    def nodes(self, family: FlatFamily, steps: int, floor: Any = 0.0) -> Array:
+        del floor
+        return reverse_grid(setting(family.process, "t_max"), steps, self.power)
+
+
+class KarrasGrid(TimeGrid):
+    """Even in a root of the noise, in units of the data: the root of the power.
+
+    Attributes:
+        power: which root; 7 by Karras et al.
+    """
+
+    power: float = 7.0
+
+    def __check_init__(self) -> None:
+        check_positive(self, "power")
+
+    def nodes(self, family: FlatFamily, steps: int, floor: Any = 0.0) -> Array:
+        del floor
+        return _even(family, steps, lambda r: r ** (1.0 / self.power), lambda u: u**self.power, to_zero=False)
+
+
+class LogSNRGrid(TimeGrid):
+    """Even in the logarithm of the signal-to-noise ratio, down to where noise is as small as the finest structure."""
+
+    def nodes(self, family: FlatFamily, steps: int, floor: Any = 0.0) -> Array:
+        process = family.process
+        low = jnp.where(jnp.asarray(floor) > 0, floor, noise_ratio(process, setting(process, "t_min")))
+
+        def back(u: Array) -> Array:
+            return jnp.sqrt(jnp.maximum(jnp.exp(2.0 * u) - low**2, 0.0))
+
+        return _even(family, steps, lambda r: 0.5 * jnp.log(r**2 + low**2), back, to_zero=family.first == 0.0)
+
+
+class FixedGrid(TimeGrid):
+    """Times of one's own.
+
+    Attributes:
+        times: from `t_max` to 0, falling.
+    """
+
+    times: tuple[float, ...] = eqx.field(static=True, converter=lambda times: tuple(float(t) for t in np.ravel(times)))
+
+    def __check_init__(self) -> None:
+        falls = all(later < earlier for earlier, later in itertools.pairwise(self.times))
+        if len(self.times) < 2 or not falls or self.times[-1] != 0.0:
+            raise SpecError("FixedGrid(...): times fall from t_max to 0; these do not. Sort them, largest first.")
+
+    def nodes(self, family: FlatFamily, steps: int, floor: Any = 0.0) -> Array:
+        del steps, floor
+        t_max = setting(family.process, "t_max")
+        if isinstance(t_max, int | float) and abs(self.times[0] - t_max) > 1e-5 * t_max:
+            raise SpecError(
+                f"FixedGrid({self.times[0]:.4g}, ...): the way back starts at t_max = {t_max:.4g}. Give times from"
+                " there to 0."
+            )
+        return jnp.asarray(self.times, float)
 
 
 def as_grid(grid: Any) -> Any:
-    """A grid as it is kept in a setting: a name, None, or the times as plain numbers."""
-    if grid is None or isinstance(grid, str | int | float | bool):
-        return grid
-    return tuple(float(t) for t in np.ravel(np.asarray(grid)))
-
-
-def reverse_times(
-    family: FlatFamily, steps: int, grid: Grid, power: Any = None, width: Any = 0.0
-) -> Float[Array, " steps+1"]:
-    """The times of a way back, from `t_max` to 0.
-
-    Args:
-        family: what is run backwards.
-        steps: how many steps.
-        grid: a name, or the times themselves; None for `"time"`.
-        power: the exponent of `"time"` and `"karras"`; None for 1 and 7.
-        width: standard deviation of the finest structure of the data, for `"log-snr"`; where it is 0, the noise at
-            `t_min`.
-
-    Raises:
-        SpecError: times that do not begin at `t_max`.
-    """
-    t_max = setting(family.process, "t_max")
-    if isinstance(grid, tuple):
-        if isinstance(t_max, int | float) and abs(grid[0] - t_max) > 1e-5 * t_max:
-            raise SpecError(
-                f"grid=({grid[0]:.4g}, ...): the way back starts at t_max = {t_max:.4g}. Give times from there to 0."
-            )
-        return jnp.asarray(grid, float)
-    name = "time" if grid is None else grid
-    power = POWERS[name] if power is None else power
-    if name == "time" or steps == 1:
-        return reverse_grid(t_max, steps, power)
-    return _even_in_noise(family, steps, name == "karras", power, width)
+    """A grid as it is kept in a setting: times become `FixedGrid`; anything else is as it was."""
+    if isinstance(grid, list | tuple | np.ndarray | jax.Array) and np.asarray(grid).dtype.kind in "iuf":
+        return FixedGrid(grid)
+    return grid
 
 
 def reverse_grid(t_max: float, steps: int, power: float) -> Float[Array, " steps+1"]:
@@ -81,27 +136,28 @@ def reverse_grid(t_max: float, steps: int, power: float) -> Float[Array, " steps
     return times.at[steps].set(0.0)
 
 
-def check_grid(name: str, steps: int, power: Any, grid: Any = None) -> None:
-    """Refuses a number of steps below one, a power that is not above zero, and what is no grid."""
+def check_grid(name: str, steps: int, grid: Any = None, power: Any = None) -> None:
+    """Refuses a number of steps below one, what is no grid, and a grid beside a power."""
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise SpecError(f"{name}(steps={steps!r}): a whole number of at least 1 is needed.")
-    if power is not None and not isinstance(power, jax.Array) and not (isinstance(power, int | float) and power > 0):
+    if grid is not None and not isinstance(grid, TimeGrid):
+        raise SpecError(
+            f"{name}(grid={grid!r}): a grid is needed, such as gm.PowerGrid(2.0), gm.KarrasGrid() or gm.LogSNRGrid(),"
+            " or the times from t_max to 0."
+        )
+    if isinstance(grid, FixedGrid) and len(grid.times) != steps + 1:
+        count = len(grid.times)
+        raise SpecError(f"{name}(grid=...): {count} times make {count - 1} steps, not {steps}. Set steps=.")
+    if power is not None and grid is not None:
+        raise SpecError(f"{name}(power={power}, grid=...): both say where the steps lie. Give one of them.")
+    known = not isinstance(power, jax.Array)
+    if power is not None and known and not (isinstance(power, numbers.Real) and 0 < power < float("inf")):
         raise SpecError(f"{name}(power={power}): a number above 0 is needed; 1 makes equal steps.")
-    if isinstance(grid, tuple):
-        _check_times(name, steps, grid)
-    elif grid is not None and grid not in GRIDS:
-        raise SpecError(
-            f"{name}(grid={grid!r}): there is no such grid. Take 'time', 'karras', 'log-snr', or the times."
-        )
 
 
-def _check_times(name: str, steps: int, times: tuple[float, ...]) -> None:
-    if len(times) != steps + 1:
-        raise SpecError(f"{name}(grid=...): {len(times)} times make {len(times) - 1} steps, not {steps}. Set steps=.")
-    if not all(later < earlier for earlier, later in itertools.pairwise(times)) or times[-1] != 0.0:
-        raise SpecError(
-            f"{name}(grid=...): times fall from t_max to 0; these do not. Sort them, largest first, 0 last."
-        )
+def grid_of(grid: TimeGrid | None, power: Any, usual: TimeGrid) -> TimeGrid:
+    """The grid of two settings of which one is given at most, else the usual one."""
+    return usual if grid is None and power is None else PowerGrid(power) if grid is None else grid
 
 
 def noise_ratio(process: Process, t: Scalar) -> Scalar:
@@ -109,19 +165,17 @@ def noise_ratio(process: Process, t: Scalar) -> Scalar:
     return process.sigma(t) / jnp.asarray(process.alpha(t), float)
 
 
-def _even_in_noise(family: FlatFamily, steps: int, karras: bool, power: Any, width: Any) -> Array:
-    """Steps that are even in a function of the noise."""
+def _even(family: FlatFamily, steps: int, forth: Any, back: Any, *, to_zero: bool) -> Array:
+    """Steps that are even in a function of the noise; the last leads from the least noise to none, unless `to_zero`."""
     process, zero = family.process, jnp.zeros(())
     t_max = setting(process, "t_max")
-    most = noise_ratio(process, t_max)
+    if steps == 1:
+        return jnp.asarray([t_max, 0.0], float)
+    most = noise_ratio(process, setting(process, "t_signal"))
     most = jnp.where(jnp.isfinite(most), most, noise_ratio(process, 0.999 * t_max))  # no signal is left at some ends
     least, rest = noise_ratio(process, setting(process, "t_min")), noise_ratio(process, zero)
-    floor = jnp.where(jnp.asarray(width) > 0, width, least)
-    forth = (lambda r: r ** (1.0 / power)) if karras else (lambda r: 0.5 * jnp.log(r**2 + floor**2))
-    back = (lambda u: u**power) if karras else (lambda u: jnp.sqrt(jnp.maximum(jnp.exp(2.0 * u) - floor**2, 0.0)))
-    smooth = (not karras) and family.first == 0.0
-    even = jnp.where((rest > 0) | smooth, steps, steps - 1)  # steps that are even; one more leads to no noise
-    low = jnp.where((rest > 0) | smooth, rest, least)
+    even = jnp.where((rest > 0) | to_zero, steps, steps - 1)  # steps that are even; one more leads to no noise
+    low = jnp.where((rest > 0) | to_zero, rest, least)
     share = jnp.minimum(jnp.arange(steps + 1) / even, 1.0)
     ratios = back(forth(most) + share * (forth(low) - forth(most)))
     times = jax.vmap(lambda r: time_of_ratio(process, r))(ratios)

@@ -20,34 +20,34 @@ References:
     Pang et al., *Efficient learning of generative models via finite-difference score matching*, 2020, arXiv:2007.03317.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.core.errors import SpecError
+from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.inference.target import Target
 from gmdsl.learning.inputs import conditional, variables_of
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
 from gmdsl.models.model import Model
 
-METHODS = ("exact", "sliced", "finite_difference")
+CURVED = 64  # data at which curvature is looked for
 
 
 class ScoreMatching(Objective):
     """Mean squared difference of scores, up to a constant; for continuous variables with data for all of them.
 
     The slope is taken in the coordinates in which samplers move, which for `gm.Real` are those of the data; a positive
-    variable is matched by its logarithm. A density that ends at a wall where it is not small is matched wrongly: the
-    integration by parts leaves out what lies at the wall.
+    variable is matched by its logarithm. A density that ends at a wall where it is not small is matched wrongly, and so
+    is one with kinks, such as that of a network of ReLUs: the integration by parts leaves out what lies there. Slopes
+    without any curvature are refused.
 
     Attributes:
-        method: "exact" for the trace, as many gradients as there are coordinates; "sliced" for random directions;
-            "finite_difference" for differences along them.
-        projections: random directions per datum; of no effect on the exact trace.
-        step: length of a finite difference, in units of the data.
+        projections: random directions per datum, sliced score matching; None for the exact trace, as many gradients
+            as there are coordinates.
+        step: length of finite differences along the directions, in units of the data; None for derivatives.
 
     >>> import numpy as np, optax, gmdsl as gm
     >>> bowl = gm.energy(lambda x, a, b: a * x**2 - b * x, x=gm.Real(), a=gm.param(1.0), b=gm.param(0.0))
@@ -58,21 +58,21 @@ class ScoreMatching(Objective):
     (3.0, 3.5)
     """
 
-    method: Literal["exact", "sliced", "finite_difference"] = eqx.field(static=True, default="exact")
-    projections: int = eqx.field(static=True, default=1)
-    step: float = 0.1
+    projections: int | None = eqx.field(static=True, default=None)
+    step: float | None = None
 
     def __check_init__(self) -> None:
-        if self.method not in METHODS:
-            raise SpecError(f"ScoreMatching({self.method!r}): the method is one of {', '.join(map(repr, METHODS))}.")
-        if not isinstance(self.projections, int) or isinstance(self.projections, bool) or self.projections < 1:
-            raise SpecError(f"ScoreMatching(projections={self.projections!r}): a whole number of at least 1 is needed.")
-        if not isinstance(self.step, jax.Array) and not (isinstance(self.step, int | float) and self.step > 0):
-            raise SpecError(f"ScoreMatching(step={self.step!r}): a length above 0 is needed, such as 0.1.")
+        count = self.projections
+        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+            raise SpecError(f"ScoreMatching(projections={count!r}): a whole number of at least 1 is needed, or None.")
+        if self.step is not None:
+            check_positive(self, "step")
+            if count is None:
+                raise SpecError(f"ScoreMatching(step={self.step}): differences need directions. Give projections=1.")
 
     @property
     def bias(self) -> str:
-        more = ", with differences of finite length" if self.method == "finite_difference" else ""
+        more = "" if self.step is None else ", with differences of finite length"
         return f"scores were matched{more}: the estimate is consistent, and not that of maximum likelihood"
 
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
@@ -87,6 +87,27 @@ class ScoreMatching(Objective):
                 " slope. Use gm.PseudoLikelihood() for discrete variables."
             )
 
+        if self.step is None:
+            self._check_curved(model, data)
+
+    def _check_curved(self, model: Model, data: Data) -> None:
+        """Refuses a density whose slope is the same around each datum, and not zero: it is made of kinks."""
+        few = {name: jnp.asarray(values)[:CURVED] for name, values in data.items()}
+        density = conditional(model)
+
+        def look(row: Any) -> tuple[Array, Array]:
+            target = density(row)
+            score, x = jax.grad(target.log_density), target.unconstrain(variables_of(model, row))
+            return score(x), jax.jvp(score, (x,), (jnp.arange(1.0, x.size + 1.0, dtype=x.dtype),))[1]
+
+        slopes, bends = jax.jit(jax.vmap(look))(few)
+        if bool((slopes != 0).any()) and not bool((bends != 0).any()):
+            raise SpecError(
+                "fit(..., ScoreMatching()): the log-density is made of straight pieces around the data (abs, relu), and"
+                " what lies in their kinks is not seen. Take smooth functions, such as jax.nn.softplus, or differences"
+                " across kinks, gm.ScoreMatching(projections=1, step=0.1)."
+            )
+
     def loss(self, key: Array, model: Model, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         density = conditional(model)
 
@@ -99,17 +120,19 @@ class ScoreMatching(Objective):
     def _at(self, key: Array, target: Target, x: Float[Array, " dim"]) -> Float[Array, ""]:
         """What one datum adds to the loss."""
         score = jax.grad(target.log_density)
-        if self.method == "exact":
+        if self.projections is None:
             return 0.5 * jnp.sum(score(x) ** 2) + jnp.trace(jax.jacfwd(score)(x))
         signs = jax.random.rademacher(key, (self.projections, *x.shape), x.dtype)
-        if self.method == "sliced":
+        if self.step is None:
             return 0.5 * jnp.sum(score(x) ** 2) + jnp.mean(jax.vmap(lambda v: _curvature(score, x, v))(signs))
-        return jnp.mean(jax.vmap(lambda v: self._differences(target, x, v))(signs))
+        step = self.step
+        return jnp.mean(jax.vmap(lambda v: _differences(target, x, v, step))(signs))
 
-    def _differences(self, target: Target, x: Float[Array, " dim"], v: Float[Array, " dim"]) -> Float[Array, ""]:
-        ahead, here, behind = (target.log_density(x + shift * self.step * v) for shift in (1.0, 0.0, -1.0))
-        slope, curvature = (ahead - behind) / (2.0 * self.step), (ahead - 2.0 * here + behind) / self.step**2
-        return 0.5 * slope**2 + curvature
+
+def _differences(target: Target, x: Float[Array, " dim"], v: Float[Array, " dim"], step: Any) -> Float[Array, ""]:
+    ahead, here, behind = (target.log_density(x + shift * step * v) for shift in (1.0, 0.0, -1.0))
+    slope, curvature = (ahead - behind) / (2.0 * step), (ahead - 2.0 * here + behind) / step**2
+    return 0.5 * slope**2 + curvature
 
 
 def _curvature(score: Any, x: Float[Array, " dim"], v: Float[Array, " dim"]) -> Float[Array, ""]:

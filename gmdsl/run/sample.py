@@ -15,7 +15,7 @@ from gmdsl.core.runtime.garbage import uncollected
 from gmdsl.core.runtime.interrupts import keeping
 from gmdsl.core.settings import checked_settings
 from gmdsl.inference.generator import Generator
-from gmdsl.inference.path import Path
+from gmdsl.inference.path import Path, PathSampler
 from gmdsl.inference.sampler import Sampler
 from gmdsl.inference.stats import RARE
 from gmdsl.models.model import Model
@@ -31,7 +31,6 @@ from gmdsl.run.targets import as_path, chain_density
 
 if TYPE_CHECKING:
     from gmdsl.diffusion.noised import Noised
-    from gmdsl.inference.path import PathSampler
 
 
 @checked_settings
@@ -182,6 +181,13 @@ def _add_log_likelihood(model: Model, tree: Any) -> Any:
 def _without_chains(model: Any, sampler: Any, asked: Asked) -> Any:
     """Draws of generators and of samplers of paths; anything else is refused."""
     _check_counts(("draws", asked.draws, 1), seed=asked.seed)
+    known = isinstance(sampler, Generator | PathSampler)
+    if asked.store is not None and known:
+        name = type(sampler).__name__
+        raise SpecError(
+            f"sample(..., {name}(...), store=...): only chains are streamed to a store; {name} makes its draws in"
+            " memory. Leave store= out, and write the tree, tree.to_zarr(path)."
+        )
     if isinstance(sampler, Generator):
         from gmdsl.run.populations.generators import sample_generator
 

@@ -142,3 +142,11 @@ def test_a_store_that_is_no_local_path_is_refused(store, tmp_path, monkeypatch):
         with pytest.raises(gm.SpecError, match=r"store=.*'run\.zarr'"):
             call()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sampler", [gm.SMC(gm.HMC(), 100), gm.Laplace()], ids=lambda s: type(s).__name__)
+def test_a_store_is_refused_where_there_are_no_chains(sampler, tmp_path):
+    posterior = gm.joint(a=dist.Normal(0.0, 1.0), y=lambda a: dist.Normal(a, 1.0)).condition(y=1.0)
+    with pytest.raises(gm.SpecError, match="only chains are streamed to a store"):
+        gm.sample(posterior, sampler, draws=10, store=tmp_path / "run.zarr", progress=False)
+    assert not (tmp_path / "run.zarr").exists()

@@ -59,7 +59,7 @@ class AnnealedLangevin(Generator):
     bias: ClassVar[str | None] = "Langevin steps have a finite size and number, and the last noise stays"
 
     def __check_init__(self) -> None:
-        check_grid("AnnealedLangevin", self.steps, 1.0)
+        check_grid("AnnealedLangevin", self.steps)
         check_positive(self, "step_size")
         if isinstance(self.step_size, int | float) and self.step_size >= 4.0:
             raise SpecError(f"AnnealedLangevin(step_size={self.step_size}): from 4 on steps blow up. Try 0.1.")

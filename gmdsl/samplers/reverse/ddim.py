@@ -9,6 +9,7 @@ Reference:
     Song, Meng, Ermon, *Denoising diffusion implicit models*, 2021, arXiv:2010.02502 (equations 12 and 16).
 """
 
+from numbers import Real
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.time_grid import as_grid, check_grid, reverse_times
+from gmdsl.diffusion.time_grid import KarrasGrid, as_grid, check_grid
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
 
@@ -30,8 +31,7 @@ class DDIM(Generator):
     Attributes:
         eta: the share of the noise that is drawn anew, from 0 (the flow) to 1 (`DDPM`).
         steps: steps from `t_max` to 0.
-        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0.
-        power: the exponent of `"time"` (1 when None) and `"karras"` (7).
+        grid: where the steps lie: `gm.PowerGrid(p)`, `gm.KarrasGrid()`, `gm.LogSNRGrid()`, or times from `t_max` to 0.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VP())
@@ -42,20 +42,19 @@ class DDIM(Generator):
 
     eta: float = 0.0
     steps: int = 50
-    grid: Any = eqx.field(default="karras", converter=as_grid)
-    power: float | None = None
+    grid: Any = eqx.field(default=KarrasGrid(), converter=as_grid)
 
     takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:
-        check_grid("DDIM", self.steps, self.power, self.grid)
-        if isinstance(self.eta, int | float) and not 0.0 <= self.eta <= 1.0:
+        check_grid("DDIM", self.steps, self.grid)
+        if not isinstance(self.eta, jax.Array) and not (isinstance(self.eta, Real) and 0.0 <= self.eta <= 1.0):
             raise SpecError(f"DDIM(eta={self.eta}): a share of the noise, from 0 to 1, is needed; 0 draws none.")
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         key_start, key_noise = jax.random.split(key)
-        process, times = target.process, reverse_times(target, self.steps, self.grid, self.power)
+        process, times = target.process, self.grid.nodes(target, self.steps)
 
         def step(k: Array, x: Array) -> Array:
             t, s = times[k], times[k + 1]

@@ -15,14 +15,21 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError, check_not_negative
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.time_grid import as_grid, check_grid, noise_ratio, reverse_times, time_of_ratio
+from gmdsl.diffusion.time_grid import KarrasGrid, as_grid, check_grid, noise_ratio, time_of_ratio
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
+
+
+def _levels(between: Any) -> Any:
+    """Two numbers as a tuple; anything else as it is."""
+    found = isinstance(between, list | tuple | np.ndarray) and np.asarray(between).dtype.kind in "iuf"
+    return tuple(float(level) for level in np.ravel(np.asarray(between))) if found else between
 
 
 class EDMChurn(Generator):
@@ -32,8 +39,7 @@ class EDMChurn(Generator):
         steps: steps from `t_max` to 0.
         churn: how much noise is added, over all steps; 0 for none.
         between: the least and the largest noise, in units of the data, at which noise is added.
-        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0.
-        power: the exponent of `"time"` (1 when None) and `"karras"` (7).
+        grid: where the steps lie: `gm.PowerGrid(p)`, `gm.KarrasGrid()`, `gm.LogSNRGrid()`, or times from `t_max` to 0.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.EDM(20.0))
@@ -44,22 +50,23 @@ class EDMChurn(Generator):
 
     steps: int = 50
     churn: float = 10.0
-    between: tuple[float, float] = eqx.field(default=(0.0, float("inf")), converter=tuple)
-    grid: Any = eqx.field(default="karras", converter=as_grid)
-    power: float | None = None
+    between: tuple[float, float] = eqx.field(default=(0.0, float("inf")), converter=_levels)
+    grid: Any = eqx.field(default=KarrasGrid(), converter=as_grid)
 
     takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:
-        check_grid("EDMChurn", self.steps, self.power, self.grid)
+        check_grid("EDMChurn", self.steps, self.grid)
         check_not_negative(self, "churn")
-        if len(self.between) != 2 or not 0.0 <= self.between[0] < self.between[1]:
-            raise SpecError(f"EDMChurn(between={self.between}): two levels of noise, the least first, are needed.")
+        two = isinstance(self.between, tuple) and len(self.between) == 2
+        if not two or not 0.0 <= self.between[0] < self.between[1]:
+            raise SpecError(f"EDMChurn(between={self.between!r}): two levels of noise, the least first, are needed.")
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         key_start, key_noise = jax.random.split(key)
-        process, times = target.process, reverse_times(target, self.steps, self.grid, self.power)
+        process = target.process
+        times = jnp.minimum(self.grid.nodes(target, self.steps), process.t_signal)  # points are divided by the signal
         ratios = jax.vmap(lambda t: noise_ratio(process, t))(times)
         gamma = jnp.minimum(self.churn / self.steps, 2.0**0.5 - 1.0)
         inside = (ratios[:-1] >= self.between[0]) & (ratios[:-1] <= self.between[1])

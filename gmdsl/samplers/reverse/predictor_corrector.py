@@ -9,6 +9,7 @@ Reference:
     chosen by a ratio of norms, here by the noise).
 """
 
+from numbers import Real
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.time_grid import as_grid, check_grid, reverse_times
+from gmdsl.diffusion.time_grid import KarrasGrid, as_grid, check_grid
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
 
@@ -33,8 +34,7 @@ class PredictorCorrector(Generator):
         steps: steps from `t_max` to 0.
         corrections: Langevin steps after each of them.
         step_size: the length of a Langevin step in units of the squared noise, $\epsilon$, below 4.
-        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0.
-        power: the exponent of `"time"` (1 when None) and `"karras"` (7).
+        grid: where the steps lie: `gm.PowerGrid(p)`, `gm.KarrasGrid()`, `gm.LogSNRGrid()`, or times from `t_max` to 0.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VP())
@@ -46,23 +46,22 @@ class PredictorCorrector(Generator):
     steps: int = 200
     corrections: int = 1
     step_size: float = 0.1
-    grid: Any = eqx.field(default="karras", converter=as_grid)
-    power: float | None = None
+    grid: Any = eqx.field(default=KarrasGrid(), converter=as_grid)
 
     takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "steps and corrections have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:
-        check_grid("PredictorCorrector", self.steps, self.power, self.grid)
+        check_grid("PredictorCorrector", self.steps, self.grid)
         check_positive(self, "step_size")
-        if isinstance(self.step_size, int | float) and self.step_size >= 4.0:
+        if isinstance(self.step_size, Real) and self.step_size >= 4.0:
             raise SpecError(f"PredictorCorrector(step_size={self.step_size}): from 4 on steps blow up. Try 0.1.")
         if not isinstance(self.corrections, int) or isinstance(self.corrections, bool) or self.corrections < 0:
             raise SpecError(f"PredictorCorrector(corrections={self.corrections!r}): a whole number is needed.")
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         key_start, key_noise = jax.random.split(key)
-        process, times = target.process, reverse_times(target, self.steps, self.grid, self.power)
+        process, times = target.process, self.grid.nodes(target, self.steps)
 
         def fresh(k: Array, number: Any, x: Array) -> Array:
             return standard_normal(jax.random.fold_in(jax.random.fold_in(key_noise, k), number), x.shape, x.dtype)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.solver import Solver
-from gmdsl.diffusion.time_grid import as_grid, check_grid, reverse_times
+from gmdsl.diffusion.time_grid import as_grid, check_grid, grid_of
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
 from gmdsl.samplers.reverse.solvers.heun import Heun
@@ -28,10 +28,9 @@ class ReverseODE(Generator):
     Attributes:
         solver: how a step is made: `gm.UniPC()`, `gm.DPMSolver()`, `gm.Heun()`, or another `gm.Solver`.
         steps: steps from `t_max` to 0.
-        power: times are `t_max (k / steps) ** power`; above 1 puts more steps near the data. With `grid="karras"` its
-            exponent, 7 when None.
-        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0. When None: `"time"` if a
-            power is given, else what the solver prefers.
+        power: the same as `grid=gm.PowerGrid(power)`: times are `t_max (k / steps) ** power`.
+        grid: where the steps lie: `gm.PowerGrid(p)`, `gm.KarrasGrid()`, `gm.LogSNRGrid()`, or times from `t_max` to 0;
+            what the solver prefers when None.
     """
 
     solver: Solver = Heun()
@@ -46,14 +45,12 @@ class ReverseODE(Generator):
         if not isinstance(self.solver, Solver):
             given = self.solver.__name__ if isinstance(self.solver, type) else type(self.solver).__name__
             raise SpecError(f"ReverseODE({given}): a solver is needed first, such as gm.Heun().")
-        check_grid("ReverseODE", self.steps, self.power, self.grid)
+        check_grid("ReverseODE", self.steps, self.grid, self.power)
 
     def times(self, family: FlatFamily) -> Float[Array, " steps+1"]:
         """The times of the steps, from `t_max` to 0."""
-        grid, power = self.grid, self.power
-        if grid is None and power is None:
-            grid, power = self.solver.prefers, self.solver.power
-        return reverse_times(family, self.steps, grid, power, self.solver.floor(family))
+        grid = grid_of(self.grid, self.power, self.solver.prefers)
+        return grid.nodes(family, self.steps, self.solver.floor(family))
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         times, x = self.times(target), target.start(key)

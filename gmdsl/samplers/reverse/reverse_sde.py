@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.time_grid import as_grid, check_grid, reverse_times
+from gmdsl.diffusion.time_grid import PowerGrid, as_grid, check_grid, grid_of
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
 
@@ -27,24 +27,24 @@ class ReverseSDE(Generator):
 
     Attributes:
         steps: steps from `t_max` to 0, one evaluation of the score each.
-        power: times are `t_max (k / steps) ** power`, 1 when None; above 1 puts more steps near the data. With
-            `grid="karras"` its exponent, 7 when None.
-        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0.
+        power: the same as `grid=gm.PowerGrid(power)`: times are `t_max (k / steps) ** power`.
+        grid: where the steps lie: `gm.PowerGrid(p)`, `gm.KarrasGrid()`, `gm.LogSNRGrid()`, or times from `t_max` to 0;
+            even steps when None.
     """
 
     steps: int = 500
     power: float | None = None
-    grid: Any = eqx.field(default="time", converter=as_grid)
+    grid: Any = eqx.field(default=None, converter=as_grid)
 
     takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:
-        check_grid("ReverseSDE", self.steps, self.power, self.grid)
+        check_grid("ReverseSDE", self.steps, self.grid, self.power)
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         key_start, key_noise = jax.random.split(key)
-        times = reverse_times(target, self.steps, self.grid, self.power)
+        times = grid_of(self.grid, self.power, PowerGrid()).nodes(target, self.steps)
 
         def step(k: Array, x: Array) -> Array:
             t, delta = times[k], times[k] - times[k + 1]

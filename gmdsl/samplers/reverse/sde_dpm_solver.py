@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.multistep import Past, exponential_weights
-from gmdsl.diffusion.time_grid import as_grid, check_grid, noise_ratio, reverse_times
+from gmdsl.diffusion.time_grid import LogSNRGrid, as_grid, check_grid, noise_ratio
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
 
@@ -34,8 +34,7 @@ class SDEDPMSolver(Generator):
 
     Attributes:
         steps: steps from `t_max` to 0.
-        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0.
-        power: the exponent of `"time"` (1 when None) and `"karras"` (7).
+        grid: where the steps lie: `gm.PowerGrid(p)`, `gm.KarrasGrid()`, `gm.LogSNRGrid()`, or times from `t_max` to 0.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VP())
@@ -45,18 +44,17 @@ class SDEDPMSolver(Generator):
     """
 
     steps: int = 50
-    grid: Any = eqx.field(default="log-snr", converter=as_grid)
-    power: float | None = None
+    grid: Any = eqx.field(default=LogSNRGrid(), converter=as_grid)
 
     takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:
-        check_grid("SDEDPMSolver", self.steps, self.power, self.grid)
+        check_grid("SDEDPMSolver", self.steps, self.grid)
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         key_start, key_noise = jax.random.split(key)
-        process, times = target.process, reverse_times(target, self.steps, self.grid, self.power)
+        process, times = target.process, self.grid.nodes(target, self.steps)
 
         def step(k: Array, at: Any) -> Any:
             (x, seen), t, s = at, times[k], times[k + 1]

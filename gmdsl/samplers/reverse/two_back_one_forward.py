@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from gmdsl.core.random.normal import standard_normal
 from gmdsl.diffusion.flat_family import FlatFamily
-from gmdsl.diffusion.time_grid import as_grid, check_grid, reverse_times
+from gmdsl.diffusion.time_grid import PowerGrid, as_grid, check_grid
 from gmdsl.inference.generator import Generator
 from gmdsl.inference.stats import Stats
 
@@ -33,8 +33,7 @@ class TwoBackOneForward(Generator):
 
     Attributes:
         steps: steps from `t_max` to 0.
-        power: times are `t_max (k / steps) ** power`, 1 when None; with `grid="karras"` its exponent, 7 when None.
-        grid: `"time"`, `"karras"`, `"log-snr"`, or the times themselves, from `t_max` to 0.
+        grid: where the steps lie: `gm.PowerGrid(p)`, `gm.KarrasGrid()`, `gm.LogSNRGrid()`, or times from `t_max` to 0.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VP())
@@ -44,18 +43,17 @@ class TwoBackOneForward(Generator):
     """
 
     steps: int = 500
-    power: float | None = None
-    grid: Any = eqx.field(default="time", converter=as_grid)
+    grid: Any = eqx.field(default=PowerGrid(), converter=as_grid)
 
     takes: ClassVar[type] = FlatFamily
     bias: ClassVar[str | None] = "the steps have a finite size, and the way back starts from a Gaussian"
 
     def __check_init__(self) -> None:
-        check_grid("TwoBackOneForward", self.steps, self.power, self.grid)
+        check_grid("TwoBackOneForward", self.steps, self.grid)
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
         key_start, key_noise = jax.random.split(key)
-        process, times = target.process, reverse_times(target, self.steps, self.grid, self.power)
+        process, times = target.process, self.grid.nodes(target, self.steps)
 
         def step(k: Array, x: Array) -> Array:
             t, s = times[k], times[k + 1]

@@ -23,8 +23,8 @@ def test_with_all_noise_anew_it_is_ddpm(process, x64):
     """The same noise, the same points."""
     flat = mixture(process).flat
     keys = jax.random.split(jax.random.key(3), 20)
-    ours = jax.vmap(lambda key: gm.DDIM(eta=1.0, steps=30, grid="karras").draw(key, flat)[0])(keys)
-    theirs = jax.vmap(lambda key: gm.DDPM(steps=30, grid="karras").draw(key, flat)[0])(keys)
+    ours = jax.vmap(lambda key: gm.DDIM(eta=1.0, steps=30, grid=gm.KarrasGrid()).draw(key, flat)[0])(keys)
+    theirs = jax.vmap(lambda key: gm.DDPM(steps=30, grid=gm.KarrasGrid()).draw(key, flat)[0])(keys)
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
@@ -54,5 +54,5 @@ def test_settings_out_of_range_are_named():
     for eta in (-0.1, 1.5, float("nan")):
         with pytest.raises(gm.SpecError, match=r"DDIM\(eta="):
             gm.DDIM(eta=eta)
-    with pytest.raises(gm.SpecError, match=r"DDIM\(grid='cosine'\): there is no such grid"):
+    with pytest.raises(gm.SpecError, match=r"DDIM\(grid='cosine'\): a grid is needed"):
         gm.DDIM(grid="cosine")

@@ -31,7 +31,7 @@ def test_without_churn_it_is_heuns_method(x64):
     np.testing.assert_allclose(ours, jax.vmap(heun)(keys), rtol=1e-6)
 
 
-@pytest.mark.parametrize("process", [gm.VP(), gm.EDM(20.0)], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize("process", [gm.VP(), gm.EDM(20.0), gm.Rectified()], ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize("churn", [20.0])
 def test_draws_of_a_noised_mixture_have_its_law(process, churn):
     """Kolmogorov-Smirnov distance of 20,000 draws: chance of 0.0163 is 1e-4, bias of the steps and start 0.01."""
@@ -55,3 +55,5 @@ def test_settings_out_of_range_are_named():
         gm.EDMChurn(churn=-1.0)
     with pytest.raises(gm.SpecError, match=r"EDMChurn\(between="):
         gm.EDMChurn(between=(2.0, 1.0))
+    with pytest.raises(gm.SpecError, match=r"EDMChurn\(between=3.0\)"):
+        gm.EDMChurn(between=3.0)

@@ -22,7 +22,7 @@ from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.multistep import Past, adams_weights
 from gmdsl.diffusion.process import Process, Scalar
 from gmdsl.diffusion.solver import Solver
-from gmdsl.diffusion.time_grid import noise_ratio
+from gmdsl.diffusion.time_grid import KarrasGrid, TimeGrid, noise_ratio
 
 
 class DEIS(Solver):
@@ -34,7 +34,7 @@ class DEIS(Solver):
 
     order: int = eqx.field(static=True, default=3)
 
-    prefers: ClassVar[str] = "karras"
+    prefers: ClassVar[TimeGrid] = KarrasGrid()
 
     def __check_init__(self) -> None:
         check_one_of(self, "order", 1, 2, 3, 4)

@@ -22,7 +22,7 @@ from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.multistep import Past
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
-from gmdsl.diffusion.time_grid import noise_ratio
+from gmdsl.diffusion.time_grid import LogSNRGrid, TimeGrid, noise_ratio
 
 ADAMS = (
     (1.0, 0.0, 0.0, 0.0),
@@ -41,7 +41,7 @@ class IPNDM(Solver):
 
     order: int = eqx.field(static=True, default=3)
 
-    prefers: ClassVar[str] = "log-snr"
+    prefers: ClassVar[TimeGrid] = LogSNRGrid()
 
     def __check_init__(self) -> None:
         check_one_of(self, "order", 1, 2, 3, 4)

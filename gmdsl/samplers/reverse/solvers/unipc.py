@@ -24,6 +24,7 @@ from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.multistep import Past, exponential_weights
 from gmdsl.diffusion.process import Scalar
 from gmdsl.diffusion.solver import Solver
+from gmdsl.diffusion.time_grid import LogSNRGrid, TimeGrid
 
 
 class Memory(NamedTuple):
@@ -52,7 +53,7 @@ class UniPC(Solver):
     order: int = eqx.field(static=True, default=2)
     width: float | None = None
 
-    prefers: ClassVar[str] = "log-snr"
+    prefers: ClassVar[TimeGrid] = LogSNRGrid()
 
     def __check_init__(self) -> None:
         check_one_of(self, "order", 2, 3)
