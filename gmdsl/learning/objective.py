@@ -72,6 +72,11 @@ class Objective(Checked, eqx.Module):
         """How the fixed point differs from the maximum-likelihood estimate; None when it does not."""
         return None
 
+    @property
+    def comparable(self) -> bool:
+        """Whether a lower loss is a better fit; False for differences over chains, of which the slope alone tells."""
+        return True
+
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         """Refuses what the objective cannot use, before anything is compiled; by default what is not a model.
 

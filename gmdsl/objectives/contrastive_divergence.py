@@ -68,6 +68,10 @@ class ContrastiveDivergence(Objective):
         text += "-likelihood estimate"
         return f"{text}; the sampler is biased, {self.sampler.bias}" if self.sampler.bias else text
 
+    @property
+    def comparable(self) -> bool:
+        return False
+
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_model(self, model)
         missing = [name for name in model.free if name not in data]

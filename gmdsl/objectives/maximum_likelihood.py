@@ -73,6 +73,10 @@ class MaximumLikelihood(Objective):
             None if self.sampler is None else "expectations over chains: as good as the chains mix; look at acceptance"
         )
 
+    @property
+    def comparable(self) -> bool:
+        return self.sampler is None
+
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_model(self, model)
         offer, hidden = model.capabilities(), [name for name in model.free if name not in data]

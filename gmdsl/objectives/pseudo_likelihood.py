@@ -49,7 +49,10 @@ class PseudoLikelihood(Objective):
         check_model(self, model)
         missing = [name for name in model.free if name not in data]
         if missing:
-            raise SpecError(f"fit(..., PseudoLikelihood()): {missing[0]} has no data. Give data for it.")
+            raise SpecError(
+                f"fit(..., PseudoLikelihood()): {missing[0]} has no data. Give data for it, or integrate it out,"
+                f" model.marginalize({missing[0]!r})."
+            )
         for name in model.free:
             space = model.spaces[name]
             if not space.discrete:

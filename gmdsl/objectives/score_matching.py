@@ -79,7 +79,10 @@ class ScoreMatching(Objective):
         check_model(self, model)
         missing = [name for name in model.free if name not in data]
         if missing:
-            raise SpecError(f"fit(..., ScoreMatching()): {missing[0]} has no data. Give data for it.")
+            raise SpecError(
+                f"fit(..., ScoreMatching()): {missing[0]} has no data. Give data for it, or integrate it out,"
+                f" model.marginalize({missing[0]!r})."
+            )
         discrete = [name for name in model.free if model.spaces[name].discrete]
         if discrete:
             raise SpecError(

@@ -83,7 +83,8 @@ def fit(
     """
     give_back()
     _check_pair(model, objective)
-    _check_settings(optimizer, steps, batch_size, patience, held_out)
+    _check_settings(optimizer, steps, batch_size)
+    _check_patience(patience, held_out, objective)
     model, arrays, others = _checked(model, data, held_out, objective)
     prepared = objective.prepare(model)
     trainer, moving, still = make_trainer(prepared, objective, optimizer, batch_size, average)
@@ -139,14 +140,27 @@ def _check_pair(model: Any, objective: Any) -> None:
         raise SpecError(f"fit(..., {text}): an objective is needed third, such as gm.MaximumLikelihood().{steps}")
 
 
-def _check_settings(optimizer: Any, steps: Any, batch_size: Any, patience: Any, held_out: Any) -> None:
+def _check_settings(optimizer: Any, steps: Any, batch_size: Any) -> None:
     if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise SpecError(f"fit(optimizer={optimizer!r}): an optax transformation is needed, such as optax.adam(1e-3).")
-    for name, value in (("steps", steps), ("batch_size", batch_size), ("patience", patience)):
+    for name, value in (("steps", steps), ("batch_size", batch_size)):
         if value is not None and (not isinstance(value, int | np.integer) or value < 1):
             raise SpecError(f"fit({name}={value!r}): a whole number of at least 1 is needed.")
-    if patience is not None and held_out is None:
+
+
+def _check_patience(patience: Any, held_out: Any, objective: Objective) -> None:
+    if patience is None:
+        return
+    if not isinstance(patience, int | np.integer) or isinstance(patience, bool) or patience < 1:
+        raise SpecError(f"fit(patience={patience!r}): a whole number of at least 1 is needed.")
+    if held_out is None:
         raise SpecError(f"fit(patience={patience}): the loss of other data tells when to stop. Give held_out=.")
+    if not objective.comparable:
+        raise SpecError(
+            f"fit(patience={patience}, ...): the loss of {type(objective).__name__} is a difference over chains, of"
+            " which a lower value is no better fit. Leave patience= out, and judge the fit by gm.check and held-out"
+            " likelihoods."
+        )
 
 
 def _check_data(model: Any, data: Data, operation: str) -> tuple[Any, dict[str, jax.Array]]:
@@ -173,6 +187,8 @@ def _check_data(model: Any, data: Data, operation: str) -> tuple[Any, dict[str, 
         elif not space.contains(array):
             raise SpecError(f"{operation}: a value of {name} lies outside {space.title}. Check the data.")
         arrays[name], lengths[name] = jnp.asarray(array, dtype_of(space)), len(array)
+    if empty := [name for name, length in lengths.items() if length == 0]:
+        raise SpecError(f"{operation}: {empty[0]} has no rows. Give one row per datum.")
     if len(set(lengths.values())) > 1:
         raise SpecError(f"{operation}: the lengths differ, {lengths}. Give each variable one row per datum.")
     if open_inputs := [name for name in input_names(model) if name not in arrays]:

@@ -56,3 +56,20 @@ def test_patience_that_does_not_run_out_gives_the_best_of_all_steps(overfit):
     fit = learned(overfit, patience=100_000)
     assert (fit.stopped, fit.steps) == (False, 6000)
     assert fit.best_step == fit.history["held_out_step"][np.argmin(fit.history["held_out"])]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [gm.ContrastiveDivergence(gm.MALA(0.5)), gm.MaximumLikelihood(gm.MALA(0.5))],
+    ids=lambda o: type(o).__name__,
+)
+def test_patience_is_refused_where_a_lower_loss_is_no_better_fit(objective):
+    bowl = gm.energy(lambda x, a: a * x**2, x=gm.Real(), a=gm.param(1.0))
+    data = {"x": np.random.default_rng(0).normal(size=50)}
+    with pytest.raises(gm.SpecError, match="difference over chains"):
+        gm.fit(bowl, data, objective, held_out=data, patience=100, progress=False)
+
+
+def test_other_data_without_rows_are_refused(overfit):
+    with pytest.raises(gm.SpecError, match=r"fit\(held_out\): a has no rows"):
+        learned(overfit, held_out={"a": np.zeros((0, 40)), "y": np.zeros(0)})

@@ -21,7 +21,7 @@ SMALL = 1e-3  # of the size of the loss: what rounding and the noise of an optim
 
 def slope(fit: Any) -> Finding | None:
     """The finding "slope" of a fit; None where the loss is no function that is minimised."""
-    if fit.end is None or "log_density_chains" in fit.history:
+    if fit.end is None or not fit.end.trainer.objective.value.comparable:
         return None
     loss = np.asarray(fit.history.get("loss", ()), float)
     if not loss.size or not np.isfinite(loss).all():
