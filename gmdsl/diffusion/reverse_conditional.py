@@ -18,6 +18,7 @@ Reference:
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
@@ -73,5 +74,7 @@ def check_step(operation: str, t: Any, dt: Any) -> None:
     """Refuses a step that is not above 0 or goes past the data."""
     if isinstance(t, Tracer) or isinstance(dt, Tracer):
         return
+    if np.shape(dt) != ():
+        raise SpecError(f"{operation}(x, t, dt): dt has shape {np.shape(dt)}, one step is needed. Use jax.vmap.")
     if not 0.0 < float(dt) <= float(t):
         raise SpecError(f"{operation}(x, t={float(t)}, dt={float(dt)}): a step above 0 and at most t is needed.")

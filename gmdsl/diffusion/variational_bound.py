@@ -40,6 +40,8 @@ from gmdsl.core.user_arrays import as_numbers
 from gmdsl.diffusion.flat_family import FlatFamily
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.process import Process, Scalar
+from gmdsl.models.mistaken import mistaken
+from gmdsl.models.model import Model
 from gmdsl.spaces.layout import flatten
 
 BLOCK = 64  # data side by side
@@ -89,6 +91,11 @@ def variational_bound(family: Noised, data: Any, *, steps: int = 100, draws: int
     ((2, 999), [-0.3, -0.6])
     """
     check_levels("variational_bound", steps)
+    if not isinstance(family, Noised):
+        told = (
+            mistaken(family) if not isinstance(family, Model) else "a model; noise it first, gm.noise(model, process)"
+        )
+        raise SpecError(f"variational_bound(...): a noised family is needed first, not {told}.")
     if not isinstance(draws, int) or draws < 1:
         raise SpecError(f"variational_bound(draws={draws!r}): a whole number of at least 1 is needed.")
     flat = family.flat
@@ -186,6 +193,8 @@ def _rows(family: Noised, data: Any) -> tuple[Float[Array, "n dim"], bool]:
     arrays = {name: as_numbers(f"variational_bound({name})", named[name]).astype(float) for name in family.free}
     leading = set()
     for name, space in family.declared:
+        if not np.isfinite(arrays[name]).all():
+            raise SpecError(f"variational_bound({name}): a value is not finite, and has no likelihood. Take it out.")
         shape = arrays[name].shape
         extra = len(shape) - len(space.shape)
         if extra not in (0, 1) or shape[extra:] != space.shape:

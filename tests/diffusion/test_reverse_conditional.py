@@ -133,3 +133,9 @@ def test_transitions_and_bridges_of_a_family_are_those_of_its_process():
         family.bridge(0.0, 0.0)
     with pytest.raises(gm.SpecError, match="time runs from 0"):
         family.bridge(0.0, 3.0)
+
+
+def test_one_step_at_a_time():
+    family = gm.noise(gm.joint(x=dist.Normal(0.0, 1.0)), gm.VP())
+    with pytest.raises(gm.SpecError, match="one step is needed"):
+        family.reverse_conditional(0.0, 0.5, np.array([0.1, 0.2]))

@@ -180,3 +180,13 @@ def test_what_has_no_bound_is_named():
     open_family = gm.score_model(gm.VP(), network, x=gm.Real(2), c=gm.input(gm.Real()))
     with pytest.raises(gm.SpecError, match="the score depends on the input c"):
         gm.variational_bound(open_family, np.zeros(2))
+
+
+def test_what_has_no_bound_is_refused():
+    model = gm.joint(x=dist.Normal(0.0, 1.0))
+    with pytest.raises(gm.SpecError, match="noise it first"):
+        gm.variational_bound(model, [0.0])
+    with pytest.raises(gm.SpecError, match="not NoneType"):
+        gm.variational_bound(None, [0.0])
+    with pytest.raises(gm.SpecError, match="is not finite"):
+        gm.variational_bound(gm.noise(model, gm.VP()), [0.0, np.inf])
