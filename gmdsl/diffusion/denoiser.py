@@ -45,6 +45,11 @@ class Denoiser(eqx.Module):
         return False
 
     @property
+    def paired(self) -> bool:
+        """Whether noise was paired with data in learning: the velocity is then that of a flow without a score."""
+        return False
+
+    @property
     def width(self) -> Any:
         """Standard deviation of a Gaussian by which the clean data are blurred, where it is known; 0 where not."""
         return 0.0

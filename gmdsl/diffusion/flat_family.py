@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from gmdsl.core.errors import SpecError
 from gmdsl.diffusion.denoiser import Denoiser
 from gmdsl.diffusion.process import Process, Scalar
 from gmdsl.spaces.layout import Layout, flatten, size
@@ -40,6 +41,18 @@ class FlatFamily(eqx.Module):
     def width(self) -> Any:
         """Standard deviation of the finest structure of the data, where it is known; 0 where not."""
         return self.denoiser.width
+
+    def check_score(self, name: str) -> None:
+        """Refuses a family whose velocity was learned from pairs: its noised laws are not those of the process.
+
+        Raises:
+            SpecError: names what needs the score.
+        """
+        if self.denoiser.paired:
+            raise SpecError(
+                f"{name}: the family was learned by FlowMatching(transport=True), a velocity without a score. Go back"
+                " along the flow, gm.ReverseODE() or gm.DDIM(eta=0.0), or learn it without transport."
+            )
 
     def score(self, x: Float[Array, " dim"], t: Scalar) -> Float[Array, " dim"]:
         """The score at time t."""

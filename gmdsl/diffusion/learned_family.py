@@ -1,5 +1,6 @@
 """What the objectives that learn a noised family ask of it, and how they see its data."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,3 +43,9 @@ def clean_and_given(model: Noised, batch: Mapping[str, Any]) -> tuple[Float[Arra
 def even_shares(key: Array, count: int) -> Float[Array, " count"]:
     """Numbers from 0 to 1, each uniform, spread evenly: a grid with one random shift."""
     return jnp.mod(jnp.arange(count) / count + jax.random.uniform(key), 1.0)
+
+
+def with_pairs(family: Noised, paired: bool) -> Noised:
+    """The family, which notes whether noise will be paired with data in learning."""
+    denoiser: Any = family.denoiser
+    return dataclasses.replace(family, denoiser=dataclasses.replace(denoiser, paired=paired))

@@ -79,7 +79,7 @@ def _probe(denoiser: LearnedDenoiser, process: Process, layout: Any) -> None:
     except Exception as error:
         more = "".join(f", one {name}" for name in given)
         raise SpecError(
-            f"score_model(...): {written} fails for one point, {error}. It gets one x, one t{more}."
+            f"score_model(...): {written} fails for one point, {str(error).rstrip('.')}. It gets one x, one t{more}."
         ) from error
     if denoiser.prediction.scalar:
         if getattr(out, "shape", None) != ():

@@ -138,7 +138,7 @@ def reverse_grid(t_max: float, steps: int, power: float) -> Float[Array, " steps
 
 def check_grid(name: str, steps: int, grid: Any = None, power: Any = None) -> None:
     """Refuses a number of steps below one, what is no grid, and a grid beside a power."""
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+    if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 1:
         raise SpecError(f"{name}(steps={steps!r}): a whole number of at least 1 is needed.")
     if grid is not None and not isinstance(grid, TimeGrid):
         raise SpecError(

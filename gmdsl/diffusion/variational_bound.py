@@ -99,6 +99,7 @@ def variational_bound(family: Noised, data: Any, *, steps: int = 100, draws: int
     if not isinstance(draws, int) or draws < 1:
         raise SpecError(f"variational_bound(draws={draws!r}): a whole number of at least 1 is needed.")
     flat = family.flat
+    flat.check_score("variational_bound(...)")
     x, single = _rows(family, data)
     keys = jax.random.split(seed_key("log_likelihood", seed), len(x))
     skeleton, arrays = strip(flat)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gmdsl.core.errors import SpecError
-from gmdsl.diffusion.learned_family import check_learned_family, clean_and_given, even_shares
+from gmdsl.diffusion.learned_family import check_learned_family, clean_and_given, even_shares, with_pairs
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.weighting import Weighting
 from gmdsl.learning.objective import Batch, Data, Metrics, Objective, rows
@@ -42,6 +42,9 @@ class DenoisingScoreMatching(Objective):
 
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_learned_family("DenoisingScoreMatching", model, data)
+
+    def prepare(self, model: Any) -> Any:
+        return with_pairs(model, False)
 
     def loss(self, key: Array, model: Noised, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         key_level, key_noise = jax.random.split(key)

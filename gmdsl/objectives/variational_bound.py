@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gmdsl.diffusion.learned_family import check_learned_family, clean_and_given, even_shares
+from gmdsl.diffusion.learned_family import check_learned_family, clean_and_given, even_shares, with_pairs
 from gmdsl.diffusion.noised import Noised
 from gmdsl.diffusion.variational_bound import (
     check_levels,
@@ -52,6 +52,9 @@ class VariationalBound(Objective):
 
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_learned_family("VariationalBound", model, data)
+
+    def prepare(self, model: Any) -> Any:
+        return with_pairs(model, False)
 
     def loss(self, key: Array, model: Noised, batch: Batch, state: Any) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
         key_level, key_noise = jax.random.split(key)

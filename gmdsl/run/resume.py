@@ -98,7 +98,7 @@ def sample_stored(
 
 def resume(
     store: Any,
-    model: Model | Path,
+    model: Model | Path | None = None,
     sampler: Sampler | None = None,
     *,
     draws: int | None = None,

@@ -179,5 +179,5 @@ def _result(job: TrainingJob, course: Course, interrupted: bool) -> Fit:
     model = learned if isinstance(learned, Model | Noised) else learned.model
     end = End(job.trainer, moving, job.still, course.carry[2], job.data, job.key)
     best = course.best_step if chosen else None
-    stopped = not interrupted and _has_ended(job, course)
+    stopped = not interrupted and bool(_has_ended(job, course))
     return Fit(model, history, course.done, interrupted, stopped, best, learned, objective.bias or "", end)

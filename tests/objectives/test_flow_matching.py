@@ -65,6 +65,13 @@ def test_a_learned_flow_draws_the_law_of_the_data(transport):
         average=0.99, progress=False,
     )  # fmt: skip
     assert ("paired" in fit.remark) == transport
+    for way in (gm.DDPM(20), gm.SDEDPMSolver(20), gm.DDIM(eta=0.5, steps=20)) if transport else ():
+        with pytest.raises(gm.SpecError, match="a velocity without a score"):
+            gm.sample(fit.model, way, draws=5, progress=False)
+    if transport:
+        gm.sample(fit.model, gm.DDIM(eta=0.0, steps=20), draws=5, progress=False)
+        again = gm.fit(fit.model, {"x": data}, gm.DenoisingScoreMatching(), steps=1, progress=False)
+        gm.sample(again.model, gm.DDPM(20), draws=5, progress=False)
     tree = gm.sample(fit.model, gm.ReverseODE(gm.Heun(), steps=30), draws=4000, progress=False)
     x = tree["posterior"]["x"].values.ravel().astype(float)
     for power in (1, 2):

@@ -139,3 +139,11 @@ def test_of_a_covariance_the_diagonal_counts():
     tree = gm.sample(target(), move, draws=20, progress=False)
     other = gm.sample(target(), gm.MetropolisWithinGibbs(inverse_mass=jnp.array([1.0, 2.0])), draws=20, progress=False)
     np.testing.assert_array_equal(tree["posterior"]["a"], other["posterior"]["a"])
+
+
+def test_chains_that_are_pooled_run_side_by_side():
+    bowl = gm.energy(lambda x: 0.5 * x @ x, x=gm.Real(2))
+    with pytest.raises(gm.SpecError, match=r"gm.MetropolisWithinGibbs\(pooled=False\)"):
+        gm.sample(bowl, gm.MetropolisWithinGibbs(), chain_mode="map", draws=10, warmup=10, progress=False)
+    alone = gm.MetropolisWithinGibbs(pooled=False)
+    assert gm.sample(bowl, alone, chain_mode="map", draws=10, warmup=10, progress=False)

@@ -25,6 +25,7 @@ class LearnedDenoiser(Denoiser):
         layout: the variables and their spaces, in the order of the flat vector.
         takes: the inputs and their spaces, in the order of the arguments.
         given: values of inputs by name.
+        paired: whether noise was paired with data in learning.
     """
 
     network: Call
@@ -32,6 +33,7 @@ class LearnedDenoiser(Denoiser):
     layout: Layout = eqx.field(static=True)
     takes: Layout = eqx.field(static=True, default=())
     given: dict[str, Any] = eqx.field(default_factory=dict)
+    paired: bool = eqx.field(static=True, default=False)
 
     kind: ClassVar[str] = "learned"
 

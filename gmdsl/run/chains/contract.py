@@ -33,20 +33,21 @@ def check_pair(sampler: Sampler) -> None:
 def check_chains(sampler: Sampler, adapters: tuple[Adapter, ...], chains: int, mode: str, split: bool) -> None:
     """Refuses rules that speak of other chains where there are too few, or where they do not run side by side."""
     for adapter in adapters:
-        name, least = type(adapter).__name__, adapter.chains
+        name, least, kind = type(adapter).__name__, adapter.chains, type(sampler).__name__
+        apart = f", gm.{kind}(pooled=False)" if hasattr(sampler, "pooled") else ""
         if adapter.side_by_side and split:
             raise SpecError(
-                f"sample(...): {name} of {type(sampler).__name__} tunes all chains together, and they are split among"
-                " processes. Run them in one process, on several devices by mesh=gm.mesh(), or tune each on its own."
+                f"sample(...): {name} of {kind} tunes all chains together, and they are split among processes. Run"
+                f" them in one process, on several devices by mesh=gm.mesh(), or tune each on its own{apart}."
             )
         if adapter.side_by_side and chains > 1 and mode != "vmap":
             raise SpecError(
-                f"sample(chain_mode={mode!r}): {name} of {type(sampler).__name__} tunes all chains together, so they"
-                " run side by side. Leave chain_mode out, or give a rule that tunes each chain on its own."
+                f"sample(chain_mode={mode!r}): {name} of {kind} tunes all chains together, so they run side by side."
+                f" Leave chain_mode out, or give a rule that tunes each chain on its own{apart}."
             )
         if chains < least:
             raise SpecError(
-                f"sample(chains={chains}): {name} of {type(sampler).__name__} learns from several chains. Take"
+                f"sample(chains={chains}): {name} of {kind} learns from several chains. Take"
                 f" chains={max(16, least)}, or a sampler that tunes each chain on its own, such as gm.NUTS()."
             )
 

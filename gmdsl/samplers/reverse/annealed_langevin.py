@@ -69,6 +69,7 @@ class AnnealedLangevin(Generator):
             )
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        target.check_score("AnnealedLangevin")
         key_start, key_noise = jax.random.split(key)
         process = target.process
         times = jax.vmap(process.time_at)(jnp.linspace(1.0, 0.0, self.temperatures))

@@ -53,6 +53,8 @@ class DDIM(Generator):
             raise SpecError(f"DDIM(eta={self.eta}): a share of the noise, from 0 to 1, is needed; 0 draws none.")
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        if not isinstance(self.eta, Real) or self.eta > 0:
+            target.check_score("DDIM(eta=...)")
         key_start, key_noise = jax.random.split(key)
         process, times = target.process, self.grid.nodes(target, self.steps)
 

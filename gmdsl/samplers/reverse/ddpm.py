@@ -41,6 +41,7 @@ class DDPM(Generator):
         check_grid("DDPM", self.steps, self.grid, self.power)
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        target.check_score("DDPM")
         key_start, key_noise = jax.random.split(key)
         times = grid_of(self.grid, self.power, PowerGrid()).nodes(target, self.steps)
 

@@ -64,6 +64,7 @@ class EDMChurn(Generator):
             raise SpecError(f"EDMChurn(between={self.between!r}): two levels of noise, the least first, are needed.")
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        target.check_score("EDMChurn")
         key_start, key_noise = jax.random.split(key)
         process = target.process
         times = jnp.minimum(self.grid.nodes(target, self.steps), process.t_signal)  # points are divided by the signal

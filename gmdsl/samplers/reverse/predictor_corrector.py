@@ -60,6 +60,7 @@ class PredictorCorrector(Generator):
             raise SpecError(f"PredictorCorrector(corrections={self.corrections!r}): a whole number is needed.")
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        target.check_score("PredictorCorrector")
         key_start, key_noise = jax.random.split(key)
         process, times = target.process, self.grid.nodes(target, self.steps)
 

@@ -43,6 +43,7 @@ class ReverseSDE(Generator):
         check_grid("ReverseSDE", self.steps, self.grid, self.power)
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        target.check_score("ReverseSDE")
         key_start, key_noise = jax.random.split(key)
         times = grid_of(self.grid, self.power, PowerGrid()).nodes(target, self.steps)
 

@@ -53,6 +53,7 @@ class SDEDPMSolver(Generator):
         check_grid("SDEDPMSolver", self.steps, self.grid)
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        target.check_score("SDEDPMSolver")
         key_start, key_noise = jax.random.split(key)
         process, times = target.process, self.grid.nodes(target, self.steps)
 

@@ -52,6 +52,7 @@ class TwoBackOneForward(Generator):
         check_grid("TwoBackOneForward", self.steps, self.grid)
 
     def draw(self, key: Array, target: FlatFamily) -> tuple[Float[Array, " dim"], Stats]:
+        target.check_score("TwoBackOneForward")
         key_start, key_noise = jax.random.split(key)
         process, times = target.process, self.grid.nodes(target, self.steps)
 

@@ -32,7 +32,7 @@ class DPMSolver(Solver):
         order: 2 or 3.
         width: standard deviation of the finest structure of the data, in their units: the flow of a Gaussian that wide
             is exact, and steps go evenly to the data. When None it is that of the narrowest component where the family
-            is a mixture in closed form, else 0: nothing is supposed.
+            is a mixture in closed form, else 0: nothing is supposed. Wider than the data it spoils a few steps.
     """
 
     order: int = eqx.field(static=True, default=2)

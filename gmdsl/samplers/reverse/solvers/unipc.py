@@ -41,7 +41,7 @@ class UniPC(Solver):
         order: 2 or 3, of the predictor; the corrected points have one more.
         width: standard deviation of the finest structure of the data, in their units: the flow of a Gaussian that wide
             is exact, and steps go evenly to the data. When None it is that of the narrowest component where the family
-            is a mixture in closed form, else 0: nothing is supposed.
+            is a mixture in closed form, else 0: nothing is supposed. Wider than the data it spoils a few steps.
 
     >>> import gmdsl as gm, numpyro.distributions as dist
     >>> family = gm.noise(gm.joint(x=dist.Normal(1.0, 0.5)), gm.VP())
