@@ -166,6 +166,20 @@ def check_model(objective: Objective, model: Any) -> None:
         )
 
 
+def check_observed(objective: Objective, model: Any, data: Data) -> None:
+    """Refuses a model of which a variable has no data.
+
+    Raises:
+        SpecError: names the variable.
+    """
+    missing = [name for name in model.free if name not in data]
+    if missing:
+        raise SpecError(
+            f"fit(..., {type(objective).__name__}()): {missing[0]} has no data. Give data for it, or integrate it out,"
+            f" model.marginalize({missing[0]!r})."
+        )
+
+
 def rows(data: Data) -> int:
     """Number of data: the common length of the leading axes."""
     return jax.tree.leaves(dict(data))[0].shape[0]

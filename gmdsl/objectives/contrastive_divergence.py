@@ -24,7 +24,7 @@ from gmdsl.inference.kernels.transitions import transitions
 from gmdsl.inference.sampler import Sampler
 from gmdsl.learning.chains import bound, picked
 from gmdsl.learning.inputs import conditional, first, inputs_of, variables_of
-from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, check_observed, rows
 from gmdsl.models.model import Model
 
 
@@ -74,9 +74,7 @@ class ContrastiveDivergence(Objective):
 
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_model(self, model)
-        missing = [name for name in model.free if name not in data]
-        if missing:
-            raise SpecError(f"fit(..., ContrastiveDivergence(...)): {missing[0]} has no data. Give data for it.")
+        check_observed(self, model, data)
         if model.inputs and self.persistent:
             self._check_conditional(model, held_out)
         try:

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from gmdsl.compiler.flat_target import FlatTarget
 from gmdsl.core.errors import SpecError
 from gmdsl.learning.inputs import conditional, variables_of
-from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, check_observed
 from gmdsl.models.model import Model
 from gmdsl.spaces.space import Real, dtype_of
 
@@ -47,12 +47,7 @@ class PseudoLikelihood(Objective):
 
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_model(self, model)
-        missing = [name for name in model.free if name not in data]
-        if missing:
-            raise SpecError(
-                f"fit(..., PseudoLikelihood()): {missing[0]} has no data. Give data for it, or integrate it out,"
-                f" model.marginalize({missing[0]!r})."
-            )
+        check_observed(self, model, data)
         for name in model.free:
             space = model.spaces[name]
             if not space.discrete:

@@ -30,7 +30,7 @@ from jaxtyping import Array, Float
 from gmdsl.core.errors import SpecError, check_positive
 from gmdsl.inference.target import Target
 from gmdsl.learning.inputs import conditional, variables_of
-from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, rows
+from gmdsl.learning.objective import Batch, Data, Metrics, Objective, check_model, check_observed, rows
 from gmdsl.models.model import Model
 
 CURVED = 64  # data at which curvature is looked for
@@ -77,12 +77,7 @@ class ScoreMatching(Objective):
 
     def check(self, model: Any, data: Data, held_out: Data | None = None) -> None:
         check_model(self, model)
-        missing = [name for name in model.free if name not in data]
-        if missing:
-            raise SpecError(
-                f"fit(..., ScoreMatching()): {missing[0]} has no data. Give data for it, or integrate it out,"
-                f" model.marginalize({missing[0]!r})."
-            )
+        check_observed(self, model, data)
         discrete = [name for name in model.free if model.spaces[name].discrete]
         if discrete:
             raise SpecError(
